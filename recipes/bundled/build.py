@@ -1,0 +1,65 @@
+"""Make the two bundled models: float folders in, int8 folders out, each with its probe outputs.
+
+    python recipes/bundled/build.py BI_ENCODER_FOLDER CROSS_ENCODER_FOLDER
+
+The bi-encoder is sentence-transformers/all-MiniLM-L6-v2; its model.safetensors is checked by SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from crossrank.inference import loading
+from crossrank.inference.bi_encoder import embedder_task
+from crossrank.inference.pooling import read_settings
+from crossrank.inference.tokenizer import Tokenizer
+from crossrank.models.folder import ModelFolder, open_model
+from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.models.quantise import write_int8, write_settings
+
+BUNDLED = Path(__file__).parents[2] / "src" / "crossrank" / "models" / "bundled"
+BI_ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def build(source: Path, name: str) -> None:
+    """Quantise one model, then store what its probes give in float32 for the check at load."""
+    model = open_model(source.resolve())
+    folder = BUNDLED / name
+    card = (folder / "README.md").read_text() if (folder / "README.md").is_file() else None
+    shutil.rmtree(folder, ignore_errors=True)
+    write_int8(model, folder)
+    if card is not None:
+        (folder / "README.md").write_text(card)
+    _compact_tokenizer(folder / "tokenizer.json")
+    written = ModelFolder(name, folder, model.config)
+    tokenizer = Tokenizer(written)
+    embedder = (folder / "modules.json").is_file()
+    task = embedder_task(read_settings(written)) if embedder else loading.CROSS_ENCODER
+    probe = loading.probe_in_float32(written, task, tokenizer)
+    write_settings(folder, {"scripts": ["LATIN"], "probe": [[round(float(v), 5) for v in row] for row in probe]})
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"{name}: {size / 1e6:.1f} MB")
+
+
+def _compact_tokenizer(file: Path) -> None:
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings["truncation"] = settings["padding"] = None
+    file.write_text(json.dumps(settings, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
+def main() -> None:
+    """Build both."""
+    bi_encoder, cross_encoder = map(Path, sys.argv[1:3])
+    digest = hashlib.sha256((bi_encoder / "model.safetensors").read_bytes()).hexdigest()
+    if digest != BI_ENCODER_SHA256:
+        sys.exit(f"{bi_encoder}/model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {digest}")
+    build(bi_encoder, DEFAULT_BI_ENCODER)
+    build(cross_encoder, DEFAULT_CROSS_ENCODER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Texts to numbers: tokens, batches, engines, and the two kinds of encoder."""

@@ -1,0 +1,133 @@
+"""The bi-encoder: a vector for each text, made once, compared later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import ModelError
+from crossrank.inference.batching import make_batches
+from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
+from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
+from crossrank.inference.tokenizer import Tokenizer
+from crossrank.models.folder import ModelFolder, open_model
+from crossrank.models.locate import DEFAULT_BI_ENCODER
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+_CHUNK = 4096
+
+
+class BiEncoder:
+    """An embedder, read from its own sentence-transformers files.
+
+    One object serves any number of threads, and processes forked off it.
+
+    Args:
+        model_name_or_path: A bundled model, a folder, or a Hugging Face name.
+        threads: Processors to use; by default all that this process may use.
+
+    Attributes:
+        name: What was asked for.
+        similarity: How two of its vectors are compared: ``cosine``, ``dot`` or ``euclidean``.
+        notices: What a person should know about the loaded model, one sentence each.
+
+    Raises:
+        ModelError: The model does not exist, cannot be loaded, or is no embedder.
+
+    Example:
+        >>> BiEncoder().encode_queries(["How do bees find flowers?"]).shape
+        (1, 384)
+    """
+
+    def __init__(self, model_name_or_path: str | Path = DEFAULT_BI_ENCODER, *, threads: int | None = None) -> None:
+        model = open_model(model_name_or_path)
+        settings = read_settings(model)
+        self.name = model.name
+        self.similarity = settings.similarity
+        self._prompts = settings.prompts
+        self._tokenizer = Tokenizer(model)
+        self._engine, self.notices = load_engine(
+            model, embedder_task(settings), self._tokenizer, threads=threads
+        )
+
+    def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """Questions to vectors, float32 [n, d], with the model's query prompt where it has one."""
+        return self._encode([self._prompts["query"] + query for query in queries])
+
+    def encode_documents(
+        self, documents: Sequence[str], *, progress: Callable[[int], object] | None = None
+    ) -> NDArray[np.float32]:
+        """Passages to vectors, float32 [n, d], with the model's document prompt where it has one.
+
+        Args:
+            documents: Passages; what exceeds the model's length is not read.
+            progress: Called with the number of passages done since the last call.
+        """
+        return self._encode([self._prompts["document"] + text for text in documents], progress)
+
+    def _encode(
+        self, texts: list[str], progress: Callable[[int], object] | None = None
+    ) -> NDArray[np.float32]:
+        parts = []
+        for start in range(0, max(1, len(texts)), _CHUNK):
+            parts.append(self._encode_chunk(texts[start : start + _CHUNK], progress))
+        return np.concatenate(parts)
+
+    def _encode_chunk(
+        self, texts: list[str], progress: Callable[[int], object] | None
+    ) -> NDArray[np.float32]:
+        inputs = self._tokenizer.texts(texts) or self._tokenizer.texts([""])
+        batches = list(
+            make_batches(inputs, pad_id=self._tokenizer.pad_id, limit=self._tokenizer.max_tokens)
+        )
+        vectors: NDArray[np.float32] | None = None
+        portion = 64 if progress else len(batches)
+        for start in range(0, len(batches), portion):
+            part = batches[start : start + portion]
+            for (positions, _), output in zip(part, self._engine.run([b for _, b in part]), strict=True):
+                if vectors is None:
+                    vectors = np.empty((len(inputs), output.shape[1]), np.float32)
+                vectors[positions] = output
+            if progress:
+                progress(sum(len(positions) for positions, _ in part))
+        assert vectors is not None  # there is always at least one input
+        vectors = vectors[: len(texts)]
+        if not np.isfinite(vectors).all():
+            raise ModelError(f"{self.name} gave a vector that holds values which are not numbers")
+        return vectors
+
+
+def embedder_task(settings: EmbedderSettings) -> Task:
+    """What is asked of an embedder with these settings when it is loaded."""
+    return Task(
+        partial(_embedder, settings=settings),
+        lambda tokenizer: tokenizer.texts([text for pair in PROBE_PAIRS for text in pair]),
+    )
+
+
+def _embedder(model: ModelFolder, *, settings: EmbedderSettings, keep_int8: bool) -> Model:
+    """The graph [batch, d] of an embedder."""
+    import openvino as ov
+
+    from crossrank.inference.graphs import FAMILIES
+
+    family = FAMILIES.get(model.architecture)
+    if model.has_safetensors and family is not None:
+        encoder = family(model, keep_int8=keep_int8)
+        hidden, mask = encoder.hidden_states(only_first=settings.pooling == "cls")
+        parameters = list(encoder.inputs.values())
+    elif model.export is not None:
+        graph = exported(model, "last_hidden_state", "token_embeddings")
+        hidden, parameters = graph.output(0).get_node().input_value(0), graph.get_parameters()
+        mask = next(node for node in parameters if "attention_mask" in node.output(0).get_names())
+    else:
+        raise ModelError(unsupported(model))
+    vectors = after_pooling(model, pool(hidden, mask, settings.pooling), settings)
+    return ov.Model([vectors], parameters)

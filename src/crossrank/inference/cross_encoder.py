@@ -1,0 +1,203 @@
+"""The cross-encoder: reads a query and a passage together and gives one logit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import InputError, ModelError
+from crossrank.inference.batching import make_batches
+from crossrank.inference.engines import Engine
+from crossrank.inference.loading import CROSS_ENCODER, load_engine
+from crossrank.inference.scores import ActivationName, scoring_of
+from crossrank.inference.tokenizer import Tokenizer
+from crossrank.models.folder import open_model
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+
+Pair = tuple[str, str]
+Progress = Callable[[int], object]
+# So many pairs are tokenised and sorted at a time: enough to fill every batch, little enough to keep memory flat.
+_CHUNK = 4096
+
+
+class CrossEncoder:
+    """A cross-encoder, with sentence-transformers' methods and results.
+
+    One object serves any number of threads, and processes forked off it.
+
+    Args:
+        model_name_or_path: A bundled model, a folder, or a Hugging Face name.
+        max_length: Cut pairs to so many tokens; the model's own limit by default.
+        threads: Processors to use; by default all that this process may use.
+
+    Attributes:
+        name: What was asked for.
+        scoring: What the model's outputs mean.
+        tokenizer: The model's tokenizer.
+        scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
+        notices: What a person should know about the loaded model, one sentence each.
+
+    Raises:
+        ModelError: The model does not exist, cannot be loaded, or is no reranker.
+
+    Example:
+        >>> model = CrossEncoder()
+        >>> [hit["corpus_id"] for hit in model.rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])]
+        [1, 0]
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | Path = DEFAULT_CROSS_ENCODER,
+        *,
+        max_length: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        model = open_model(model_name_or_path)
+        self.name = model.name
+        self.scoring = scoring_of(model)
+        self.tokenizer = Tokenizer(model, max_tokens=max_length)
+        scripts = model.json("crossrank.json").get("scripts")
+        self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
+        self._engine: Engine
+        self._engine, self.notices = load_engine(model, CROSS_ENCODER, self.tokenizer, threads=threads)
+
+    def logits(
+        self, pairs: Sequence[Pair], *, progress: Progress | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """Score pairs, each different pair once.
+
+        Args:
+            pairs: (query, passage) each.
+            progress: Called with the number of pairs done since the last call.
+
+        Returns:
+            The logits, float32 [n], and how many tokens of each passage did not fit, [n].
+
+        Raises:
+            InputError: A text is no string or no valid Unicode.
+            ModelError: The model gave a number that is not finite.
+        """
+        logits = np.empty(len(pairs), np.float32)
+        truncated = np.empty(len(pairs), np.intp)
+        start = 0
+        for chunk in _chunks(pairs, _CHUNK):
+            stop = start + len(chunk)
+            logits[start:stop], truncated[start:stop] = self._score(chunk, progress)
+            start = stop
+        return logits, truncated
+
+    def _score(
+        self, pairs: Sequence[Pair], progress: Progress | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        numbers: dict[Pair, int] = {}
+        which = [numbers.setdefault((query, passage), len(numbers)) for query, passage in pairs]
+        inputs = self.tokenizer.pairs(list(numbers))
+        outputs = np.empty((len(inputs), self.scoring.labels), np.float32)
+        batches = list(
+            make_batches(inputs, pad_id=self.tokenizer.pad_id, limit=self.tokenizer.max_tokens)
+        )
+        # With progress to show, the engine gets the batches in portions.
+        portion = 64 if progress else max(1, len(batches))
+        for part in _chunks(batches, portion):
+            for (positions, _), output in zip(part, self._engine.run([b for _, b in part]), strict=True):
+                outputs[positions] = output
+            if progress:
+                progress(sum(len(positions) for positions, _ in part))
+        if progress and len(pairs) > len(inputs):
+            progress(len(pairs) - len(inputs))
+        logits = self.scoring.logits(outputs)
+        if not np.isfinite(logits).all():
+            bad = list(numbers)[int(np.flatnonzero(~np.isfinite(logits))[0])]
+            raise ModelError(f"{self.name} gave a score that is not a number for the passage {bad[1]!r:.80}")
+        return logits[which], np.array([tokens.truncated for tokens in inputs], np.intp)[which]
+
+    def predict(
+        self,
+        sentences: Sequence[Sequence[str]] | Sequence[str],
+        *,
+        activation: ActivationName | None = None,
+    ) -> NDArray[np.float32] | np.float32:
+        """Relevance scores of pairs, as sentence-transformers' ``predict`` gives them.
+
+        Args:
+            sentences: Pairs, or one pair.
+            activation: Instead of the model's own; ``"none"`` gives logits.
+
+        Returns:
+            float32 [n]; a single number for a single pair.
+
+        Raises:
+            InputError: Something is no pair of strings.
+
+        Example:
+            >>> model = CrossEncoder()
+            >>> model.predict([("a question", "a passage"), ("a question", "another")]).shape
+            (2,)
+        """
+        single = len(sentences) == 2 and all(isinstance(text, str) for text in sentences)
+        given = [sentences] if single else sentences
+        pairs = [_as_pair(pair, position) for position, pair in enumerate(given)]
+        scores = self.scoring.scores(self.logits(pairs)[0], activation)
+        return scores[0] if single else scores
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        *,
+        activation: ActivationName | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rank documents, as sentence-transformers' ``rank`` does; :class:`crossrank.Reranker` tells more.
+
+        Args:
+            query: The question.
+            documents: Passages.
+            top_k: Return so many; all by default.
+            return_documents: Add the ``text`` of each.
+            activation: Instead of the model's own; ``"none"`` gives logits.
+
+        Returns:
+            ``corpus_id`` (position in ``documents``) and ``score`` each, best first.
+        """
+        scores = self.predict([(query, text) for text in documents], activation=activation)
+        results: list[dict[str, Any]] = [
+            {"corpus_id": position, "score": float(score)}
+            | ({"text": documents[position]} if return_documents else {})
+            for position, score in enumerate(np.atleast_1d(scores))
+        ]
+        return sorted(results, key=lambda result: result["score"], reverse=True)[:top_k]
+
+    async def apredict(
+        self, sentences: Sequence[Sequence[str]] | Sequence[str], **options: Any
+    ) -> NDArray[np.float32] | np.float32:
+        """:meth:`predict` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.predict, sentences, **options)
+
+    async def arank(
+        self, query: str, documents: Sequence[str], *args: Any, **options: Any
+    ) -> list[dict[str, Any]]:
+        """:meth:`rank` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.rank, query, documents, *args, **options)
+
+
+def _as_pair(pair: Any, position: int) -> Pair:
+    if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
+        query, passage = pair
+        if isinstance(query, str) and isinstance(passage, str):
+            return query, passage
+    raise InputError(f"pair {position} must be two strings, [query, passage]; it is {pair!r:.80}")
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,158 @@
+"""The encoder that the whole BERT family shares: embeddings, post-norm layers, a head."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import openvino.opset13 as op
+from openvino import Model
+
+from crossrank.errors import ModelError
+from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
+from crossrank.models.folder import ModelFolder
+
+# Added to the attention score of padding: large enough that softmax gives exactly 0, small enough to stay finite.
+_MASKED = np.float32(1e9)
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """What a family calls the parts of one layer; ``{}`` stands for the layer's number."""
+
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    attention_norm: str
+    up: str
+    down: str
+    output_norm: str
+
+
+class Encoder(ABC):
+    """One model of the family as an OpenVINO graph.
+
+    The graph takes ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``,
+    each int32 [batch, length].
+
+    Args:
+        model: The opened model folder.
+        keep_int8: Multiply in int8 where the weights are int8.
+
+    Raises:
+        ModelError: The configuration asks for what this family's graph does not do.
+    """
+
+    prefix: ClassVar[str]
+    layer_names: ClassVar[LayerNames]
+    has_token_types: ClassVar[bool] = False
+
+    def __init__(self, model: ModelFolder, *, keep_int8: bool = True) -> None:
+        self.config: dict[str, Any] = model.config
+        self.hidden_size = self.setting("hidden_size")
+        self.layers = self.setting("num_hidden_layers")
+        self.attention_heads = self.setting("num_attention_heads")
+        self.epsilon = float(self.config.get("layer_norm_eps", 1e-12))
+        self.hidden_activation = str(self.config.get("hidden_act", "gelu"))
+        self.ops = Operations(model.weights, self.prefix, keep_int8=keep_int8)
+        positions = self.config.get("position_embedding_type", "absolute")
+        if positions != "absolute":
+            raise ModelError(f"{model.name} uses {positions} position embeddings, which are not supported")
+        if self.hidden_size % self.attention_heads:
+            raise ModelError(f"{model.name}: hidden size {self.hidden_size} is no multiple of its heads")
+
+        names = ["input_ids", "attention_mask"] + ["token_type_ids"] * self.has_token_types
+        self.inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
+        for name, node in self.inputs.items():
+            node.output(0).set_names({name})
+
+    def setting(self, name: str) -> int:
+        """A whole number from config.json."""
+        value = self.config.get(name)
+        if not isinstance(value, int) or value < 1:
+            raise ModelError(f"config.json should hold a positive whole number in {name!r}; it holds {value!r}")
+        return value
+
+    @abstractmethod
+    def embed(self) -> Tensor:
+        """Tokens to vectors, [batch, length, hidden]."""
+
+    @abstractmethod
+    def classify(self, first: Tensor) -> Tensor:
+        """The first position's vector [batch, hidden] to logits [batch, labels]."""
+
+    def attention_bias(self) -> Tensor | None:
+        """What is added to every layer's attention scores, beside the mask; nothing in most families."""
+        return None
+
+    def logits(self) -> Model:
+        """The classifier: [batch, labels] in float32."""
+        first = op.squeeze(self._encode(only_first=True), constant(1))
+        return self._model(self.classify(first))
+
+    def hidden_states(self, *, only_first: bool = False) -> tuple[Tensor, Tensor]:
+        """The last layer's vectors [batch, length or 1, hidden], and the attention mask, for pooling."""
+        return self._encode(only_first=only_first), self.inputs["attention_mask"]
+
+    def model_of(self, output: Tensor) -> Model:
+        """A graph that ends in this output."""
+        return self._model(output)
+
+    def _model(self, output: Tensor) -> Model:
+        return Model([output], list(self.inputs.values()))
+
+    def _encode(self, *, only_first: bool) -> Tensor:
+        mask = op.convert(self.inputs["attention_mask"], "f32")
+        masked = op.multiply(op.subtract(mask, constant(1, np.float32)), constant(_MASKED, np.float32))
+        bias = op.unsqueeze(masked, constant([1, 2]))
+        if (extra := self.attention_bias()) is not None:
+            bias = op.add(bias, extra)
+        x = self.embed()
+        for number in range(self.layers):
+            # A head that reads the first position needs of the last layer that position alone: its query
+            # still attends to all keys and values, and the rest of the layer shrinks to one token.
+            x = self._layer(x, number, bias, only_first=only_first and number == self.layers - 1)
+        return x
+
+    def _layer(self, x: Tensor, number: int, bias: Tensor, *, only_first: bool) -> Tensor:
+        def name(part: str) -> str:
+            return part.format(number)
+
+        names, ops = self.layer_names, self.ops
+        queries = first_position(x) if only_first else x
+        if only_first and self.attention_bias() is not None:
+            bias = op.slice(bias, constant([0]), constant([1]), constant([1]), constant([2]))
+        q = self._split_heads(ops.linear(queries, name(names.query)))
+        k = self._split_heads(ops.linear(x, name(names.key)))
+        v = self._split_heads(ops.linear(x, name(names.value)))
+        size = self.hidden_size // self.attention_heads
+        scores = op.matmul(op.multiply(q, constant(size**-0.5, np.float32)), k, False, True)
+        context = op.matmul(op.softmax(op.add(scores, bias), -1), v, False, False)
+        merged = op.reshape(
+            op.transpose(context, constant([0, 2, 1, 3])), constant([0, 0, self.hidden_size]), True
+        )
+        attended = op.add(ops.linear(merged, name(names.attention_output)), queries)
+        attended = ops.layer_norm(attended, name(names.attention_norm), self.epsilon)
+        inner = activation(self.hidden_activation, ops.linear(attended, name(names.up)))
+        output = op.add(ops.linear(inner, name(names.down)), attended)
+        return ops.layer_norm(output, name(names.output_norm), self.epsilon)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        size = self.hidden_size // self.attention_heads
+        split = op.reshape(x, constant([0, 0, self.attention_heads, size]), True)
+        return op.transpose(split, constant([0, 2, 1, 3]))
+
+
+def first_position(x: Tensor) -> Tensor:
+    """[batch, length, d] to [batch, 1, d]."""
+    return op.slice(x, constant([0]), constant([1]), constant([1]), constant([1]))
+
+
+def positions(ids: Tensor, start: int = 0) -> Tensor:
+    """The position numbers of a batch, [1, length], counted from ``start``."""
+    length = op.gather(op.shape_of(ids, "i32"), constant(1), constant(0))
+    first = constant(start, np.int32)
+    return op.unsqueeze(op.range(first, op.add(length, first), constant(1, np.int32), "i32"), constant(0))

@@ -1,0 +1,183 @@
+"""From a model's folder to a checked engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import ModelError
+from crossrank.inference.batching import make_batches
+from crossrank.inference.engines import Engine
+from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.models.folder import ModelFolder
+
+if TYPE_CHECKING:
+    from openvino import Model
+
+# Scored at every load. A model whose weights are damaged gives something that is not a number here.
+PROBE_PAIRS = (
+    ("how do bees find flowers", "Bees follow scent and colour to flowers, and tell each other the way by dancing."),
+    ("how do bees find flowers", "The night train leaves at ten and arrives in the capital at breakfast."),
+    ("what is the plan for the economy", "The plan is to lower costs for families and to build more at home."),
+    ("what is the plan for the economy", "Yes."),
+)
+# How far int8 may move a probe's output from float32 before it counts as broken arithmetic, in standard
+# deviations of the float32 outputs. Sound int8 stays below a tenth of it; saturation is far above.
+_INT8_TOLERANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of a model: which graph to build, which inputs prove it, and what to call it."""
+
+    build: Callable[..., Any]
+    probe: Callable[[Tokenizer], list[Tokens]]
+
+
+def _classifier(model: ModelFolder, *, keep_int8: bool) -> Model:
+    """The graph [batch, labels] of a reranker."""
+    from crossrank.inference.graphs import FAMILIES
+
+    family = FAMILIES.get(model.architecture)
+    if model.has_safetensors and family is not None:
+        _require_head(model)
+        return family(model, keep_int8=keep_int8).logits()
+    if model.export is not None:
+        return exported(model, "logits")
+    raise ModelError(unsupported(model))
+
+
+def unsupported(model: ModelFolder) -> str:
+    """The message for an architecture without a graph."""
+    from crossrank.inference.graphs import FAMILIES
+
+    if not model.has_safetensors:
+        return _message_of(model)
+    return (
+        f"{model.name} is a {model.architecture} model; without an ONNX file in its folder (onnx/model.onnx) "
+        f"crossrank runs {', '.join(sorted(FAMILIES))}"
+    )
+
+
+def _message_of(model: ModelFolder) -> str:
+    try:
+        _ = model.weights
+    except ModelError as error:
+        return str(error)
+    return f"{model.name} has no usable weights"
+
+
+def _require_head(model: ModelFolder) -> None:
+    if any(name.startswith("classifier.") for name in model.weights.names()):
+        return
+    kind = ", ".join(model.config.get("architectures") or ["no architecture named"])
+    hint = "It is an embedder (bi-encoder): use it as embedder instead. " if _is_embedder(model) else ""
+    raise ModelError(
+        f"{model.name} has no classification head ({kind}), so it cannot score pairs; other libraries would "
+        f"score with random weights. {hint}A reranker is saved as ...ForSequenceClassification."
+    )
+
+
+def _is_embedder(model: ModelFolder) -> bool:
+    return (model.path / "modules.json").is_file() or (model.path / "1_Pooling").is_dir()
+
+
+def exported(model: ModelFolder, *outputs: str) -> Model:
+    """An ONNX or OpenVINO file as a graph with one output, the first of these names that it has.
+
+    Raises:
+        ModelError: The file cannot be read, or its inputs or outputs are not those of a text model.
+    """
+    import openvino as ov
+
+    try:
+        graph = ov.Core().read_model(model.export)
+    except RuntimeError as error:
+        line = str(error).strip().splitlines()[-1][:200]
+        raise ModelError(f"{model.name}: {model.export} cannot be read: {line}") from error
+    known = {"input_ids", "attention_mask", "token_type_ids"}
+    names = {name for node in graph.inputs for name in node.get_names()}
+    if strange := [node for node in graph.inputs if not node.get_names() & known]:
+        raise ModelError(f"{model.name} wants an input {strange[0].get_any_name()!r}, which is not known here")
+    if "input_ids" not in names:
+        raise ModelError(f"{model.name}: {model.export} takes no input_ids, so it is no text model")
+    return _with_output(model, graph, outputs)
+
+
+def _with_output(model: ModelFolder, graph: Model, wanted: tuple[str, ...]) -> Model:
+    import openvino as ov
+
+    found = next((node for name in wanted for node in graph.outputs if name in node.get_names()), None)
+    if found is None:
+        have = ", ".join(name for node in graph.outputs for name in sorted(node.get_names()))
+        raise ModelError(f"{model.name}: {model.export} gives {have or 'nothing named'}; expected {wanted[0]!r}")
+    return ov.Model([found.get_node().input_value(0)], graph.get_parameters())
+
+
+CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS))
+
+
+def load_engine(
+    model: ModelFolder, task: Task, tokenizer: Tokenizer, *, threads: int | None
+) -> tuple[Engine, tuple[str, ...]]:
+    """Compile a model and prove that it works here.
+
+    Where int8 arithmetic on this processor moves the outputs (it saturates on some), float32 is used instead.
+
+    Returns:
+        The engine, and notices for the person who loads it.
+
+    Raises:
+        ModelError: The model cannot be built, or gives outputs that are not finite.
+    """
+    from crossrank.inference.engines.openvino import OpenVinoEngine
+
+    inputs = task.probe(tokenizer)
+    is_int8 = model.has_safetensors and model.weights.is_int8
+    engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
+    outputs = _probe(model, engine, inputs, tokenizer)
+    if not is_int8:
+        return engine, ()
+    expected = model.json("crossrank.json").get("probe")
+    reference = np.array(expected, np.float32) if expected else None
+    if reference is not None and _agrees(outputs, reference):
+        return engine, ()
+    exact = OpenVinoEngine(partial(task.build, model, keep_int8=False), threads=threads)
+    if reference is None and _agrees(outputs, _probe(model, exact, inputs, tokenizer)):
+        return engine, ()
+    return exact, (f"int8 arithmetic is not exact on this processor; {model.name} runs in float32, slower.",)
+
+
+def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:
+    """The outputs [probes, d] that ``load_engine`` compares int8 with, kept in a model's crossrank.json."""
+    from crossrank.inference.engines.openvino import OpenVinoEngine
+
+    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False))
+    return _probe(model, engine, task.probe(tokenizer), tokenizer)
+
+
+def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
+    if outputs.shape != reference.shape:
+        return False
+    spread = float(reference.std()) or 1.0
+    return float(np.abs(outputs - reference).max()) <= _INT8_TOLERANCE * spread
+
+
+def _probe(
+    model: ModelFolder, engine: Engine, inputs: list[Tokens], tokenizer: Tokenizer
+) -> NDArray[np.float32]:
+    batches = list(make_batches(inputs, pad_id=tokenizer.pad_id, limit=tokenizer.max_tokens))
+    rows: dict[int, NDArray[np.float32]] = {}
+    for (positions, _), output in zip(batches, engine.run([batch for _, batch in batches]), strict=True):
+        rows.update(zip(positions.tolist(), output, strict=True))
+    outputs = np.stack([rows[i] for i in range(len(inputs))])
+    if not np.isfinite(outputs).all():
+        raise ModelError(
+            f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"
+        )
+    return outputs

@@ -1,0 +1,148 @@
+"""What a sentence-transformers embedder does after its transformer, read from its own files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+import openvino.opset13 as op
+
+from crossrank.errors import ModelError
+from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
+from crossrank.models.folder import ModelFolder
+from crossrank.models.weights import Weights
+
+Similarity = Literal["cosine", "dot", "euclidean"]
+_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_ACTIVATIONS = {"Identity": None, "Tanh": "tanh", "ReLU": "relu", "GELU": "gelu"}
+
+
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """How an embedder goes from token vectors to one vector, and how two vectors are compared.
+
+    Attributes:
+        pooling: ``mean``, ``cls``, ``max`` or ``mean_sqrt_len_tokens``.
+        dense: Folders of dense layers after pooling.
+        normalize: Whether vectors are made unit length.
+        similarity: What the model was trained for.
+        prompts: What is put before a text, by kind: ``query``, ``document``.
+    """
+
+    pooling: str
+    dense: tuple[tuple[str, str | None], ...] = ()
+    normalize: bool = False
+    similarity: Similarity = "cosine"
+    prompts: dict[str, str] = field(default_factory=dict)
+
+
+def read_settings(model: ModelFolder) -> EmbedderSettings:
+    """Read modules.json and what it names.
+
+    Raises:
+        ModelError: It is no embedder, or has a module that is not supported.
+    """
+    modules = _modules(model)
+    pooling, dense, normalize = None, [], False
+    for module in modules:
+        kind, path = str(module.get("type", "")).rsplit(".", 1)[-1], str(module.get("path", ""))
+        settings = model.json(f"{path}/config.json") if path else {}
+        if kind == "Pooling":
+            pooling = _pooling(model, settings)
+        elif kind == "Dense":
+            function = str(settings.get("activation_function", "Identity")).rsplit(".", 1)[-1]
+            if function not in _ACTIVATIONS:
+                raise ModelError(f"{model.name}: a dense layer uses {function}, which is not supported")
+            dense.append((path, _ACTIVATIONS[function]))
+        elif kind == "Normalize":
+            normalize = True
+        elif kind != "Transformer":
+            raise ModelError(f"{model.name} has a module {module.get('type')!r}, which is not supported")
+    if pooling is None:
+        raise ModelError(f"{model.name} has no pooling module in modules.json, so it gives no text vectors")
+    extra = model.json("config_sentence_transformers.json")
+    return EmbedderSettings(
+        pooling, tuple(dense), normalize, _similarity(model, extra, normalize), _prompts(extra)
+    )
+
+
+def _modules(model: ModelFolder) -> list[dict[str, Any]]:
+    file = model.path / "modules.json"
+    if not file.is_file():
+        architectures = ", ".join(model.config.get("architectures") or ["unknown"])
+        hint = "it is a reranker" if "SequenceClassification" in architectures else "nothing says how to pool"
+        raise ModelError(
+            f"{model.name} ({architectures}) has no modules.json, so it is no sentence-transformers embedder: "
+            f"{hint}"
+        )
+    try:
+        modules = json.loads(file.read_text(encoding="utf-8"))
+        return sorted((dict(module) for module in modules), key=lambda module: int(module.get("idx", 0)))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{model.name}: modules.json cannot be read: {error}") from error
+
+
+def _pooling(model: ModelFolder, settings: dict[str, Any]) -> str:
+    modes = [mode for key, mode in _MODES.items() if settings.get(key)]
+    if not modes and (mode := settings.get("pooling_mode")):
+        modes = [mode] if isinstance(mode, str) else list(mode)
+    if len(modes) != 1 or modes[0] not in {"cls", "mean", "max", "mean_sqrt_len_tokens"}:
+        raise ModelError(f"{model.name} pools by {' and '.join(map(str, modes)) or 'nothing'}, not supported")
+    if settings.get("include_prompt") is False:
+        raise ModelError(f"{model.name} leaves its prompt out of the pooling, which is not supported")
+    return str(modes[0])
+
+
+def _similarity(model: ModelFolder, extra: dict[str, Any], normalize: bool) -> Similarity:
+    named = extra.get("similarity_fn_name")
+    if named in {"cosine", "dot", "euclidean"}:
+        return cast("Similarity", named)
+    if named is not None:
+        raise ModelError(f"{model.name} compares by {named!r}, which is not supported")
+    # Models saved before sentence-transformers 3 do not say; those trained for the dot product say it in
+    # their name (msmarco-distilbert-dot-v5, multi-qa-mpnet-base-dot-v1) and do not normalise.
+    return "dot" if not normalize and "-dot-" in f"{model.name}-{model.path.name}-" else "cosine"
+
+
+def _prompts(extra: dict[str, Any]) -> dict[str, str]:
+    prompts = {key: text for key, text in (extra.get("prompts") or {}).items() if isinstance(text, str)}
+    default = prompts.get(extra.get("default_prompt_name") or "", "")
+    query = prompts.get("query", default)
+    document = next((prompts[key] for key in ("document", "passage", "corpus") if key in prompts), default)
+    return {"query": query, "document": document}
+
+
+def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """Token vectors [batch, length, d] and a mask [batch, length] to text vectors [batch, d]."""
+    if mode == "cls":
+        return op.squeeze(op.slice(hidden, constant([0]), constant([1]), constant([1]), constant([1])), constant(1))
+    weights = op.unsqueeze(op.convert(mask, "f32"), constant(2))
+    if mode == "max":
+        hidden_or_low = op.subtract(
+            op.multiply(hidden, weights),
+            op.multiply(op.subtract(constant(1, np.float32), weights), constant(1e9, np.float32)),
+        )
+        return op.reduce_max(hidden_or_low, constant([1]))
+    total = op.reduce_sum(op.multiply(hidden, weights), constant([1]))
+    count = op.maximum(op.reduce_sum(weights, constant([1])), constant(1e-9, np.float32))
+    return op.divide(total, count if mode == "mean" else op.sqrt(count))
+
+
+def after_pooling(model: ModelFolder, vectors: Tensor, settings: EmbedderSettings) -> Tensor:
+    """Dense layers and normalisation."""
+    for folder, function in settings.dense:
+        ops = Operations(Weights(model.path / folder), "", keep_int8=False)
+        vectors = ops.linear(vectors, "linear")
+        if function is not None:
+            vectors = activation(function, vectors)
+    return op.normalize_l2(vectors, constant([1]), 1e-24, "max") if settings.normalize else vectors
+

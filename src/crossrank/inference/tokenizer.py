@@ -1,0 +1,172 @@
+"""Texts to token ids: the query is read once, every passage once, and the pairs are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import InputError, ModelError
+from crossrank.models.folder import ModelFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One input of a model, without padding.
+
+    Attributes:
+        ids: Token ids, special tokens included, int32 [length].
+        types: Token types, int32 [length].
+        truncated: How many tokens of the passage were left out.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int32]
+    truncated: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What stands around the texts: special tokens before, between and after, and each part's type."""
+
+    ids: tuple[list[int], ...]
+    types: tuple[list[int], ...]
+    text_types: tuple[int, ...]
+
+    @property
+    def special_tokens(self) -> int:
+        return sum(len(part) for part in self.ids)
+
+    def fill(self, texts: Sequence[Sequence[int]], truncated: int) -> Tokens:
+        ids, types = list(self.ids[0]), list(self.types[0])
+        for number, text in enumerate(texts):
+            ids += text
+            ids += self.ids[number + 1]
+            types += [self.text_types[number]] * len(text)
+            types += self.types[number + 1]
+        return Tokens(np.array(ids, np.int32), np.array(types, np.int32), truncated)
+
+
+class Tokenizer:
+    """A model's own tokenizer.
+
+    Args:
+        model: The model's folder.
+        max_tokens: Cut inputs to so many tokens; the model's own limit by default, and at most that.
+
+    Raises:
+        ModelError: There is no tokenizer, or it cannot be read.
+    """
+
+    def __init__(self, model: ModelFolder, *, max_tokens: int | None = None) -> None:
+        import tokenizers
+
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(model.tokenizer_file))
+        except ModelError:
+            raise
+        except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
+            raise ModelError(f"{model.name}: tokenizer.json cannot be read: {error}") from error
+        # Saved settings would cut and pad before the pair is put together.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.max_tokens = min(max_tokens or model.max_tokens, model.max_tokens)
+        self.pad_id = int(model.config.get("pad_token_id") or 0)
+        self._unknown = self._unknown_id(model)
+        self._single = self._template("a")
+        self._pair = self._template("a", "b")
+        largest = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        rows = model.config.get("vocab_size", largest)
+        if isinstance(rows, int) and largest > rows:
+            raise ModelError(
+                f"{model.name}: the tokenizer has {largest} tokens and the model only {rows}; "
+                "they do not belong together"
+            )
+
+    def _unknown_id(self, model: ModelFolder) -> int | None:
+        token = model.json("tokenizer_config.json").get("unk_token")
+        content = token.get("content") if isinstance(token, dict) else token
+        found = self._tokenizer.token_to_id(content) if isinstance(content, str) else None
+        return int(found) if found is not None else None
+
+    def _template(self, *texts: str) -> _Template:
+        """Read off an example where the tokenizer puts its special tokens."""
+        encoding = self._tokenizer.encode(*texts)
+        ids: list[list[int]] = [[] for _ in range(len(texts) + 1)]
+        types: list[list[int]] = [[] for _ in range(len(texts) + 1)]
+        text_types = [0] * len(texts)
+        seen = 0
+        for token, kind, sequence in zip(
+            encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True
+        ):
+            if sequence is None:
+                ids[seen].append(token)
+                types[seen].append(kind)
+            else:
+                seen, text_types[sequence] = sequence + 1, kind
+        template = _Template(tuple(ids), tuple(types), tuple(text_types))
+        parts = [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        if template.fill(parts, 0).ids.tolist() != encoding.ids:
+            raise ModelError("the tokenizer arranges its texts in a way that crossrank does not know")
+        return template
+
+    def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Tokens]:
+        """Queries with passages, cut to ``max_tokens`` as transformers' ``longest_first`` does.
+
+        A query that takes no more than half of the room is kept whole; a passage then loses its end.
+
+        Args:
+            pairs: (query, passage) each. Equal texts are tokenised once.
+
+        Returns:
+            One input a pair, in order.
+
+        Raises:
+            InputError: A text is no string, or holds lone surrogates.
+        """
+        unique = list(dict.fromkeys(text for pair in pairs for text in pair))
+        ids = dict(zip(unique, self._encode(unique), strict=True))
+        room = self.max_tokens - self._pair.special_tokens
+        return [self._cut(ids[query], ids[passage], room) for query, passage in pairs]
+
+    def _cut(self, query: list[int], passage: list[int], room: int) -> Tokens:
+        if len(query) + len(passage) <= room:
+            return self._pair.fill((query, passage), 0)
+        shorter = min(len(query), len(passage))
+        if 2 * shorter > room:  # both are longer than half: each gets its half
+            shorter = room // 2
+        longer = room - shorter
+        # Of two texts of one length, transformers cuts the second a token shorter or longer as it rounds:
+        # the longer half goes to the longer text, and to the passage where they are equal.
+        kept_query, kept_passage = (longer, shorter) if len(query) > len(passage) else (shorter, longer)
+        return self._pair.fill((query[:kept_query], passage[:kept_passage]), len(passage) - kept_passage)
+
+    def texts(self, texts: Sequence[str]) -> list[Tokens]:
+        """Single texts, cut to ``max_tokens``."""
+        room = self.max_tokens - self._single.special_tokens
+        return [self._single.fill((ids[:room],), max(0, len(ids) - room)) for ids in self._encode(texts)]
+
+    def unknown_share(self, text: str) -> float:
+        """The share of a text's tokens that the vocabulary does not have, 0 to 1."""
+        ids = self._encode([text])[0]
+        return ids.count(self._unknown) / len(ids) if ids and self._unknown is not None else 0.0
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        try:
+            encodings: list[Any] = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InputError(_what_is_wrong(texts)) from error
+        return [encoding.ids for encoding in encodings]
+
+
+def _what_is_wrong(texts: Sequence[object]) -> str:
+    for text in texts:
+        if not isinstance(text, str):
+            return f"queries and passages must be strings; found {type(text).__name__}: {text!r:.60}"
+    return (
+        "a text holds lone surrogates (halves of a character), which are not valid Unicode; "
+        "repair it with text.encode('utf-8', 'replace').decode()"
+    )

@@ -1,0 +1,1 @@
+"""Where weights come from: a name or a folder in, checked files out."""

@@ -1,0 +1,125 @@
+"""A model's folder, opened and checked: configuration, tokenizer and weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crossrank.errors import ModelError
+from crossrank.models.locate import locate_model, no_usable_weights
+from crossrank.models.weights import Weights
+
+_EXPORTS = ("onnx/model.onnx", "model.onnx", "openvino/openvino_model.xml", "openvino_model.xml")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """The files of one model.
+
+    Attributes:
+        name: What the person asked for; used in messages.
+        path: The folder.
+        config: config.json.
+    """
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def architecture(self) -> str:
+        """The family, as Hugging Face names it: ``model_type`` in config.json."""
+        return str(self.config.get("model_type", "unknown"))
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """tokenizer.json.
+
+        Raises:
+            ModelError: It is missing.
+        """
+        file = self.path / "tokenizer.json"
+        if file.is_file():
+            return file
+        raise ModelError(
+            f"{self.name} has no tokenizer.json. Write one with transformers: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
+
+    @property
+    def has_safetensors(self) -> bool:
+        """Whether the weights are there as safetensors."""
+        return any((self.path / f).is_file() for f in ("model.safetensors", "model.safetensors.index.json"))
+
+    @property
+    def export(self) -> Path | None:
+        """An exported graph, ONNX or OpenVINO, where there is one."""
+        return next((self.path / name for name in _EXPORTS if (self.path / name).is_file()), None)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The tensors of model.safetensors.
+
+        Raises:
+            ModelError: There are none, or they are damaged.
+        """
+        if not self.has_safetensors:
+            pickles = sorted(f.name for f in self.path.iterdir() if f.suffix in {".bin", ".pt", ".pth", ".h5"})
+            raise ModelError(no_usable_weights(self.name, pickles))
+        return Weights(self.path)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A further JSON file of the folder; empty where it is missing.
+
+        Raises:
+            ModelError: It is there and cannot be read.
+        """
+        return _read_json(self.path / name, self.name) if (self.path / name).is_file() else {}
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens the model reads at most, special tokens included."""
+        limits = [
+            self.json("sentence_bert_config.json").get("max_seq_length"),
+            self.json("tokenizer_config.json").get("model_max_length"),
+        ]
+        positions = self.config.get("max_position_embeddings")
+        if isinstance(positions, int) and positions > 0:
+            # RoBERTa's family starts to count positions after the padding token's own.
+            first = self.config.get("pad_token_id") or 0
+            shifted = self.architecture in {"roberta", "xlm-roberta", "mpnet", "camembert"}
+            limits.append(positions - first - 1 if shifted else positions)
+        known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1_000_000]
+        return min(known, default=512)
+
+
+def open_model(name: str | Path) -> ModelFolder:
+    """Find a model and read its configuration.
+
+    Args:
+        name: As for :func:`crossrank.models.locate.locate_model`.
+
+    Raises:
+        ModelError: There is no such model, or it has no readable config.json.
+
+    Example:
+        >>> open_model("all-MiniLM-L6-v2").architecture
+        'bert'
+    """
+    path = locate_model(name)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
+    return ModelFolder(str(name), path, _read_json(path / "config.json", str(name)))
+
+
+def _read_json(file: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}: {file.name} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{name}: {file.name} should hold a JSON object; it holds {type(content).__name__}")
+    return content

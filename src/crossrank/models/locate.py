@@ -1,0 +1,140 @@
+"""A model's name to the folder that holds its files: bundled, local, or from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from crossrank.errors import ModelError
+from crossrank.settings import is_offline
+
+DEFAULT_CROSS_ENCODER = "crossrank-bootstrap-minilm-l6"
+DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
+
+_BUNDLED = Path(__file__).parent / "bundled"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+# Everything but weights that a model folder may need; small files, taken together.
+_SMALL_FILES = re.compile(r"(?:[^/]+/)?[^/]+\.json|[^/]+\.jinja|README\.md")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(folder.name for folder in _BUNDLED.iterdir() if (folder / "config.json").is_file()))
+
+
+def locate_model(name: str | Path) -> Path:
+    """Find a model's folder, downloading it once where it is a Hub name.
+
+    A bundled name wins over a local folder of that name; write ``./name`` for the folder.
+
+    Args:
+        name: A bundled model, a local folder, or a repository on the Hugging Face Hub (``owner/name``).
+
+    Returns:
+        A folder with the model's files.
+
+    Raises:
+        ModelError: There is no such model, or it cannot be reached, or it holds no usable weights.
+
+    Example:
+        >>> locate_model("all-MiniLM-L6-v2").name
+        'all-MiniLM-L6-v2'
+    """
+    text = str(name)
+    if isinstance(name, str) and text in bundled_models():
+        return _BUNDLED / text
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ModelError(f"{text} is a file; a model is a folder with config.json, a tokenizer and weights")
+    looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
+    if looks_local or "--" in text or ".." in text:
+        raise ModelError(f"there is no model folder {text!r}. {_choices()}")
+    return _from_hub(text)
+
+
+def _choices() -> str:
+    return (
+        f"Use a bundled model ({', '.join(bundled_models())}), a local folder, "
+        "or a Hugging Face name such as BAAI/bge-reranker-base."
+    )
+
+
+def _from_hub(name: str) -> Path:
+    # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        if is_offline():
+            return Path(snapshot_download(name, local_files_only=True))
+        wanted = _files_to_download(name)
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{name} is gated on the Hugging Face Hub: accept its terms there and set HF_TOKEN"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"{name} does not exist on the Hugging Face Hub, or is private (then set HF_TOKEN). {_choices()}"
+        ) from error
+    except ModelError:
+        raise
+    except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
+        cached = _cached(name)
+        if cached is not None:
+            return cached
+        if is_offline():
+            raise ModelError(
+                f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE or "
+                f"HF_HUB_OFFLINE). {_choices()}"
+            ) from error
+        raise ModelError(
+            f"could not download {name}: {_first_line(error)}. Check the connection, or give a local folder."
+        ) from error
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError):
+        return None
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _files_to_download(name: str) -> list[str]:
+    """The small files and one kind of weights: the kind that suits the engine best."""
+    from huggingface_hub import HfApi
+
+    files = HfApi().list_repo_files(name)
+    small = [file for file in files if _SMALL_FILES.fullmatch(file)]
+    # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
+    safetensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
+    if any("/" not in file for file in safetensors):
+        return small + safetensors
+    for suffix in ("model.onnx", "openvino_model.xml"):
+        if exports := sorted((f for f in files if PurePosixPath(f).name == suffix), key=len):
+            stem = exports[0].rsplit(".", 1)[0]
+            return small + [file for file in files if file.startswith(stem)]
+    pickles = [file for file in files if file.endswith(_PICKLES)]
+    raise ModelError(no_usable_weights(name, pickles))
+
+
+def no_usable_weights(name: str, pickles: list[str]) -> str:
+    """The message for a model without safetensors, ONNX or OpenVINO files."""
+    if not pickles:
+        return f"{name} has no weights: expected model.safetensors, or an ONNX or OpenVINO file"
+    return (
+        f"{name} has its weights only as {pickles[0]}, a format that can run code when it is opened, which "
+        "crossrank never does. Convert it once where you trust it: "
+        "transformers' AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(FOLDER)"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,91 @@
+"""A float model's folder to one with int8 weights, a quarter of the size."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.models.folder import ModelFolder
+
+_COPIED = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "crossrank.json",
+    "1_Pooling/config.json",
+)
+
+
+def quantise_int8(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix [rows, d] to int8 with one scale a row [rows, 1], so that values are about int8 * scale.
+
+    Symmetric rounding to nearest: no calibration data is needed, and the error of a weight is at most half
+    of its row's scale.
+
+    Example:
+        >>> numbers, scale = quantise_int8(np.array([[1.0, -2.0]], np.float32))
+        >>> numbers.tolist()
+        [[64, -127]]
+    """
+    scale = np.abs(values).max(axis=1, keepdims=True) / np.float32(127)
+    scale = np.where(scale == 0, np.float32(1), scale).astype(np.float32)
+    return np.round(values / scale).astype(np.int8), scale
+
+
+def write_int8(model: ModelFolder, folder: Path) -> None:
+    """Write a copy of a model in which every matrix of the encoder is int8.
+
+    The head (pooler and classifier) stays in float16: it is small, and errors there reach the score at once.
+
+    Args:
+        model: A model with safetensors.
+        folder: Where to write; it must not exist.
+
+    Raises:
+        ModelError: The model's weights cannot be read.
+        FileExistsError: The folder exists.
+    """
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[Any]] = {}
+    for name in sorted(model.weights.names()):
+        if name.endswith("position_ids"):
+            continue  # a buffer of old checkpoints, no weight
+        values = model.weights.float32(name)
+        if _is_encoder_matrix(name, values):
+            tensors[name], tensors[f"{name}_scale"] = quantise_int8(values)
+        else:
+            tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
+    folder.mkdir(parents=True)
+    for relative in _COPIED:
+        if (source := model.path / relative).is_file():
+            (folder / relative).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, folder / relative)
+    partial = folder / "model.safetensors.partial"
+    save_file(tensors, partial, metadata={"format": "pt"})
+    os.replace(partial, folder / "model.safetensors")
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Write crossrank.json: what crossrank knows of a model beyond its Hugging Face files."""
+    (folder / "crossrank.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_encoder_matrix(name: str, values: NDArray[np.float32]) -> bool:
+    head = ("classifier", "pooler", "pre_classifier")
+    small_tables = ("position_embeddings", "token_type_embeddings", "relative_attention_bias")
+    return (
+        values.ndim == 2
+        and name.endswith(".weight")
+        and not name.startswith(head)
+        and not any(part in name for part in (*small_tables, ".pooler."))
+    )

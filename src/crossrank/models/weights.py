@@ -1,0 +1,116 @@
+"""Tensors by name out of safetensors files, read where they lie on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import ModelError
+
+_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "I8": "i1"}
+# The names under which the first BERT checkpoints, converted from TensorFlow, keep their layer norms.
+_OLD_NAMES = {".weight": ".gamma", ".bias": ".beta"}
+
+
+class Weights:
+    """The tensors of one model, mapped into memory and read on demand.
+
+    A linear layer or embedding may be stored in int8: ``NAME.weight`` of type I8 with
+    ``NAME.weight_scale``, one float32 factor per row, so that weight = int8 * scale.
+
+    Args:
+        folder: Holds model.safetensors, or its parts with model.safetensors.index.json.
+
+    Raises:
+        ModelError: A file is missing, damaged, or holds a type of number that is not supported.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._tensors: dict[str, tuple[Path, int, dict[str, Any]]] = {}
+        for file in _files(folder):
+            header_size, header = _read_header(file)
+            for name, entry in header.items():
+                if name != "__metadata__":
+                    self._tensors[name] = (file, header_size, entry)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def names(self) -> frozenset[str]:
+        """The names of all tensors."""
+        return frozenset(self._tensors)
+
+    def stored(self, name: str) -> NDArray[Any]:
+        """A tensor as it is stored: int8 stays int8, every float becomes float32.
+
+        Raises:
+            ModelError: The model has no such tensor.
+        """
+        file, header_size, entry = self._tensors[self._resolve(name)]
+        dtype = _DTYPES.get(entry["dtype"])
+        if dtype is None:
+            raise ModelError(f"{file}: {name} is stored as {entry['dtype']}, which is not supported")
+        start, _ = entry["data_offsets"]
+        shape = tuple(entry["shape"])
+        raw = np.memmap(file, dtype=dtype, mode="r", offset=8 + header_size + start, shape=shape)
+        if entry["dtype"] == "BF16":
+            return (raw.astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(raw if entry["dtype"] in {"F32", "I8"} else raw.astype(np.float32))
+
+    def scale(self, name: str) -> NDArray[np.float32] | None:
+        """The factors that belong to an int8 tensor, [rows, 1]; None where it is not int8."""
+        key = f"{name}_scale"
+        return self.stored(key).reshape(-1, 1) if key in self._tensors else None
+
+    def float32(self, name: str) -> NDArray[np.float32]:
+        """A tensor in float32, whatever it is stored as."""
+        stored, scale = self.stored(name), self.scale(name)
+        return stored if scale is None else stored.astype(np.float32) * scale
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether any tensor is stored in int8."""
+        return any(entry["dtype"] == "I8" for _, _, entry in self._tensors.values())
+
+    def _resolve(self, name: str) -> str:
+        if name in self._tensors:
+            return name
+        for new, old in _OLD_NAMES.items():
+            if name.endswith(new) and (other := name.removesuffix(new) + old) in self._tensors:
+                return other
+        raise ModelError(f"the model's weights have no tensor {name!r}")
+
+
+def _files(folder: Path) -> list[Path]:
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return [folder / "model.safetensors"]
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{index} is damaged: {error}") from error
+    if strange := [name for name in names if Path(name).name != name]:
+        raise ModelError(f"{index} points outside its folder: {strange[0]}")
+    return [folder / name for name in sorted(names)]
+
+
+def _read_header(file: Path) -> tuple[int, dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        # The library checks sizes, offsets and overlaps, so that nothing below reads outside the file.
+        with safe_open(file, framework="numpy"), file.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            header: dict[str, Any] = json.loads(stream.read(size))
+            return size, header
+    except FileNotFoundError as error:
+        raise ModelError(f"{file} is missing") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{file} is damaged or no safetensors file ({error}). A Git LFS pointer or a broken download "
+            "looks like this: fetch the file again."
+        ) from error
