@@ -30,7 +30,7 @@ class Document:
     id: str
     text: str
     title: str = ""
-    metadata: Mapping[str, Any] = field(default=_NOTHING, hash=False)
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
 
     @property
     def content(self) -> str:
@@ -143,7 +143,7 @@ class Ranking(Sequence[Hit]):
 
     query: str
     hits: tuple[Hit, ...]
-    timings: Mapping[str, float] = field(default=_NOTHING, hash=False)
+    timings: Mapping[str, float] = field(default_factory=lambda: _NOTHING, hash=False)
     notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:

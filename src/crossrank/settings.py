@@ -1,9 +1,8 @@
-"""What the environment says: offline or not, and where throw-away data is kept."""
+"""What the environment says: offline or not."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 
 def is_offline() -> bool:
@@ -14,13 +13,3 @@ def is_offline() -> bool:
     )
 
 
-def cache_folder() -> Path:
-    """The folder for throw-away data: CROSSRANK_CACHE, else the platform's cache folder.
-
-    Everything under it can be deleted at any time. Downloaded models are not here: huggingface_hub keeps
-    them in its own cache (HF_HOME), which other tools share.
-    """
-    if configured := os.environ.get("CROSSRANK_CACHE"):
-        return Path(configured).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "crossrank"

@@ -118,9 +118,8 @@ def _embedder(model: ModelFolder, *, settings: EmbedderSettings, keep_int8: bool
 
     from crossrank.inference.graphs import FAMILIES
 
-    family = FAMILIES.get(model.architecture)
-    if model.has_safetensors and family is not None:
-        encoder = family(model, keep_int8=keep_int8)
+    if model.has_graph:
+        encoder = FAMILIES[model.architecture](model, keep_int8=keep_int8)
         hidden, mask = encoder.hidden_states(only_first=settings.pooling == "cls")
         parameters = list(encoder.inputs.values())
     elif model.export is not None:

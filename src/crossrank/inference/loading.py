@@ -15,6 +15,7 @@ from crossrank.inference.batching import make_batches
 from crossrank.inference.engines import Engine
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
+from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -43,33 +44,27 @@ def _classifier(model: ModelFolder, *, keep_int8: bool) -> Model:
     """The graph [batch, labels] of a reranker."""
     from crossrank.inference.graphs import FAMILIES
 
-    family = FAMILIES.get(model.architecture)
-    if model.has_safetensors and family is not None:
+    if model.has_graph:
         _require_head(model)
-        return family(model, keep_int8=keep_int8).logits()
+        return FAMILIES[model.architecture](model, keep_int8=keep_int8).logits()
     if model.export is not None:
         return exported(model, "logits")
     raise ModelError(unsupported(model))
 
 
 def unsupported(model: ModelFolder) -> str:
-    """The message for an architecture without a graph."""
-    from crossrank.inference.graphs import FAMILIES
-
+    """The message for a model that neither a graph nor an exported file can run."""
     if not model.has_safetensors:
-        return _message_of(model)
+        return no_usable_weights(model.name, model.pickles)
+    if "auto_map" in model.config:
+        return (
+            f"{model.name} brings Python code of its own, which crossrank never runs; it would work with an "
+            "ONNX file (onnx/model.onnx) in its folder"
+        )
     return (
         f"{model.name} is a {model.architecture} model; without an ONNX file in its folder (onnx/model.onnx) "
-        f"crossrank runs {', '.join(sorted(FAMILIES))}"
+        f"crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}"
     )
-
-
-def _message_of(model: ModelFolder) -> str:
-    try:
-        _ = model.weights
-    except ModelError as error:
-        return str(error)
-    return f"{model.name} has no usable weights"
 
 
 def _require_head(model: ModelFolder) -> None:
@@ -138,7 +133,7 @@ def load_engine(
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
     inputs = task.probe(tokenizer)
-    is_int8 = model.has_safetensors and model.weights.is_int8
+    is_int8 = model.has_graph and model.weights.is_int8
     engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
     outputs = _probe(model, engine, inputs, tokenizer)
     if not is_int8:

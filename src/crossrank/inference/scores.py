@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
@@ -32,14 +33,14 @@ ActivationName: TypeAlias = Literal["none", "sigmoid", "tanh"]
 
 # The names that people give to the label that means "this passage answers this query".
 _RELEVANT = frozenset({"relevant", "is_relevant", "relevance", "yes", "true", "match", "1", "positive"})
-# Two-label rerankers whose configuration keeps the names LABEL_0 and LABEL_1; their cards say that the
-# second label means relevant.
+# Two-label rerankers, by nboost and amberoad, whose configuration keeps the names LABEL_0 and LABEL_1; their
+# publishers rank by the second. Known by the last part of their name, since they have to be converted first.
 _SECOND_IS_RELEVANT = frozenset(
     {
-        "nboost/pt-bert-base-uncased-msmarco",
-        "nboost/pt-bert-large-msmarco",
-        "nboost/pt-tinybert-msmarco",
-        "amberoad/bert-multilingual-passage-reranking-msmarco",
+        "pt-bert-base-uncased-msmarco",
+        "pt-bert-large-msmarco",
+        "pt-tinybert-msmarco",
+        "bert-multilingual-passage-reranking-msmarco",
     }
 )
 
@@ -104,7 +105,7 @@ def scoring_of(model: ModelFolder) -> Scoring:
         return Scoring(1, 0, _saved_activation(model) or "sigmoid")
     by_index = {int(i): str(name) for i, name in names.items()} if isinstance(names, dict) else {}
     if labels == 2:
-        if model.name in _SECOND_IS_RELEVANT:
+        if Path(model.name).name in _SECOND_IS_RELEVANT:
             return Scoring(2, 1, "sigmoid")
         relevant = [i for i, name in by_index.items() if name.lower().strip() in _RELEVANT]
         if len(relevant) == 1:

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import ModelError
-from crossrank.models.locate import locate_model, no_usable_weights
+from crossrank.models.locate import EXPORTS, PICKLES, is_native, locate_model, no_usable_weights
 from crossrank.models.weights import Weights
-
-_EXPORTS = ("onnx/model.onnx", "model.onnx", "openvino/openvino_model.xml", "openvino_model.xml")
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,14 @@ class ModelFolder:
         return any((self.path / f).is_file() for f in ("model.safetensors", "model.safetensors.index.json"))
 
     @property
+    def has_graph(self) -> bool:
+        """Whether the model runs from its safetensors, by a graph of the package."""
+        return self.has_safetensors and is_native(self.config)
+
+    @property
     def export(self) -> Path | None:
         """An exported graph, ONNX or OpenVINO, where there is one."""
-        return next((self.path / name for name in _EXPORTS if (self.path / name).is_file()), None)
+        return next((self.path / name for name in EXPORTS if (self.path / name).is_file()), None)
 
     @cached_property
     def weights(self) -> Weights:
@@ -67,9 +70,13 @@ class ModelFolder:
             ModelError: There are none, or they are damaged.
         """
         if not self.has_safetensors:
-            pickles = sorted(f.name for f in self.path.iterdir() if f.suffix in {".bin", ".pt", ".pth", ".h5"})
-            raise ModelError(no_usable_weights(self.name, pickles))
+            raise ModelError(no_usable_weights(self.name, self.pickles))
         return Weights(self.path)
+
+    @property
+    def pickles(self) -> list[str]:
+        """Weights in formats that can run code when opened, which are never read."""
+        return sorted(file.name for file in self.path.iterdir() if file.name.endswith(PICKLES))
 
     def json(self, name: str) -> dict[str, Any]:
         """A further JSON file of the folder; empty where it is missing.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from crossrank.errors import ModelError
 from crossrank.settings import is_offline
@@ -11,11 +13,18 @@ from crossrank.settings import is_offline
 DEFAULT_CROSS_ENCODER = "crossrank-bootstrap-minilm-l6"
 DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
 
+# The families that inference.graphs has a graph for; what else there is runs from its ONNX file.
+NATIVE_ARCHITECTURES = frozenset(
+    {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
+)
+# Where an exported graph may lie in a model's folder; the first is preferred.
+EXPORTS = ("onnx/model.onnx", "model.onnx", "openvino/openvino_model.xml", "openvino_model.xml")
+
 _BUNDLED = Path(__file__).parent / "bundled"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 # Everything but weights that a model folder may need; small files, taken together.
 _SMALL_FILES = re.compile(r"(?:[^/]+/)?[^/]+\.json|[^/]+\.jinja|README\.md")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -108,21 +117,44 @@ def _cached(name: str) -> Path | None:
 
 
 def _files_to_download(name: str) -> list[str]:
-    """The small files and one kind of weights: the kind that suits the engine best."""
-    from huggingface_hub import HfApi
+    """The small files and one kind of weights: safetensors where there is a graph for them, else an export."""
+    from huggingface_hub import HfApi, hf_hub_download
 
     files = HfApi().list_repo_files(name)
     small = [file for file in files if _SMALL_FILES.fullmatch(file)]
     # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
     safetensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
-    if any("/" not in file for file in safetensors):
+    exports = [file for file in EXPORTS if file in files]
+    has_graph = "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
+    if any("/" not in file for file in safetensors) and (has_graph or not exports):
         return small + safetensors
-    for suffix in ("model.onnx", "openvino_model.xml"):
-        if exports := sorted((f for f in files if PurePosixPath(f).name == suffix), key=len):
-            stem = exports[0].rsplit(".", 1)[0]
-            return small + [file for file in files if file.startswith(stem)]
-    pickles = [file for file in files if file.endswith(_PICKLES)]
-    raise ModelError(no_usable_weights(name, pickles))
+    if exports:
+        return small + _parts_of(PurePosixPath(exports[0]), files)
+    raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))
+
+
+def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
+    """An exported graph and its weights, which may lie beside it in files of their own."""
+    beside = [file for file in files if PurePosixPath(file).parent == export.parent]
+    stem = str(export).removesuffix(".xml")
+    parts = [file for file in beside if file.startswith(stem)]
+    if str(export.parent) != ".":
+        # Exports of large models keep tensors in files named after them, without an ending.
+        parts += [file for file in beside if not PurePosixPath(file).suffix]
+    return parts
+
+
+def is_native(config: dict[str, Any]) -> bool:
+    """Whether there is a graph for this config.json: a known family, without Python code of its own."""
+    return config.get("model_type") in NATIVE_ARCHITECTURES and "auto_map" not in config
+
+
+def _read_config(file: str) -> dict[str, Any]:
+    try:
+        config = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def no_usable_weights(name: str, pickles: list[str]) -> str:

@@ -1,0 +1,60 @@
+"""crossrank: cross-encoder reranking for your own documents, fast on a plain CPU, with the scores kept."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossrank.documents import Document, Hit, Ranking
+    from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError
+    from crossrank.inference.bi_encoder import BiEncoder
+    from crossrank.inference.cross_encoder import CrossEncoder
+    from crossrank.ranking.reranker import Reranker
+    from crossrank.search import Searcher
+    from crossrank.text import load_documents, split_documents
+
+__version__ = "0.1.0"
+
+# Imported when first used, so that importing the package costs nothing.
+_HOMES = {
+    "BiEncoder": "crossrank.inference.bi_encoder",
+    "CrossEncoder": "crossrank.inference.cross_encoder",
+    "CrossrankError": "crossrank.errors",
+    "Document": "crossrank.documents",
+    "Hit": "crossrank.documents",
+    "InputError": "crossrank.errors",
+    "MissingExtraError": "crossrank.errors",
+    "ModelError": "crossrank.errors",
+    "Ranking": "crossrank.documents",
+    "Reranker": "crossrank.ranking.reranker",
+    "Searcher": "crossrank.search",
+    "load_documents": "crossrank.text",
+    "split_documents": "crossrank.text",
+}
+
+__all__ = [
+    "BiEncoder",
+    "CrossEncoder",
+    "CrossrankError",
+    "Document",
+    "Hit",
+    "InputError",
+    "MissingExtraError",
+    "ModelError",
+    "Ranking",
+    "Reranker",
+    "Searcher",
+    "load_documents",
+    "split_documents",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crossrank' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

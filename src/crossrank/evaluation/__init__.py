@@ -1,0 +1,26 @@
+"""Judged collections and runs in, measures, comparisons and plots out."""
+
+from crossrank.evaluation.collection import Collection, load_collection
+from crossrank.evaluation.compare import Comparison, compare, mean_interval
+from crossrank.evaluation.measures import MEASURES, Evaluation, evaluate_run
+from crossrank.evaluation.plot import plot_comparison
+from crossrank.evaluation.qrels import Qrels, load_qrels
+from crossrank.evaluation.runs import Run, read_run, untied, write_run
+
+__all__ = [
+    "MEASURES",
+    "Collection",
+    "Comparison",
+    "Evaluation",
+    "Qrels",
+    "Run",
+    "compare",
+    "evaluate_run",
+    "load_collection",
+    "load_qrels",
+    "mean_interval",
+    "plot_comparison",
+    "read_run",
+    "untied",
+    "write_run",
+]

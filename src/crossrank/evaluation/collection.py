@@ -1,0 +1,167 @@
+"""Judged collections in the BEIR layout: documents, queries, and who judged what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossrank.documents import Document
+from crossrank.errors import InputError
+from crossrank.evaluation.lines import line_error, numbered_lines
+from crossrank.evaluation.qrels import Qrels, load_qrels
+
+_LAYOUT = (
+    "a BEIR folder holds corpus.jsonl (_id, title, text), queries.jsonl (_id, text) "
+    "and qrels/SPLIT.tsv (query-id, corpus-id, score)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """Documents and the queries of one split, with judgements for every query.
+
+    Attributes:
+        name: The folder's name.
+        documents: The whole corpus, in the file's order; ids are unique.
+        queries: Query id to question, in the file's order. Only queries with judgements: the others cannot
+            be evaluated.
+        qrels: Query id to document id to grade, for the same queries. A judged document may be absent from
+            the corpus (a reduced one, say); it then counts against recall, as it should.
+
+    Example:
+        >>> collection = Collection("toy", (Document("d1", "Paris"),), {"q1": "capital?"}, {"q1": {"d1": 1}})
+        >>> len(collection.documents), list(collection.queries)
+        (1, ['q1'])
+    """
+
+    name: str
+    documents: tuple[Document, ...]
+    queries: Mapping[str, str]
+    qrels: Qrels
+
+
+def load_collection(folder: Path | str, *, split: str | None = None) -> Collection:
+    """Read a judged collection in the BEIR layout.
+
+    Args:
+        folder: Holds ``corpus.jsonl`` (``_id``, ``text`` and, as it likes, ``title`` and ``metadata``),
+            ``queries.jsonl`` (``_id``, ``text``) and ``qrels/SPLIT.tsv``, all UTF-8.
+        split: Which judgements: ``"test"`` for ``qrels/test.tsv``. None takes test, or else the only split.
+
+    Returns:
+        The whole corpus, and the split's judged queries.
+
+    Raises:
+        InputError: Something is missing, unreadable or malformed, an id is there twice, or a judged query
+            has no text.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     root = Path(folder, "toy")
+        ...     (root / "qrels").mkdir(parents=True)
+        ...     _ = (root / "corpus.jsonl").write_text('{"_id": "d1", "title": "", "text": "Paris"}')
+        ...     _ = (root / "queries.jsonl").write_text('{"_id": "q1", "text": "capital of France?"}')
+        ...     _ = (root / "qrels" / "test.tsv").write_text("query-id\\tcorpus-id\\tscore\\nq1\\td1\\t1\\n")
+        ...     load_collection(root).queries
+        {'q1': 'capital of France?'}
+
+    Source:
+        Thakur et al., BEIR (NeurIPS 2021), https://github.com/beir-cellar/beir.
+    """
+    folder = Path(folder)
+    corpus, queries = folder / "corpus.jsonl", folder / "queries.jsonl"
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; {_LAYOUT}")
+    if missing := [path.name for path in (corpus, queries) if not path.is_file()]:
+        raise InputError(f"{folder} has no {' and no '.join(missing)}; {_LAYOUT}")
+    judgements = _judgements_file(folder, split)
+    qrels = load_qrels(judgements)
+    questions = _read_queries(queries, qrels)
+    if unknown := [query for query in qrels if query not in questions]:
+        raise InputError(
+            f"{judgements} judges query {unknown[0]!r}, which {queries.name} does not have "
+            f"({len(unknown)} such queries); add them there or remove their judgements"
+        )
+    return Collection(folder.resolve().name, _read_corpus(corpus), questions, qrels)
+
+
+def _judgements_file(folder: Path, split: str | None) -> Path:
+    splits = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if not splits:
+        raise InputError(f"{folder} has no qrels/SPLIT.tsv; {_LAYOUT}")
+    if split is None:
+        split = "test" if len(splits) > 1 else next(iter(splits))
+        wanted = "no split was named and there is no test split"
+    else:
+        wanted = f"there is no split {split!r}"
+    if split not in splits:
+        raise InputError(f"{folder}: {wanted}; choose one of {', '.join(splits)}")
+    return splits[split]
+
+
+def _read_corpus(path: Path) -> tuple[Document, ...]:
+    documents: dict[str, Document] = {}
+    for number, item in _json_objects(path):
+        document = Document(
+            id=_id(path, number, item, documents),
+            text=_string(path, number, item, "text"),
+            title=_string(path, number, item, "title") if item.get("title") is not None else "",
+            metadata=_metadata(path, number, item),
+        )
+        documents[document.id] = document
+    if not documents:
+        raise InputError(f"{path} holds no document; {_LAYOUT}")
+    return tuple(documents.values())
+
+
+def _read_queries(path: Path, qrels: Qrels) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for number, item in _json_objects(path):
+        query = _id(path, number, item, queries)
+        queries[query] = _string(path, number, item, "text")
+    return {query: text for query, text in queries.items() if query in qrels}
+
+
+def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path):
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise line_error(
+                path, number, f"is not JSON ({error}); write one object a line: {line!r:.80}"
+            ) from error
+        if not isinstance(item, dict):
+            raise line_error(path, number, f"must be a JSON object with '_id' and 'text'; it is {line!r:.80}")
+        yield number, item
+
+
+def _id(path: Path, number: int, item: Mapping[str, Any], taken: Mapping[str, object]) -> str:
+    name = _string(path, number, item, "_id")
+    if not name:
+        raise line_error(path, number, "'_id' is empty; give every line its own id")
+    if name in taken:
+        raise line_error(path, number, f"'_id' {name!r} is there a second time; ids must be unique")
+    return name
+
+
+def _string(path: Path, number: int, item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    if not isinstance(value, str):
+        found = f"it is {value!r:.80}" if key in item else "it is missing"
+        raise line_error(path, number, f"'{key}' must be a string; {found}")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise line_error(path, number, f"'{key}' holds a lone surrogate, which is no character") from error
+    return value
+
+
+def _metadata(path: Path, number: int, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = item.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise line_error(path, number, f"'metadata' must be an object; it is {metadata!r:.80}")
+    return metadata

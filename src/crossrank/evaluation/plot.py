@@ -1,0 +1,140 @@
+"""Two runs in one picture: where the second is better, where it is worse, and by how much on average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossrank.errors import InputError, MissingExtraError
+from crossrank.evaluation.compare import Comparison, compare, mean_interval, paired_values
+from crossrank.evaluation.measures import MEASURES, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's blue and orange, which colour-blind readers can tell apart.
+_COLOUR_A, _COLOUR_B, _INK, _FAINT = "#E69F00", "#0072B2", "#333333", "#D9D9D9"
+_TITLE: dict[str, Any] = {"loc": "left", "fontsize": 11, "color": _INK, "linespacing": 1.4}
+_SUFFIXES = (".png", ".svg")
+
+
+def plot_comparison(
+    path: Path | str, a_name: str, a: Evaluation, b_name: str, b: Evaluation, measure: str = "nDCG@10"
+) -> None:
+    """Draw how the run b compares with the run a.
+
+    On the left, one bar a query: how much b gained or lost on ``measure``, best first. On the right, both
+    means of every measure with their 95% bootstrap intervals. A colour means the same on both sides: blue is
+    b, and the queries on which b is better.
+
+    Args:
+        path: Where; ``.png`` (1650 by 810 pixels) or ``.svg``. An existing file is replaced.
+        a_name: What to call a, such as ``"BM25"``.
+        a: The baseline's evaluation.
+        b_name: What to call b, such as ``"BM25 + reranker"``.
+        b: The evaluation to compare with it, over the same queries.
+        measure: One of ``MEASURES``.
+
+    Raises:
+        InputError: The suffix is another one, the file cannot be written, or the two evaluations cannot be
+            compared (see :func:`~crossrank.evaluation.compare.compare`).
+        MissingExtraError: matplotlib is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> value = dict.fromkeys(MEASURES, 0.5)
+        >>> a = Evaluation(value, {"q1": value})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plot_comparison(Path(folder, "picture.svg"), "BM25", a, "BM25 again", a)
+        ...     print(*(file.name for file in Path(folder).iterdir()))
+        picture.svg
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{path}: a picture is .png or .svg, by its suffix; it is {path.suffix!r}")
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError as error:
+        raise MissingExtraError("Drawing a comparison", "plot") from error
+
+    comparison = compare(a, b, measure)
+    figure = Figure(figsize=(11, 5.4), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    _draw_differences(left, comparison, paired_values(a, b, measure))
+    bars = _draw_means(right, a, b)
+    names = [_label(name) for name in (a_name, b_name)]
+    gap = " " if len("".join(names)) <= 60 else "\n"
+    figure.suptitle(f"{names[1]}{gap}against {names[0]}", fontsize=15, fontweight="bold", color=_INK)
+    figure.legend(
+        bars, names, loc="outside lower center", ncols=2, frameon=False, fontsize=11, labelcolor=_INK
+    )
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{path} cannot be written: {reason}. Name a file in a folder that exists."
+        ) from error
+
+
+def _draw_differences(
+    axes: Axes, comparison: Comparison, values: tuple[Sequence[float], Sequence[float]]
+) -> None:
+    differences = sorted((b - a for a, b in zip(*values, strict=True)), reverse=True)
+    colours = [_COLOUR_B if difference > 0 else _COLOUR_A for difference in differences]
+    axes.bar(range(len(differences)), differences, width=_bar_width(len(differences)), color=colours)
+    axes.axhline(0, color=_INK, linewidth=0.8)
+    axes.axhline(comparison.difference, color=_INK, linewidth=1.2, linestyle="--")
+    lower, upper = comparison.interval
+    chance = f"p = {comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "p < 0.001"
+    axes.set_title(
+        f"Better on {comparison.wins} queries, worse on {comparison.losses}, equal on {comparison.ties}\n"
+        f"mean {comparison.difference:+.3f} (dashed), 95% interval {lower:+.3f} to {upper:+.3f}, {chance}",
+        **_TITLE,
+    )
+    # Where all are equal there is nothing to scale by.
+    axes.set_ylim(1.08 * min(-0.05, *differences, 0), 1.08 * max(0.05, *differences, 0))
+    axes.set_xlim(-0.75, len(differences) - 0.25)
+    axes.set_xticks([])
+    axes.set_xlabel("one bar a query, from gain to loss", fontsize=10.5, color=_INK)
+    axes.set_ylabel(f"gain in {comparison.measure}", fontsize=10.5, color=_INK)
+    _tidy(axes)
+
+
+def _draw_means(axes: Axes, a: Evaluation, b: Evaluation) -> list[Artist]:
+    first_bars: list[Artist] = []
+    for evaluation, colour, side in ((a, _COLOUR_A, -0.2), (b, _COLOUR_B, 0.2)):
+        places = [place + side for place in range(len(MEASURES))]
+        means = [evaluation.means[measure] for measure in MEASURES]
+        first_bars.append(axes.bar(places, means, width=0.38, color=colour)[0])
+        for place, mean, measure in zip(places, means, MEASURES, strict=True):
+            lower, upper = mean_interval([values[measure] for values in evaluation.per_query.values()])
+            axes.vlines(place, lower, upper, color=_INK, linewidth=1.4)
+            axes.text(place, upper + 0.012, f"{mean:.3f}", ha="center", va="bottom", fontsize=8.5, color=_INK)
+    axes.set_ylim(0, 1.08)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    axes.set_xticks(range(len(MEASURES)), MEASURES, fontsize=10.5, color=_INK)
+    axes.set_title(f"Means over {len(a.per_query)} queries\nwith 95% intervals", **_TITLE)
+    _tidy(axes)
+    return first_bars
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_FAINT)
+    axes.tick_params(colors=_INK, length=0)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+
+
+def _bar_width(bars: int) -> float:
+    # Gaps between hundreds of bars would be all one sees.
+    return 0.8 if bars <= 150 else 1.0
+
+
+def _label(name: str) -> str:
+    short = name if len(name) <= 50 else f"{name[:49]}…"
+    return short.replace("$", r"\$")  # a bare dollar sign begins a formula

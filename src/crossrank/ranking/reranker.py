@@ -1,0 +1,227 @@
+"""The reranker: candidates in, a ranking with its scores out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossrank.documents import Document, DocumentLike, Hit, Ranking, as_documents
+from crossrank.errors import InputError
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scores import ActivationName
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.text.readability import unreadable_share
+
+# A text counts as unreadable where more than this share of its letters is in scripts that the model was
+# not trained on, or of its tokens is unknown to the model's vocabulary.
+_UNREADABLE = 0.5
+_NO_LOGITS = np.empty(0, np.float32)
+
+
+class Reranker:
+    """Ranks candidates with a cross-encoder and keeps the scores.
+
+    One object serves any number of threads, and processes forked off it.
+
+    Args:
+        model: A cross-encoder, or the name or folder of one.
+        threads: Processors to use, where the model is loaded here; by default all available.
+
+    Raises:
+        ModelError: The model cannot be loaded, or is no reranker.
+
+    Example:
+        >>> ranking = Reranker().rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])
+        >>> [(hit.rank, hit.text, hit.first_stage_rank) for hit in ranking]
+        [(1, 'Bakers bake bread.', 2), (2, 'A tide table.', 1)]
+    """
+
+    def __init__(
+        self, model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER, *, threads: int | None = None
+    ) -> None:
+        self.model = model if isinstance(model, CrossEncoder) else CrossEncoder(model, threads=threads)
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[DocumentLike],
+        *,
+        top_n: int | None = None,
+        activation: ActivationName | None = None,
+        first_stage_scores: Sequence[float] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> Ranking:
+        """Rank the candidates of one query.
+
+        Candidates with equal logits keep their order. A candidate that the model cannot read (another
+        script, unknown tokens) is not scored: it follows the others, in the order it came in. If that is
+        so of the query, all candidates keep their order.
+
+        Args:
+            query: The question.
+            documents: The candidates, in first-stage order.
+            top_n: Return the best so many; all by default.
+            activation: From logit to score; the model's own by default, ``"none"`` for logits.
+            first_stage_scores: What the first stage gave each candidate; kept in the hits.
+            progress: Called with the number of candidates scored since the last call.
+
+        Returns:
+            The ranking; empty where there are no candidates. ``timings`` has ``rerank``, in seconds.
+
+        Raises:
+            InputError: The query is empty, ``top_n`` is below 1, or a candidate is no document.
+        """
+        given = as_documents(documents)
+        scores = None if first_stage_scores is None else [first_stage_scores]
+        return self._rank([query], [given], top_n, activation, scores, progress)[0]
+
+    def rank_many(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Iterable[DocumentLike]],
+        *,
+        top_n: int | None = None,
+        activation: ActivationName | None = None,
+        first_stage_scores: Sequence[Sequence[float]] | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[Ranking]:
+        """Rank the candidates of many queries, batched together.
+
+        Args:
+            queries: The questions.
+            documents: The candidates of each, in first-stage order.
+            top_n: As for :meth:`rank`.
+            activation: As for :meth:`rank`.
+            first_stage_scores: As for :meth:`rank`, one sequence a query.
+            progress: As for :meth:`rank`.
+
+        Returns:
+            One ranking a query, in order; the scores are those that :meth:`rank` gives.
+
+        Raises:
+            InputError: As for :meth:`rank`; or the numbers of queries and lists differ.
+        """
+        if isinstance(queries, str):
+            raise InputError("queries must be a list; a single string was given. Use rank for one query.")
+        given = [as_documents(candidates) for candidates in documents]
+        if len(queries) != len(given):
+            raise InputError(f"there are {len(queries)} queries and {len(given)} lists of candidates")
+        return self._rank(queries, given, top_n, activation, first_stage_scores, progress)
+
+    async def arank(self, query: str, documents: Iterable[DocumentLike], **options: Any) -> Ranking:
+        """:meth:`rank` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.rank, query, documents, **options)
+
+    async def arank_many(
+        self, queries: Sequence[str], documents: Sequence[Iterable[DocumentLike]], **options: Any
+    ) -> list[Ranking]:
+        """:meth:`rank_many` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.rank_many, queries, documents, **options)
+
+    def _rank(
+        self,
+        queries: Sequence[str],
+        documents: list[list[Document]],
+        top_n: int | None,
+        activation: ActivationName | None,
+        first_stage_scores: Sequence[Sequence[float]] | None,
+        progress: Callable[[int], object] | None,
+    ) -> list[Ranking]:
+        started = time.perf_counter()
+        if top_n is not None and top_n < 1:
+            raise InputError(f"top_n must be at least 1; it is {top_n}")
+        for query in queries:
+            check_query(query)
+        first_stage = first_stage_scores or [[None] * len(candidates) for candidates in documents]
+        for candidates, known in zip(documents, first_stage, strict=True):
+            if len(known) != len(candidates):
+                raise InputError(f"there are {len(candidates)} candidates and {len(known)} first-stage scores")
+        self.model.scoring.scores(_NO_LOGITS, activation)  # a wrong name is refused before the work, not after
+        readable = [
+            [self._reads(query) and self._reads(document.content) for document in candidates]
+            for query, candidates in zip(queries, documents, strict=True)
+        ]
+        pairs = [
+            (query, document.content)
+            for query, candidates, reads in zip(queries, documents, readable, strict=True)
+            for document, read in zip(candidates, reads, strict=True)
+            if read
+        ]
+        logits, truncated = self.model.logits(pairs, progress=progress)
+        scores = self.model.scoring.scores(logits, activation)
+        numbers = zip(scores.tolist(), logits.tolist(), truncated.tolist(), strict=True)
+        seconds = time.perf_counter() - started
+        rankings = []
+        for query, candidates, reads, known in zip(queries, documents, readable, first_stage, strict=True):
+            scored = [next(numbers) if read else None for read in reads]
+            # Sorting is stable, so that ties keep first-stage order.
+            order = sorted(range(len(candidates)), key=lambda i: _descending(scored[i]))[:top_n]
+            hits = tuple(
+                _hit(rank, i, candidates[i], scored[i], known[i]) for rank, i in enumerate(order, start=1)
+            )
+            notices = self.model.notices + self._notices(query, reads)
+            rankings.append(Ranking(query, hits, {"rerank": seconds}, notices))
+        return rankings
+
+    def _reads(self, text: str) -> bool:
+        """Whether the model can make anything of a text."""
+        scripts = self.model.scripts
+        if scripts is not None and unreadable_share(text, scripts) > _UNREADABLE:
+            return False
+        # An ASCII text can be unknown to no Latin vocabulary, and tokenising everything twice would cost.
+        return text.isascii() or self.model.tokenizer.unknown_share(text[:2000]) <= _UNREADABLE
+
+    def _notices(self, query: str, reads: list[bool]) -> tuple[str, ...]:
+        unread = reads.count(False)
+        if not unread:
+            return ()
+        advice = "A multilingual model such as BAAI/bge-reranker-v2-m3 may read it."
+        if not self._reads(query):
+            return (
+                f"{self.model.name} cannot read the question (its script or words are not in the model's "
+                f"vocabulary); the first-stage order is kept. {advice}",
+            )
+        return (
+            f"{self.model.name} cannot read {unread} of {len(reads)} candidates; they follow the others in "
+            f"first-stage order, without a score. {advice}",
+        )
+
+
+def check_query(query: object) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        InputError: The query is no string, is blank, or is no valid Unicode.
+    """
+    if not isinstance(query, str):
+        raise InputError(f"the question must be a string; it is {type(query).__name__}")
+    if not query.strip():
+        raise InputError("the question is empty; ask something, such as 'What is the plan for the economy?'")
+    try:
+        query.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "the question holds lone surrogates (halves of a character), which are not valid Unicode; "
+            "type it again, or check the encoding of your terminal or file"
+        ) from error
+
+
+def _descending(scored: tuple[float, float, int] | None) -> float:
+    return float("inf") if scored is None else -scored[1]
+
+
+def _hit(
+    rank: int,
+    position: int,
+    document: Document,
+    scored: tuple[float, float, int] | None,
+    first_stage_score: float | None,
+) -> Hit:
+    score, logit, truncated = scored or (None, None, 0)
+    known = None if first_stage_score is None else float(first_stage_score)
+    return Hit(rank, document, score, logit, position + 1, known, truncated)

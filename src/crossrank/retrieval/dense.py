@@ -1,0 +1,88 @@
+"""Dense search: exact nearest vectors with FAISS."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crossrank.errors import InputError
+from crossrank.retrieval.base import Candidate, Similarity, check_k
+
+
+class DenseIndex:
+    """Vectors that can be searched for those nearest to another.
+
+    Every vector is compared: the search is exact (Douze et al., 2024, The Faiss library,
+    https://arxiv.org/abs/2401.08281).
+
+    Args:
+        vectors: One vector a passage, shape [n, d], float32; copied, never changed.
+        similarity: ``cosine`` (a zero vector has 0 with every other), ``dot``, or ``euclidean``, whose
+            score is the negated distance.
+
+    Raises:
+        InputError: ``vectors`` is not of two dimensions, or holds NaN or infinity.
+
+    Example:
+        >>> index = DenseIndex(np.eye(3, dtype=np.float32), similarity="cosine")
+        >>> index.search_vector(np.array([0, 2, 0], dtype=np.float32), k=1)
+        [Candidate(position=1, score=1.0)]
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], *, similarity: Similarity) -> None:
+        import faiss
+
+        if vectors.ndim != 2:
+            raise InputError(f"vectors must have the shape [n, d]; theirs is {list(vectors.shape)}")
+        self._similarity = similarity
+        make_index = faiss.IndexFlatL2 if similarity == "euclidean" else faiss.IndexFlatIP
+        self._index = make_index(vectors.shape[1])
+        self._index.add(self._prepared(vectors))
+
+    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
+        """Find the passages nearest to a vector.
+
+        Args:
+            vector: The query's vector, shape [d], float32.
+            k: How many candidates to return at most.
+
+        Returns:
+            min(k, n) candidates, best first, equal ones by position.
+
+        Raises:
+            InputError: ``k`` is below 1, or the vector's dimension is not the index's, or the vector
+                holds NaN or infinity.
+        """
+        check_k(k)
+        size = self._index.ntotal
+        if size == 0:
+            return []
+        if vector.shape != (self._index.d,):
+            raise InputError(
+                f"the query's vector must have the shape [{self._index.d}], as the indexed vectors have; "
+                f"its shape is {list(vector.shape)}. Encode both with the same model"
+            )
+        query = self._prepared(vector[np.newaxis])
+        # FAISS returns any of those that tie for the last place, so fetch until no tie is cut off.
+        k = fetched = min(k, size)
+        while True:
+            distances, positions = (row[0] for row in self._index.search(query, fetched))
+            if fetched == size or distances[-1] != distances[k - 1]:
+                break
+            fetched = min(2 * fetched, size)
+        scores = -np.sqrt(distances) if self._similarity == "euclidean" else distances
+        order = np.lexsort((positions, -scores))[:k]
+        return [Candidate(int(positions[i]), float(scores[i])) for i in order]
+
+    def _prepared(self, vectors: ArrayLike) -> NDArray[np.float32]:
+        """Finite float32 rows, of length 1 where the similarity is the cosine."""
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"vector {int(np.argmin(finite))} holds NaN or infinity; check the model that made it"
+            )
+        if self._similarity != "cosine":
+            return rows
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        return (rows / np.where(lengths == 0, 1, lengths)[:, np.newaxis]).astype(np.float32)

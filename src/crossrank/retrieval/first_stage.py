@@ -1,0 +1,123 @@
+"""The three first stages: by words, by vectors, and by both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from crossrank.documents import Document
+from crossrank.retrieval.base import BiEncoderLike, Candidate, check_k
+from crossrank.retrieval.bm25 import BM25Index
+from crossrank.retrieval.dense import DenseIndex
+from crossrank.retrieval.fusion import reciprocal_rank_fusion
+
+_FUSED_DEPTH = 100
+
+
+class LexicalFirstStage:
+    """Finds passages that share words with the query; needs no model. Scores are BM25.
+
+    Args:
+        documents: The passages.
+
+    Raises:
+        CrossrankError: This Python's SQLite lacks FTS5.
+
+    Example:
+        >>> first_stage = LexicalFirstStage([Document("a", "Paris is in France."), Document("b", "Rome.")])
+        >>> [candidate.position for candidate in first_stage.search("Rome", k=10)]
+        [1]
+    """
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._index = BM25Index([document.content for document in documents])
+
+    def search(self, query: str, k: int) -> list[Candidate]:
+        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
+        return self._index.search(query, k)
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
+        """What ``search`` gives for each of the queries."""
+        return [self.search(query, k) for query in queries]
+
+
+class DenseFirstStage:
+    """Finds passages whose vectors are near the query's, whatever their words. Scores are the similarity.
+
+    Args:
+        documents: The passages; all are encoded here.
+        bi_encoder: The model that encodes passages and queries.
+        progress: Called with the number of passages encoded since the last call.
+
+    Raises:
+        InputError: The model gives vectors that hold NaN or infinity.
+
+    Example:
+        >>> first_stage = DenseFirstStage(passages, bi_encoder)  # doctest: +SKIP
+        >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
+        [Candidate(position=0, score=0.87), ...]
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        bi_encoder: BiEncoderLike,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        vectors = bi_encoder.encode_documents([document.content for document in documents], progress=progress)
+        self._bi_encoder = bi_encoder
+        self._index = DenseIndex(vectors, similarity=bi_encoder.similarity)
+
+    def search(self, query: str, k: int) -> list[Candidate]:
+        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
+        return self.search_many([query], k)[0]
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
+        """What ``search`` gives for each of the queries, which are encoded together."""
+        check_k(k)
+        return [
+            self._index.search_vector(vector, k) for vector in self._bi_encoder.encode_queries(list(queries))
+        ]
+
+
+class HybridFirstStage:
+    """Finds passages by words and by vectors. Scores are those of reciprocal rank fusion.
+
+    Each search goes to rank 100, or to ``k`` where that is deeper, before the two are fused.
+
+    Args:
+        documents: The passages; all are encoded here.
+        bi_encoder: The model that encodes passages and queries.
+        progress: Called with the number of passages encoded since the last call.
+
+    Raises:
+        CrossrankError: This Python's SQLite lacks FTS5.
+        InputError: The model gives vectors that hold NaN or infinity.
+
+    Example:
+        >>> first_stage = HybridFirstStage(passages, bi_encoder)  # doctest: +SKIP
+        >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
+        [Candidate(position=0, score=0.0328), ...]
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        bi_encoder: BiEncoderLike,
+        *,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        self._first_stages = (
+            LexicalFirstStage(documents),
+            DenseFirstStage(documents, bi_encoder, progress=progress),
+        )
+
+    def search(self, query: str, k: int) -> list[Candidate]:
+        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
+        return self.search_many([query], k)[0]
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
+        """What ``search`` gives for each of the queries, which are encoded together."""
+        check_k(k)
+        found = [stage.search_many(queries, max(k, _FUSED_DEPTH)) for stage in self._first_stages]
+        return [reciprocal_rank_fusion(rankings)[:k] for rankings in zip(*found, strict=True)]

@@ -1,0 +1,66 @@
+"""Documents to passages short enough to be searched and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crossrank.documents import Document
+from crossrank.errors import InputError
+
+
+def split_documents(
+    documents: Iterable[Document], *, chunk_size: int = 500, chunk_overlap: int = 100
+) -> list[Document]:
+    """Split documents into passages, at paragraphs, lines, words or letters, in that order of preference.
+
+    The texts are exactly those of LangChain's ``RecursiveCharacterTextSplitter`` with the same sizes
+    (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter).
+
+    Args:
+        documents: What to split; it is not changed.
+        chunk_size: The longest passage, in characters.
+        chunk_overlap: How many characters, at most, a passage repeats of the one before it.
+
+    Returns:
+        The passages, in order. The n-th passage of document ``a`` has the id ``a#n``, counted from 1, and
+        the document's title and metadata, to which ``start`` and ``end`` are added: the character offsets
+        with ``document.text[start:end] == passage.text``. A document of white space gives no passage.
+
+    Raises:
+        InputError: ``chunk_size`` is below 1, or ``chunk_overlap`` is negative or not below ``chunk_size``.
+
+    Example:
+        >>> document = Document(id="a", text="First paragraph.\\n\\nSecond paragraph.")
+        >>> for passage in split_documents([document], chunk_size=20, chunk_overlap=0):
+        ...     print(passage.id, passage.text, dict(passage.metadata))
+        a#1 First paragraph. {'start': 0, 'end': 16}
+        a#2 Second paragraph. {'start': 18, 'end': 35}
+    """
+    if chunk_size < 1:
+        raise InputError(f"chunk_size must be at least 1 character; it is {chunk_size}")
+    if not 0 <= chunk_overlap < chunk_size:
+        raise InputError(
+            f"chunk_overlap must be at least 0 and below chunk_size ({chunk_size}); it is {chunk_overlap}"
+        )
+    # Imported here because it takes a quarter of a second, and brings langchain_core, which only this needs.
+    from langchain_text_splitters.character import RecursiveCharacterTextSplitter
+
+    splitter = RecursiveCharacterTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    return [
+        passage
+        for document in documents
+        if document.text.strip()
+        for passage in _passages(document, splitter.split_text(document.text), chunk_overlap)
+    ]
+
+
+def _passages(document: Document, chunks: list[str], chunk_overlap: int) -> list[Document]:
+    passages: list[Document] = []
+    end = 0
+    for number, chunk in enumerate(chunks, start=1):
+        # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
+        start = document.text.find(chunk, max(0, end - chunk_overlap))
+        end = start + len(chunk)
+        metadata = {**document.metadata, "start": start, "end": end}
+        passages.append(Document(f"{document.id}#{number}", chunk, document.title, metadata))
+    return passages
