@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, get_args
 
 from crossrank.documents import Document, DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
@@ -15,11 +15,8 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
-from crossrank.retrieval.base import FirstStage
+from crossrank.retrieval.base import FirstStage, Retrieval
 from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage
-
-Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
-RETRIEVALS: tuple[Retrieval, ...] = ("hybrid", "dense", "lexical")
 
 
 class Searcher:
@@ -58,8 +55,8 @@ class Searcher:
         self.passages = as_documents(passages)
         if not self.passages:
             raise InputError("there are no passages to search; give at least one")
-        if retrieval not in RETRIEVALS:
-            raise InputError(f"retrieval must be one of {', '.join(RETRIEVALS)}; it is {retrieval!r}")
+        if retrieval not in get_args(Retrieval):
+            raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")
         clock = _Clock()
         self.reranker = model if isinstance(model, Reranker) else Reranker(model)
         bi_encoder = embedder if isinstance(embedder, BiEncoder) or retrieval == "lexical" else BiEncoder(embedder)

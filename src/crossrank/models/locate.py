@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,6 +73,7 @@ def _choices() -> str:
 
 
 def _from_hub(name: str) -> Path:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -120,7 +122,9 @@ def _files_to_download(name: str) -> list[str]:
     """The small files and one kind of weights: safetensors where there is a graph for them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    files = HfApi().list_repo_files(name)
+    # One request, not retried: without a network the answer should come at once.
+    siblings = HfApi().model_info(name, timeout=20).siblings or []
+    files = [sibling.rfilename for sibling in siblings]
     small = [file for file in files if _SMALL_FILES.fullmatch(file)]
     # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
     safetensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]

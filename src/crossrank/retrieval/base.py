@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
+Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
+"""The first stages by name: by words (``lexical``), by vectors (``dense``), or both fused."""
 
 
 @dataclass(frozen=True, slots=True)

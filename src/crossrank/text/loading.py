@@ -82,7 +82,7 @@ def load_documents(paths: Iterable[Path | str]) -> Loaded:
         if not text.strip():
             skipped.append(f"{_name(path)} holds no text")
         elif path.suffix.lower() in _JSON_LINES:
-            documents.extend(_records(_name(path), text, skipped))
+            documents.extend(parse_json_lines(_name(path), text, skipped))
         else:
             documents.append(Document(id=_name(path), text=text, metadata={"source": _name(path)}))
     if not documents:
@@ -135,16 +135,30 @@ def _read(path: Path, *, named: bool) -> tuple[str, bool]:
             f"{name} is of an unsupported type ({path.suffix}); crossrank reads {_SUPPORTED}. "
             "Convert it to text first"
         )
+    if not named and not path.is_file():
+        raise InputError(f"{name} is not a regular file")
+    return decode_text(read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that looks like text.
+
+    Raises:
+        InputError: It cannot be read, or its beginning holds NUL bytes.
+    """
+    name = _name(path)
     try:
-        if not named and not path.is_file():
-            raise InputError(f"{name} is not a regular file")
         with path.open("rb") as file:
             data = file.read(_SNIFFED_BYTES)
             if b"\0" in data:
                 raise InputError(f"{name} is not text (it holds NUL bytes); save it as UTF-8 text")
-            data += file.read()
+            return data + file.read()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def decode_text(data: bytes) -> tuple[str, bool]:
+    """UTF-8 bytes to text with plain line ends, and whether all of it was UTF-8 (what is not becomes U+FFFD)."""
     try:
         text, is_utf8 = data.decode("utf-8-sig"), True
     except UnicodeDecodeError:
@@ -152,7 +166,12 @@ def _read(path: Path, *, named: bool) -> tuple[str, bool]:
     return text.replace("\r\n", "\n").replace("\r", "\n"), is_utf8
 
 
-def _records(name: str, text: str, skipped: list[str]) -> Iterator[Document]:
+def parse_json_lines(name: str, text: str, skipped: list[str]) -> Iterator[Document]:
+    """One document a line; a record without text adds a sentence to ``skipped``.
+
+    Raises:
+        InputError: A line is malformed.
+    """
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             document = _record(name, f"{name}:{number}", line)

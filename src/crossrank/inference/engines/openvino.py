@@ -16,6 +16,9 @@ from crossrank.inference.engines.threads import available_threads
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.
 _INT8_GROUP = 128
+# States that a fork left behind. Their threads live in the parent alone, and waiting for them, as the library
+# does when a state goes, would end the process.
+_LEFT_BEHIND: list[_State] = []
 
 
 class _State:
@@ -65,6 +68,7 @@ class OpenVinoEngine:
         """Run batches; see :class:`crossrank.inference.engines.Engine`."""
         state = self._state
         if state.process != os.getpid():
+            _LEFT_BEHIND.append(state)
             state = self._state = _State(self._build(), self.threads)
         outputs: list[NDArray[np.float32]] = []
         running: deque[ov.InferRequest] = deque()

@@ -1,0 +1,51 @@
+"""crossrank check: what a model is, and whether it scores as published."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from crossrank.cli.output import console, print_json
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load a model, say what it is, and compare it with published scores where there are any.
+
+    Exit code 1 if it scores otherwise than published, 3 if it cannot be used.
+
+    Example: crossrank check BAAI/bge-reranker-base
+    """
+    from crossrank.inference.checking import check_model
+
+    report = check_model(model)
+    print_json(report) if as_json else _print(report)
+    if report["agrees"] is False:
+        raise typer.Exit(1)
+
+
+def _print(report: dict[str, Any]) -> None:
+    screen = console()
+    for key, value in report.items():
+        if key not in {"golden", "agrees", "notices"}:
+            screen.print(f"{key.replace('_', ' '):>16}  {value}", markup=False)
+    for notice in report["notices"]:
+        screen.print(f"{'note':>16}  {notice}", markup=False)
+    golden = report["golden"]
+    if golden is None:
+        screen.print(f"{'published scores':>16}  none are known for this model", markup=False)
+        return
+    screen.print(f"{'published scores':>16}  {golden['source']}", markup=False)
+    for pair in golden["pairs"]:
+        screen.print(
+            f"{'':>16}  {pair['logit']:9.4f}, published {pair['published']:9.4f}  {pair['passage']}", markup=False
+        )
+    verdict = "as published" if report["agrees"] else "NOT as published"
+    screen.print(
+        f"{'verdict':>16}  {verdict}: largest difference {golden['largest_difference']:.4f}, "
+        f"allowed {golden['tolerance']}",
+        markup=False,
+    )

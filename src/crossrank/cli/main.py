@@ -1,0 +1,89 @@
+"""The ``crossrank`` command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from crossrank import __version__
+from crossrank.cli.output import notify
+from crossrank.errors import CrossrankError, ModelError
+
+# What scripts can rely on; the README lists them.
+EXIT_CHECK_FAILED = 1
+EXIT_INPUT = 2
+EXIT_MODEL = 3
+EXIT_SYSTEM = 4
+EXIT_INTERRUPTED = 130
+
+
+def _app() -> typer.Typer:
+    from crossrank.cli import check, evaluate, search
+
+    app = typer.Typer(
+        name="crossrank",
+        help="Cross-encoder reranking for your own documents: offline, fast on a plain CPU, scores kept.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.command("demo")(search.demo)
+    app.command("search")(search.search)
+    app.command("rerank")(search.rerank)
+    app.command("eval")(evaluate.evaluate)
+    app.command("check")(check.check)
+
+    @app.callback(invoke_without_command=True)
+    def version_or_help(
+        context: typer.Context,
+        version: bool = typer.Option(False, "--version", help="Print the version."),
+    ) -> None:
+        if version:
+            print(f"crossrank {__version__}")
+        elif context.invoked_subcommand is None:
+            print(context.get_help())
+
+    return app
+
+
+def main() -> None:
+    """Run the command line and exit; whatever goes wrong is one line on standard error."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
+    try:
+        code = _app()(standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        notify("interrupted")
+        code = EXIT_INTERRUPTED
+    except TyperException as error:
+        notify(f"error: {getattr(error, 'format_message', error.__str__)()} (crossrank --help lists the commands)")
+        code = EXIT_INPUT
+    except BrokenPipeError:
+        # The reader, such as head, has what it wanted; Python would complain again while it closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except CrossrankError as error:
+        notify(f"error: {error}")
+        code = EXIT_MODEL if isinstance(error, ModelError) else EXIT_INPUT
+    except OSError as error:
+        hint = " Free some space and try again." if error.errno == errno.ENOSPC else ""
+        notify(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}")
+        code = EXIT_SYSTEM
+    except Exception as error:
+        if os.environ.get("CROSSRANK_DEBUG"):
+            raise
+        notify(
+            f"error: something unexpected went wrong ({type(error).__name__}: {str(error)[:300]}). "
+            "Set CROSSRANK_DEBUG=1 for the details that a bug report needs."
+        )
+        code = EXIT_SYSTEM
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.retrieval.base import Retrieval
+
+Query: TypeAlias = Annotated[str, typer.Argument(help="The question.", show_default=False)]
+Candidates: TypeAlias = Annotated[
+    int, typer.Option(help="How many passages the first stage hands to the reranker.")
+]
+TopN: TypeAlias = Annotated[int, typer.Option("--top-n", help="How many hits to show.")]
+Model: TypeAlias = Annotated[
+    str, typer.Option(help=f"Cross-encoder: bundled ({DEFAULT_CROSS_ENCODER}), a folder, or a Hub name.")
+]
+Embedder: TypeAlias = Annotated[
+    str, typer.Option(help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.")
+]
+RetrievalOption: TypeAlias = Annotated[Retrieval, typer.Option(help="The first stage.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON (docs/ranking.schema.json).")]

@@ -1,0 +1,135 @@
+"""How the commands print: rankings for people, JSON for programs, progress for those who wait."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from crossrank.documents import Hit, Ranking
+
+_STAGES = {
+    "load": "read files",
+    "models": "load models",
+    "index": "index",
+    "first_stage": "first stage",
+    "rerank": "rerank",
+}
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal, or 100 columns where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100, soft_wrap=False)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def notify(message: str) -> None:
+    """One line on standard error."""
+    print(f"crossrank: {message}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], object] | None]:
+    """A progress bar on standard error; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def print_ranking(ranking: Ranking) -> None:
+    """The hits of a ranking, one block each, and where the time went."""
+    screen = console()
+    if not ranking.hits:
+        screen.print("No passage matches.")
+    for hit in ranking:
+        screen.print(_heading(hit), soft_wrap=True)
+        screen.print(_indented(_text(hit.document.content), screen.width), end="\n\n")
+    screen.print(_timings(ranking.timings), style="dim")
+    for notice in ranking.notices:
+        notify(notice)
+
+
+def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
+    """What the first stage put on top, beside what the reranker puts there."""
+    screen = console()
+    table = Table(show_header=True, header_style="bold", expand=True, show_lines=True, padding=(0, 1))
+    table.add_column("", width=1)
+    table.add_column("First stage", ratio=1)
+    table.add_column("Reranked", ratio=1)
+    for left, right in zip(before, ranking, strict=False):
+        table.add_row(
+            str(right.rank),
+            Group(_first_stage_heading(left), _title(left), _text(left.text)),
+            Group(_heading(right), _title(right), _text(right.text)),
+        )
+    screen.print(f"[bold]Question:[/bold] {ranking.query}", markup=True)
+    screen.print(table)
+    screen.print(_timings(ranking.timings), style="dim")
+    for notice in ranking.notices:
+        notify(notice)
+
+
+def _heading(hit: Hit) -> Text:
+    score = "not scored" if hit.score is None else f"{hit.score:.4f}"
+    line = Text(f"{hit.rank}. ", style="bold")
+    line.append(score, style="bold green")
+    if hit.logit is not None and hit.logit != hit.score:
+        line.append(f"  logit {hit.logit:.3f}")
+    line.append(f"  {_moved(hit)}", style="cyan")
+    if hit.truncated_tokens:
+        line.append(f"  last {hit.truncated_tokens} tokens not read", style="yellow")
+    return line.append(f"  {hit.document.id}", style="dim")
+
+
+def _first_stage_heading(hit: Hit) -> Text:
+    line = Text(f"{hit.first_stage_rank}. ", style="bold")
+    if hit.first_stage_score is not None:
+        line.append(f"{hit.first_stage_score:.4f}")
+    return line.append(f"  {hit.document.id}", style="dim")
+
+
+def _moved(hit: Hit) -> str:
+    places = hit.first_stage_rank - hit.rank
+    if places == 0:
+        return "stays"
+    return f"{'up' if places > 0 else 'down'} {abs(places)} from {hit.first_stage_rank}"
+
+
+def _title(hit: Hit) -> Text:
+    return Text(_printable(hit.document.title), style="italic")
+
+
+def _indented(text: Text, width: int) -> Text:
+    lines = [line for paragraph in text.plain.split("\n") for line in textwrap.wrap(paragraph, width - 3)]
+    return Text("\n".join(f"   {line}" for line in lines))
+
+
+def _text(text: str) -> Text:
+    # Control characters in somebody's document must not reach the terminal, and blank lines help nobody.
+    lines = (line.strip() for line in text.splitlines())
+    return Text("\n".join(_printable(line) for line in lines if line))
+
+
+def _printable(line: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in line)
+
+
+def _timings(timings: Mapping[str, float]) -> str:
+    return "  ".join(f"{_STAGES.get(stage, stage)} {seconds:.3f} s" for stage, seconds in timings.items())

@@ -1,0 +1,107 @@
+"""One experiment: a first stage over a judged collection, and what reranking makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from crossrank.errors import InputError
+from crossrank.evaluation.collection import Collection
+from crossrank.evaluation.runs import Run
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.ranking.reranker import Reranker
+from crossrank.retrieval.base import FirstStage
+from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage
+
+FirstStageName: TypeAlias = Literal["bm25", "dense", "hybrid"]
+
+
+def first_stage_run(
+    collection: Collection,
+    first_stage: FirstStageName,
+    *,
+    depth: int = 100,
+    bi_encoder: BiEncoder | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Fetch candidates for every query of a collection.
+
+    A document with the query's own id is left out, as BEIR does: in ArguAna, queries are documents.
+
+    Args:
+        collection: What is searched.
+        first_stage: ``bm25``, ``dense`` or ``hybrid``.
+        depth: Candidates a query.
+        bi_encoder: The embedder; needed for all but ``bm25``.
+        progress: Called with the number of documents embedded since the last call.
+
+    Returns:
+        Query id to document id to first-stage score.
+
+    Raises:
+        InputError: ``bi_encoder`` is missing.
+    """
+    stage: FirstStage
+    if first_stage == "bm25":
+        stage = LexicalFirstStage(collection.documents)
+    elif bi_encoder is None:
+        raise InputError(f"the first stage {first_stage!r} needs a bi_encoder")
+    else:
+        kind = DenseFirstStage if first_stage == "dense" else HybridFirstStage
+        stage = kind(collection.documents, bi_encoder, progress=progress)
+    found = stage.search_many(list(collection.queries.values()), depth + 1)
+    run: dict[str, dict[str, float]] = {}
+    for query, candidates in zip(collection.queries, found, strict=True):
+        named = [(collection.documents[candidate.position].id, candidate.score) for candidate in candidates]
+        run[query] = dict([(name, score) for name, score in named if name != query][:depth])
+    return run
+
+
+def reranked_run(
+    collection: Collection,
+    run: Run,
+    reranker: Reranker,
+    *,
+    depth: int = 100,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Rerank the best candidates of every query.
+
+    Args:
+        collection: Where the texts are.
+        run: Query id to document id to score; queries without judgements are passed over.
+        reranker: What ranks.
+        depth: Candidates a query; those below keep their places, under the reranked ones.
+        progress: Called with the number of candidates scored since the last call.
+
+    Returns:
+        Query id to document id to a number that falls from rank to rank (the ranking's order is what counts:
+        candidates below ``depth``, and those that the model cannot read, have no logit).
+
+    Raises:
+        InputError: The run names a document that the collection does not have, or shares no query with it.
+    """
+    texts = {document.id: document for document in collection.documents}
+    ordered = {
+        query: sorted(run[query], key=lambda name, scores=run[query]: -scores[name])  # type: ignore[misc]
+        for query in collection.queries
+        if query in run
+    }
+    if not ordered:
+        raise InputError(f"the run has none of the {len(collection.queries)} judged queries of {collection.name}")
+    for query, names in ordered.items():
+        if missing := next((name for name in names[:depth] if name not in texts), None):
+            raise InputError(
+                f"the run names document {missing!r} for query {query!r}, which {collection.name} does not "
+                "have; take the run and the collection from the same source"
+            )
+    rankings = reranker.rank_many(
+        [collection.queries[query] for query in ordered],
+        [[texts[name] for name in names[:depth]] for names in ordered.values()],
+        progress=progress,
+    )
+    result: dict[str, dict[str, float]] = {}
+    for (query, names), ranking in zip(ordered.items(), rankings, strict=True):
+        final = [hit.document.id for hit in ranking] + names[depth:]
+        result[query] = {name: float(len(final) - place) for place, name in enumerate(final)}
+    return result

@@ -1,0 +1,81 @@
+"""What a model is, and whether it scores as its publishers say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.folder import ModelFolder, open_model
+
+_GOLDEN = Path(__file__).parents[1] / "models" / "golden.json"
+
+
+def check_model(name: str | Path) -> dict[str, Any]:
+    """Load a model and compare it with published scores, known by the last part of its name.
+
+    Args:
+        name: A bundled model, a folder, or a Hub name.
+
+    Returns:
+        ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``max_tokens``, what is particular
+        to the kind, ``notices``; ``golden`` (source, pairs, largest difference in logits) and ``agrees``, both
+        None where no scores are published.
+
+    Raises:
+        ModelError: The model cannot be used; the message says why.
+    """
+    folder = open_model(name)
+    report: dict[str, Any] = {
+        "model": folder.name,
+        "kind": "cross-encoder",
+        "architecture": folder.architecture,
+        "weights": _weights(folder),
+        "max_tokens": folder.max_tokens,
+    }
+    if (folder.path / "modules.json").is_file() and "SequenceClassification" not in str(
+        folder.config.get("architectures")
+    ):
+        embedder = BiEncoder(name)
+        dimensions = embedder.encode_queries(["a question"]).shape[1]
+        report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
+        return report | {"notices": list(embedder.notices), "golden": None, "agrees": None}
+    model = CrossEncoder(name)
+    report |= {
+        "labels": model.scoring.labels,
+        "activation": model.scoring.activation,
+        "notices": list(model.notices),
+    }
+    golden = json.loads(_GOLDEN.read_text(encoding="utf-8")).get(Path(str(name)).name.lower())
+    if golden is None:
+        return report | {"golden": None, "agrees": None}
+    return report | _compare(model, golden)
+
+
+def _weights(folder: ModelFolder) -> str:
+    if folder.has_graph:
+        return "safetensors, int8" if folder.weights.is_int8 else "safetensors, float"
+    return folder.export.name if folder.export is not None else "none"
+
+
+def _compare(model: CrossEncoder, golden: dict[str, Any]) -> dict[str, Any]:
+    pairs = [(query, passage) for query, passage in golden["pairs"]]
+    logits, _ = model.logits(pairs)
+    difference = float(np.abs(logits - np.array(golden["logits"], np.float32)).max())
+    scored = [
+        {"query": query, "passage": passage, "logit": float(logit), "published": published}
+        for (query, passage), logit, published in zip(pairs, logits, golden["logits"], strict=True)
+    ]
+    return {
+        "golden": {
+            "source": golden["source"],
+            "pairs": scored,
+            "largest_difference": difference,
+            "tolerance": golden["tolerance"],
+        },
+        "agrees": difference <= golden["tolerance"],
+    }
