@@ -40,7 +40,9 @@ def build(source: Path, name: str) -> None:
     embedder = (folder / "modules.json").is_file()
     task = embedder_task(read_settings(written)) if embedder else loading.CROSS_ENCODER
     probe = loading.probe_in_float32(written, task, tokenizer)
-    write_settings(folder, {"scripts": ["LATIN"], "probe": [[round(float(v), 5) for v in row] for row in probe]})
+    write_settings(
+        folder, {"scripts": ["LATIN"], "probe": [[round(float(v), 5) for v in row] for row in probe]}
+    )
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{name}: {size / 1e6:.1f} MB")
 

@@ -59,7 +59,9 @@ def as_documents(items: Iterable[DocumentLike]) -> list[Document]:
         ['0', 'b']
     """
     if isinstance(items, str):
-        raise InputError("documents must be a list; a single string was given. Write [text] for one document.")
+        raise InputError(
+            "documents must be a list; a single string was given. Write [text] for one document."
+        )
     return [_as_document(item, position) for position, item in enumerate(items)]
 
 
@@ -91,7 +93,7 @@ class Hit:
             None where the model could not read the text.
         logit: The model's raw output in float32; None where ``score`` is.
         first_stage_rank: Place before reranking, from 1.
-        first_stage_score: What the first stage gave it, on the first stage's own scale; None where it gave none.
+        first_stage_score: What the first stage gave it, on its own scale; None where it gave none.
         truncated_tokens: How many tokens of the passage did not fit into the model and were not read.
     """
 

@@ -2,7 +2,7 @@
 
 
 class CrossrankError(Exception):
-    """Base of every error that crossrank raises on purpose; its text is written for the person who reads it."""
+    """Base of every error that crossrank raises on purpose; its text is for the person who reads it."""
 
 
 class InputError(CrossrankError):

@@ -56,10 +56,14 @@ class Searcher:
         if not self.passages:
             raise InputError("there are no passages to search; give at least one")
         if retrieval not in get_args(Retrieval):
-            raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")
+            raise InputError(
+                f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}"
+            )
         clock = _Clock()
         self.reranker = model if isinstance(model, Reranker) else Reranker(model)
-        bi_encoder = embedder if isinstance(embedder, BiEncoder) or retrieval == "lexical" else BiEncoder(embedder)
+        bi_encoder = (
+            embedder if isinstance(embedder, BiEncoder) or retrieval == "lexical" else BiEncoder(embedder)
+        )
         clock.stop("models")
         self._first_stage = _first_stage(self.passages, retrieval, bi_encoder, progress)
         clock.stop("index")

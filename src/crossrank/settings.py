@@ -11,5 +11,3 @@ def is_offline() -> bool:
         os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
         for name in ("CROSSRANK_OFFLINE", "HF_HUB_OFFLINE")
     )
-
-

@@ -10,7 +10,9 @@ from crossrank.cli.output import console, print_json
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load a model, say what it is, and compare it with published scores where there are any.
@@ -41,7 +43,8 @@ def _print(report: dict[str, Any]) -> None:
     screen.print(f"{'published scores':>16}  {golden['source']}", markup=False)
     for pair in golden["pairs"]:
         screen.print(
-            f"{'':>16}  {pair['logit']:9.4f}, published {pair['published']:9.4f}  {pair['passage']}", markup=False
+            f"{'':>16}  {pair['logit']:9.4f}, published {pair['published']:9.4f}  {pair['passage']}",
+            markup=False,
         )
     verdict = "as published" if report["agrees"] else "NOT as published"
     screen.print(

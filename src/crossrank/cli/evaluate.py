@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from crossrank.cli.options import AsJson, Embedder, Model
+from crossrank.cli.options import Embedder, Model
 from crossrank.cli.output import console, notify, print_json, progress_bar
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -19,9 +19,13 @@ _STAGES = ("bm25", "dense", "hybrid")
 def evaluate(
     dataset: Annotated[
         Path,
-        typer.Argument(help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/.", show_default=False),
+        typer.Argument(
+            help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/.", show_default=False
+        ),
     ],
-    first_stage: Annotated[str, typer.Option(help="bm25, dense, hybrid, or a run file (TREC format).")] = "hybrid",
+    first_stage: Annotated[
+        str, typer.Option(help="bm25, dense, hybrid, or a run file (TREC format).")
+    ] = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     embedder: Embedder = DEFAULT_BI_ENCODER,
     candidates: Annotated[int, typer.Option(help="How many candidates a query are reranked.")] = 100,
@@ -42,7 +46,14 @@ def evaluate(
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from dataclasses import replace
 
-    from crossrank.evaluation import compare, evaluate_run, load_collection, load_qrels, plot_comparison, write_run
+    from crossrank.evaluation import (
+        compare,
+        evaluate_run,
+        load_collection,
+        load_qrels,
+        plot_comparison,
+        write_run,
+    )
     from crossrank.evaluation.experiment import reranked_run
     from crossrank.ranking.reranker import Reranker
 
@@ -63,11 +74,11 @@ def evaluate(
     if run is not None:
         write_run(run, after, tag="crossrank")
     if plot is not None:
-        plot_comparison(plot, first_stage, a, "reranked", b)
+        plot_comparison(plot, _name(first_stage), a, "reranked", b)
     report: dict[str, Any] = {
         "dataset": collection.name,
         "queries": len(collection.queries),
-        "first_stage": first_stage,
+        "first_stage": _name(first_stage),
         "model": reranker.model.name,
         "candidates": candidates,
         "measures": {measure: _as_dict(comparison) for measure, comparison in comparisons.items()},
@@ -104,6 +115,10 @@ def _first_stage(
         )
 
 
+def _name(first_stage: str) -> str:
+    return first_stage if first_stage in _STAGES else Path(first_stage).name
+
+
 def _as_dict(comparison: Any) -> dict[str, Any]:
     return {
         "first_stage": comparison.mean_a,
@@ -120,9 +135,12 @@ def _as_dict(comparison: Any) -> dict[str, Any]:
 def _print_report(report: dict[str, Any]) -> None:
     screen = console()
     screen.print(
-        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates, {report['model']}"
+        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "
+        f"{report['model']}"
     )
-    table = Table("measure", report["first_stage"], "reranked", "difference", "95% interval", "p", "better / worse")
+    table = Table(
+        "measure", report["first_stage"], "reranked", "difference", "95% interval", "p", "better / worse"
+    )
     for measure, row in report["measures"].items():
         low, high = row["interval_95"]
         table.add_row(

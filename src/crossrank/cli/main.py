@@ -61,7 +61,8 @@ def main() -> None:
         notify("interrupted")
         code = EXIT_INTERRUPTED
     except TyperException as error:
-        notify(f"error: {getattr(error, 'format_message', error.__str__)()} (crossrank --help lists the commands)")
+        message = getattr(error, "format_message", error.__str__)()
+        notify(f"error: {message} (crossrank --help lists the commands)")
         code = EXIT_INPUT
     except BrokenPipeError:
         # The reader, such as head, has what it wanted; Python would complain again while it closes.

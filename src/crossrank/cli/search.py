@@ -66,9 +66,12 @@ def demo(
 def rerank(
     query: Query,
     file: Annotated[
-        Path, typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input.")
+        Path,
+        typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input."),
     ],
-    top_n: Annotated[int | None, typer.Option("--top-n", help="How many hits to show; all by default.")] = None,
+    top_n: Annotated[
+        int | None, typer.Option("--top-n", help="How many hits to show; all by default.")
+    ] = None,
     model: Model = DEFAULT_CROSS_ENCODER,
     as_json: AsJson = False,
 ) -> None:
@@ -118,9 +121,7 @@ def _search(
         passages = split_documents(loaded.documents, chunk_size=chunks[0], chunk_overlap=chunks[1])
     seconds = time.perf_counter() - started
     with progress_bar("Indexing", len(passages)) as progress:
-        searcher = Searcher(
-            passages, retrieval=retrieval, embedder=embedder, model=model, progress=progress
-        )
+        searcher = Searcher(passages, retrieval=retrieval, embedder=embedder, model=model, progress=progress)
     with progress_bar("Ranking", candidates) as progress:
         ranking = searcher.search(query, candidates=candidates, top_n=None, progress=progress)
     return replace(ranking, timings={"load": seconds, **searcher.timings, **ranking.timings})

@@ -88,7 +88,9 @@ def reranked_run(
         if query in run
     }
     if not ordered:
-        raise InputError(f"the run has none of the {len(collection.queries)} judged queries of {collection.name}")
+        raise InputError(
+            f"the run has none of the {len(collection.queries)} judged queries of {collection.name}"
+        )
     for query, names in ordered.items():
         if missing := next((name for name in names[:depth] if name not in texts), None):
             raise InputError(

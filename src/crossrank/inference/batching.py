@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.inference.engines import Batch
 from crossrank.inference.tokenizer import Tokens
 
 # A batch of about so many tokens stays in a core's own cache; larger ones are slower on every engine.
@@ -30,7 +31,7 @@ def padded_length(length: int, limit: int) -> int:
 
 def make_batches(
     inputs: Sequence[Tokens], *, pad_id: int, limit: int
-) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray[np.int32]]]]:
+) -> Iterator[tuple[NDArray[np.intp], Batch]]:
     """Group inputs of one padded length into batches of 1, 2, 4, 8 or 16, longest first.
 
     An engine prepares itself for each shape that it meets; with 32 lengths and 5 sizes they are few.
@@ -54,7 +55,7 @@ def make_batches(
             yield positions, _pad([inputs[i] for i in positions], length, pad_id)
 
 
-def _pad(inputs: Sequence[Tokens], length: int, pad_id: int) -> dict[str, NDArray[np.int32]]:
+def _pad(inputs: Sequence[Tokens], length: int, pad_id: int) -> Batch:
     ids = np.full((len(inputs), length), pad_id, np.int32)
     mask = np.zeros((len(inputs), length), np.int32)
     types = np.zeros((len(inputs), length), np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
-from crossrank.inference.batching import make_batches
 from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
+from crossrank.inference.running import Progress, run_inputs
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.folder import ModelFolder, open_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER
@@ -21,6 +21,7 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER
 if TYPE_CHECKING:
     from openvino import Model
 
+# So many texts are tokenised and sorted at a time: enough for full batches, and memory stays flat.
 _CHUNK = 4096
 
 
@@ -46,7 +47,9 @@ class BiEncoder:
         (1, 384)
     """
 
-    def __init__(self, model_name_or_path: str | Path = DEFAULT_BI_ENCODER, *, threads: int | None = None) -> None:
+    def __init__(
+        self, model_name_or_path: str | Path = DEFAULT_BI_ENCODER, *, threads: int | None = None
+    ) -> None:
         model = open_model(model_name_or_path)
         settings = read_settings(model)
         self.name = model.name
@@ -62,7 +65,7 @@ class BiEncoder:
         return self._encode([self._prompts["query"] + query for query in queries])
 
     def encode_documents(
-        self, documents: Sequence[str], *, progress: Callable[[int], object] | None = None
+        self, documents: Sequence[str], *, progress: Progress | None = None
     ) -> NDArray[np.float32]:
         """Passages to vectors, float32 [n, d], with the model's document prompt where it has one.
 
@@ -72,33 +75,20 @@ class BiEncoder:
         """
         return self._encode([self._prompts["document"] + text for text in documents], progress)
 
-    def _encode(
-        self, texts: list[str], progress: Callable[[int], object] | None = None
-    ) -> NDArray[np.float32]:
-        parts = []
-        for start in range(0, max(1, len(texts)), _CHUNK):
-            parts.append(self._encode_chunk(texts[start : start + _CHUNK], progress))
-        return np.concatenate(parts)
-
-    def _encode_chunk(
-        self, texts: list[str], progress: Callable[[int], object] | None
-    ) -> NDArray[np.float32]:
-        inputs = self._tokenizer.texts(texts) or self._tokenizer.texts([""])
-        batches = list(
-            make_batches(inputs, pad_id=self._tokenizer.pad_id, limit=self._tokenizer.max_tokens)
+    def _encode(self, texts: list[str], progress: Progress | None = None) -> NDArray[np.float32]:
+        if not texts:
+            return self._encode([""])[:0]  # no rows, but the right number of columns
+        vectors = np.concatenate(
+            [
+                run_inputs(
+                    self._engine,
+                    self._tokenizer.texts(texts[start : start + _CHUNK]),
+                    self._tokenizer,
+                    progress,
+                )
+                for start in range(0, len(texts), _CHUNK)
+            ]
         )
-        vectors: NDArray[np.float32] | None = None
-        portion = 64 if progress else len(batches)
-        for start in range(0, len(batches), portion):
-            part = batches[start : start + portion]
-            for (positions, _), output in zip(part, self._engine.run([b for _, b in part]), strict=True):
-                if vectors is None:
-                    vectors = np.empty((len(inputs), output.shape[1]), np.float32)
-                vectors[positions] = output
-            if progress:
-                progress(sum(len(positions) for positions, _ in part))
-        assert vectors is not None  # there is always at least one input
-        vectors = vectors[: len(texts)]
         if not np.isfinite(vectors).all():
             raise ModelError(f"{self.name} gave a vector that holds values which are not numbers")
         return vectors

@@ -22,9 +22,9 @@ def check_model(name: str | Path) -> dict[str, Any]:
         name: A bundled model, a folder, or a Hub name.
 
     Returns:
-        ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``max_tokens``, what is particular
-        to the kind, ``notices``; ``golden`` (source, pairs, largest difference in logits) and ``agrees``, both
-        None where no scores are published.
+        ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``weights``, ``max_tokens``, what
+        is particular to the kind, ``notices``; ``golden`` (source, pairs, largest difference in logits) and
+        ``agrees``, both None where no scores are published.
 
     Raises:
         ModelError: The model cannot be used; the message says why.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
-from crossrank.inference.batching import make_batches
 from crossrank.inference.engines import Engine
 from crossrank.inference.loading import CROSS_ENCODER, load_engine
+from crossrank.inference.running import Progress, run_inputs
 from crossrank.inference.scores import ActivationName, scoring_of
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.folder import open_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 Pair = tuple[str, str]
-Progress = Callable[[int], object]
-# So many pairs are tokenised and sorted at a time: enough to fill every batch, little enough to keep memory flat.
+# So many pairs are tokenised and sorted at a time: enough for full batches, and memory stays flat.
 _CHUNK = 4096
 
 
@@ -48,7 +46,8 @@ class CrossEncoder:
 
     Example:
         >>> model = CrossEncoder()
-        >>> [hit["corpus_id"] for hit in model.rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])]
+        >>> hits = model.rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])
+        >>> [hit["corpus_id"] for hit in hits]
         [1, 0]
     """
 
@@ -86,11 +85,9 @@ class CrossEncoder:
         """
         logits = np.empty(len(pairs), np.float32)
         truncated = np.empty(len(pairs), np.intp)
-        start = 0
-        for chunk in _chunks(pairs, _CHUNK):
-            stop = start + len(chunk)
-            logits[start:stop], truncated[start:stop] = self._score(chunk, progress)
-            start = stop
+        for start in range(0, len(pairs), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            logits[part], truncated[part] = self._score(pairs[part], progress)
         return logits, truncated
 
     def _score(
@@ -99,17 +96,7 @@ class CrossEncoder:
         numbers: dict[Pair, int] = {}
         which = [numbers.setdefault((query, passage), len(numbers)) for query, passage in pairs]
         inputs = self.tokenizer.pairs(list(numbers))
-        outputs = np.empty((len(inputs), self.scoring.labels), np.float32)
-        batches = list(
-            make_batches(inputs, pad_id=self.tokenizer.pad_id, limit=self.tokenizer.max_tokens)
-        )
-        # With progress to show, the engine gets the batches in portions.
-        portion = 64 if progress else max(1, len(batches))
-        for part in _chunks(batches, portion):
-            for (positions, _), output in zip(part, self._engine.run([b for _, b in part]), strict=True):
-                outputs[positions] = output
-            if progress:
-                progress(sum(len(positions) for positions, _ in part))
+        outputs = run_inputs(self._engine, inputs, self.tokenizer, progress)
         if progress and len(pairs) > len(inputs):
             progress(len(pairs) - len(inputs))
         logits = self.scoring.logits(outputs)
@@ -195,9 +182,3 @@ def _as_pair(pair: Any, position: int) -> Pair:
         if isinstance(query, str) and isinstance(passage, str):
             return query, passage
     raise InputError(f"pair {position} must be two strings, [query, passage]; it is {pair!r:.80}")
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk

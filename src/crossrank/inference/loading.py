@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
-from crossrank.inference.batching import make_batches
 from crossrank.inference.engines import Engine
+from crossrank.inference.running import run_inputs
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 
 # Scored at every load. A model whose weights are damaged gives something that is not a number here.
 PROBE_PAIRS = (
-    ("how do bees find flowers", "Bees follow scent and colour to flowers, and tell each other the way by dancing."),
+    (
+        "how do bees find flowers",
+        "Bees follow scent and colour to flowers, and tell each other the way by dancing.",
+    ),
     ("how do bees find flowers", "The night train leaves at ten and arrives in the capital at breakfast."),
-    ("what is the plan for the economy", "The plan is to lower costs for families and to build more at home."),
+    (
+        "what is the plan for the economy",
+        "The plan is to lower costs for families and to build more at home.",
+    ),
     ("what is the plan for the economy", "Yes."),
 )
 # How far int8 may move a probe's output from float32 before it counts as broken arithmetic, in standard
@@ -98,7 +104,9 @@ def exported(model: ModelFolder, *outputs: str) -> Model:
     known = {"input_ids", "attention_mask", "token_type_ids"}
     names = {name for node in graph.inputs for name in node.get_names()}
     if strange := [node for node in graph.inputs if not node.get_names() & known]:
-        raise ModelError(f"{model.name} wants an input {strange[0].get_any_name()!r}, which is not known here")
+        raise ModelError(
+            f"{model.name} wants an input {strange[0].get_any_name()!r}, which is not known here"
+        )
     if "input_ids" not in names:
         raise ModelError(f"{model.name}: {model.export} takes no input_ids, so it is no text model")
     return _with_output(model, graph, outputs)
@@ -110,7 +118,9 @@ def _with_output(model: ModelFolder, graph: Model, wanted: tuple[str, ...]) -> M
     found = next((node for name in wanted for node in graph.outputs if name in node.get_names()), None)
     if found is None:
         have = ", ".join(name for node in graph.outputs for name in sorted(node.get_names()))
-        raise ModelError(f"{model.name}: {model.export} gives {have or 'nothing named'}; expected {wanted[0]!r}")
+        raise ModelError(
+            f"{model.name}: {model.export} gives {have or 'nothing named'}; expected {wanted[0]!r}"
+        )
     return ov.Model([found.get_node().input_value(0)], graph.get_parameters())
 
 
@@ -166,11 +176,7 @@ def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> boo
 def _probe(
     model: ModelFolder, engine: Engine, inputs: list[Tokens], tokenizer: Tokenizer
 ) -> NDArray[np.float32]:
-    batches = list(make_batches(inputs, pad_id=tokenizer.pad_id, limit=tokenizer.max_tokens))
-    rows: dict[int, NDArray[np.float32]] = {}
-    for (positions, _), output in zip(batches, engine.run([batch for _, batch in batches]), strict=True):
-        rows.update(zip(positions.tolist(), output, strict=True))
-    outputs = np.stack([rows[i] for i in range(len(inputs))])
+    outputs = run_inputs(engine, inputs, tokenizer)
     if not np.isfinite(outputs).all():
         raise ModelError(
             f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"

@@ -81,8 +81,8 @@ def _modules(model: ModelFolder) -> list[dict[str, Any]]:
         architectures = ", ".join(model.config.get("architectures") or ["unknown"])
         hint = "it is a reranker" if "SequenceClassification" in architectures else "nothing says how to pool"
         raise ModelError(
-            f"{model.name} ({architectures}) has no modules.json, so it is no sentence-transformers embedder: "
-            f"{hint}"
+            f"{model.name} ({architectures}) has no modules.json, so it is no "
+            f"sentence-transformers embedder: {hint}"
         )
     try:
         modules = json.loads(file.read_text(encoding="utf-8"))
@@ -124,7 +124,9 @@ def _prompts(extra: dict[str, Any]) -> dict[str, str]:
 def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
     """Token vectors [batch, length, d] and a mask [batch, length] to text vectors [batch, d]."""
     if mode == "cls":
-        return op.squeeze(op.slice(hidden, constant([0]), constant([1]), constant([1]), constant([1])), constant(1))
+        return op.squeeze(
+            op.slice(hidden, constant([0]), constant([1]), constant([1]), constant([1])), constant(1)
+        )
     weights = op.unsqueeze(op.convert(mask, "f32"), constant(2))
     if mode == "max":
         hidden_or_low = op.subtract(
@@ -145,4 +147,3 @@ def after_pooling(model: ModelFolder, vectors: Tensor, settings: EmbedderSetting
         if function is not None:
             vectors = activation(function, vectors)
     return op.normalize_l2(vectors, constant([1]), 1e-24, "max") if settings.normalize else vectors
-

@@ -94,14 +94,12 @@ class Tokenizer:
 
     def _template(self, *texts: str) -> _Template:
         """Read off an example where the tokenizer puts its special tokens."""
-        encoding = self._tokenizer.encode(*texts)
+        encoding = self._tokenizer.encode(texts[0], texts[1] if len(texts) > 1 else None)
         ids: list[list[int]] = [[] for _ in range(len(texts) + 1)]
         types: list[list[int]] = [[] for _ in range(len(texts) + 1)]
         text_types = [0] * len(texts)
         seen = 0
-        for token, kind, sequence in zip(
-            encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True
-        ):
+        for token, kind, sequence in zip(encoding.ids, encoding.type_ids, encoding.sequence_ids, strict=True):
             if sequence is None:
                 ids[seen].append(token)
                 types[seen].append(kind)

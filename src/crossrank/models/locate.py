@@ -119,7 +119,7 @@ def _cached(name: str) -> Path | None:
 
 
 def _files_to_download(name: str) -> list[str]:
-    """The small files and one kind of weights: safetensors where there is a graph for them, else an export."""
+    """The small files and one kind of weights: safetensors where a graph reads them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
     # One request, not retried: without a network the answer should come at once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,7 @@ def write_int8(model: ModelFolder, folder: Path) -> None:
             shutil.copyfile(source, folder / relative)
     partial = folder / "model.safetensors.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
-    os.replace(partial, folder / "model.safetensors")
+    partial.replace(folder / "model.safetensors")
 
 
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:

@@ -137,11 +137,17 @@ class Reranker:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
         for query in queries:
             check_query(query)
-        first_stage = first_stage_scores or [[None] * len(candidates) for candidates in documents]
+        first_stage: Sequence[Sequence[float | None]] = first_stage_scores or [
+            [None] * len(candidates) for candidates in documents
+        ]
         for candidates, known in zip(documents, first_stage, strict=True):
             if len(known) != len(candidates):
-                raise InputError(f"there are {len(candidates)} candidates and {len(known)} first-stage scores")
-        self.model.scoring.scores(_NO_LOGITS, activation)  # a wrong name is refused before the work, not after
+                raise InputError(
+                    f"there are {len(candidates)} candidates and {len(known)} first-stage scores"
+                )
+        self.model.scoring.scores(
+            _NO_LOGITS, activation
+        )  # a wrong name is refused before the work, not after
         readable = [
             [self._reads(query) and self._reads(document.content) for document in candidates]
             for query, candidates in zip(queries, documents, strict=True)

@@ -158,7 +158,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_text(data: bytes) -> tuple[str, bool]:
-    """UTF-8 bytes to text with plain line ends, and whether all of it was UTF-8 (what is not becomes U+FFFD)."""
+    """UTF-8 bytes to text with plain line ends, and whether all was UTF-8; what is not becomes U+FFFD."""
     try:
         text, is_utf8 = data.decode("utf-8-sig"), True
     except UnicodeDecodeError:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
+import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from crossrank.inference.engines import Batch
 from crossrank.inference.engines.threads import available_threads
 
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.
 _INT8_GROUP = 128
-# States that a fork left behind. Their threads live in the parent alone, and waiting for them, as the library
-# does when a state goes, would end the process.
-_LEFT_BEHIND: list[_State] = []
+# Every compiled graph of this process. See _leave_behind.
+_states: weakref.WeakSet[_State] = weakref.WeakSet()
+
+
+def _leave_behind() -> None:
+    """In a forked child, keep the parent's graphs for ever.
+
+    Their threads live in the parent alone. Destroyed here, even by the child's own end, they would be waited
+    for in vain, or the process would be aborted.
+    """
+    for state in _states:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(state))
+    _states.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_behind)
 
 
 class _State:
@@ -45,6 +62,7 @@ class _State:
         self.idle: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
         for _ in range(threads):
             self.idle.put(compiled.create_infer_request())
+        _states.add(self)
 
 
 class OpenVinoEngine:
@@ -64,11 +82,10 @@ class OpenVinoEngine:
         self.threads = threads or available_threads()
         self._state = _State(build(), self.threads)
 
-    def run(self, batches: list[Mapping[str, NDArray[np.int32]]]) -> list[NDArray[np.float32]]:
+    def run(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
         """Run batches; see :class:`crossrank.inference.engines.Engine`."""
         state = self._state
         if state.process != os.getpid():
-            _LEFT_BEHIND.append(state)
             state = self._state = _State(self._build(), self.threads)
         outputs: list[NDArray[np.float32]] = []
         running: deque[ov.InferRequest] = deque()

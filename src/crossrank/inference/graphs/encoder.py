@@ -14,7 +14,7 @@ from crossrank.errors import ModelError
 from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
 from crossrank.models.folder import ModelFolder
 
-# Added to the attention score of padding: large enough that softmax gives exactly 0, small enough to stay finite.
+# Added to the attention score of padding: softmax then gives exactly 0, and nothing overflows.
 _MASKED = np.float32(1e9)
 
 
@@ -73,7 +73,9 @@ class Encoder(ABC):
         """A whole number from config.json."""
         value = self.config.get(name)
         if not isinstance(value, int) or value < 1:
-            raise ModelError(f"config.json should hold a positive whole number in {name!r}; it holds {value!r}")
+            raise ModelError(
+                f"config.json should hold a positive whole number in {name!r}; it holds {value!r}"
+            )
         return value
 
     @abstractmethod

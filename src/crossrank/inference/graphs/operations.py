@@ -37,7 +37,9 @@ def activation(name: str, x: Tensor) -> Tensor:
         ModelError: The name is not known.
     """
     if name not in _ACTIVATIONS:
-        raise ModelError(f"the activation {name!r} is not supported; known: {', '.join(sorted(_ACTIVATIONS))}")
+        raise ModelError(
+            f"the activation {name!r} is not supported; known: {', '.join(sorted(_ACTIVATIONS))}"
+        )
     return _ACTIVATIONS[name](x)
 
 
@@ -81,7 +83,9 @@ class Operations:
         else:
             weight = op.constant(self._weights.float32(key))
         product = op.matmul(x, weight, False, True)
-        return op.add(product, op.constant(self.tensor(f"{name}.bias"))) if self.has(f"{name}.bias") else product
+        return (
+            op.add(product, op.constant(self.tensor(f"{name}.bias"))) if self.has(f"{name}.bias") else product
+        )
 
     def embedding(self, ids: Tensor, name: str) -> Tensor:
         """Rows of a table [rows, d] by ids of any shape: [..., d] in float32."""

@@ -1,0 +1,45 @@
+# Everything runs in environments of its own beside the code: nothing is installed outside this folder.
+PYTHON ?= python3
+PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
+# Two workers suit two processors; more would only wait for each other.
+WORKERS ?= 2
+
+.PHONY: demo test test-all bench clean
+
+demo: .venv/installed  ## install, then ask the sample texts one question
+	@.venv/bin/crossrank demo
+
+test: .venv/tested lint  ## the suite, from PyPI packages alone, without PyTorch
+	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity"
+
+lint: .venv/tested
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test-all: .venv-parity/installed  ## the comparison with PyTorch and the libraries on it
+	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
+
+bench: .venv/tested  ## cold start, memory, install size, int8 against float32
+	.venv/bin/python benchmarks/reference_case.py
+	.venv/bin/python benchmarks/install_size.py
+	.venv/bin/python benchmarks/int8_quality.py
+
+clean:
+	rm -rf .venv .venv-parity dist build
+
+.venv/installed: pyproject.toml
+	@echo "Installing crossrank into .venv (once; a minute or two) ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install $(PIP_FLAGS) -e .
+	@touch $@
+
+.venv/tested: .venv/installed
+	.venv/bin/pip install $(PIP_FLAGS) -e '.[test]'
+	@touch $@
+
+.venv-parity/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/pip install $(PIP_FLAGS) -e '.[test,parity]'
+	@touch $@
