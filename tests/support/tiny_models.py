@@ -16,12 +16,19 @@ from safetensors.numpy import save_file
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 HIDDEN, LAYERS, HEADS, INNER, EMBEDDING = 32, 2, 4, 48, 24
-_WORDS = """
-a about all and are as at bake baker bakes bees bread by capital city cold cost costs dough economy families
-find flowers for from grow harbour heat home how in is it leaves lower map moon night not of on or other out
-passage plan pump question rain rise sea sleep tells the their they tide to town train was water what when
-where which who with work year
-""".split()
+_WORDS = ["a", "about", "all", "and", "are", "as", "at", "bake", "baker", "bakes", "bees", "bread", "by", "capital", "city", "cold", "cost", "costs", "dough", "economy", "families", "find", "flowers", "for", "from", "grow", "harbour", "heat", "home", "how", "in", "is", "it", "leaves", "lower", "map", "moon", "night", "not", "of", "on", "or", "other", "out", "passage", "plan", "pump", "question", "rain", "rise", "sea", "sleep", "tells", "the", "their", "they", "tide", "to", "town", "train", "was", "water", "what", "when", "where", "which", "who", "with", "work", "year"]
+PAIRS = (
+    ("who bakes bread", "the baker bakes bread, at night!"),
+    ("where is the harbour", "the sea rises with the moon, and other tides leave the harbour lower than " * 2),
+    ("what is the plan for the economy", "the plan is to lower costs for families by year 2024. " * 20),
+    ("how do bees find flowers in the city at night? " * 12, "they tell each other the way. " * 20),
+    ("how do bees find flowers in the city at night? " * 12, "by their dance"),
+    ("who bakes bread", ""),
+    ("Ünïcode naïve 東京?", "café ﬁ \u200b\té 🎉 Москва"),
+    # Special tokens written out in a text, as a person may; RoBERTa counts positions past a <pad>.
+    ("a <pad> b", "bread [PAD] dough <pad> rain </s> [SEP] tide"),
+)
+TEXTS = tuple(passage for _, passage in PAIRS)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,?!'-éü"
 
 
@@ -339,6 +346,7 @@ def _unigram(special: list[str]) -> tokenizers.Tokenizer:
         *((f"▁{word}", -3.0) for word in _WORDS),
     ]
     tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=special.index("<unk>")))
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    )
     return tokenizer

@@ -1,0 +1,64 @@
+"""Write golden.json: what transformers gives for the tiny models of every family, in float32.
+
+    PYTHONPATH=tests python tests/golden/make_golden.py
+
+It needs PyTorch and transformers (the extra ``parity``).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+FILE = Path(__file__).with_name("golden.json")
+
+
+def golden() -> dict[str, Any]:
+    """Logits of PAIRS and pooled vectors of TEXTS, by family."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            family: {
+                "logits": _logits(write_reranker(Path(folder) / f"{family}-reranker", family)),
+                "vectors": _vectors(write_embedder(Path(folder) / f"{family}-embedder", family)),
+            }
+            for family in FAMILIES
+        }
+
+
+@torch.inference_mode()
+def _logits(folder: Path) -> list[float]:
+    # "eager" is the arithmetic of the papers; one pair at a time, so that no padding is involved.
+    model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [
+        _rounded(model(**tokenizer([query], [passage], truncation=True, return_tensors="pt")).logits[0, 0])
+        for query, passage in PAIRS
+    ]
+
+
+@torch.inference_mode()
+def _vectors(folder: Path) -> dict[str, list[list[float]]]:
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    vectors: dict[str, list[list[float]]] = {"cls": [], "mean": [], "max": [], "mean_sqrt_len": []}
+    for text in TEXTS:
+        hidden = model(**tokenizer([text], truncation=True, return_tensors="pt")).last_hidden_state[0]
+        vectors["cls"].append(_rounded(hidden[0]))
+        vectors["mean"].append(_rounded(hidden.mean(0)))
+        vectors["max"].append(_rounded(hidden.max(0).values))
+        vectors["mean_sqrt_len"].append(_rounded(hidden.sum(0) / len(hidden) ** 0.5))
+    return vectors
+
+
+def _rounded(numbers: torch.Tensor) -> Any:
+    return torch.round(numbers.double(), decimals=6).tolist()
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(golden(), separators=(",", ":")) + "\n", encoding="utf-8")
