@@ -16,10 +16,19 @@ from safetensors.numpy import save_file
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 HIDDEN, LAYERS, HEADS, INNER, EMBEDDING = 32, 2, 4, 48, 24
-_WORDS = ["a", "about", "all", "and", "are", "as", "at", "bake", "baker", "bakes", "bees", "bread", "by", "capital", "city", "cold", "cost", "costs", "dough", "economy", "families", "find", "flowers", "for", "from", "grow", "harbour", "heat", "home", "how", "in", "is", "it", "leaves", "lower", "map", "moon", "night", "not", "of", "on", "or", "other", "out", "passage", "plan", "pump", "question", "rain", "rise", "sea", "sleep", "tells", "the", "their", "they", "tide", "to", "town", "train", "was", "water", "what", "when", "where", "which", "who", "with", "work", "year"]
+_VOCABULARY = """
+a about all and are as at bake baker bakes bees bread by capital city cold cost costs dough economy
+families find flowers for from grow harbour heat home how in is it leaves lower map moon night not of on
+or other out passage plan pump question rain rise sea sleep tells the their they tide to town train was
+water what when where which who with work year
+"""
+_WORDS = _VOCABULARY.split()
 PAIRS = (
     ("who bakes bread", "the baker bakes bread, at night!"),
-    ("where is the harbour", "the sea rises with the moon, and other tides leave the harbour lower than " * 2),
+    (
+        "where is the harbour",
+        "the sea rises with the moon, and other tides leave the harbour lower than " * 2,
+    ),
     ("what is the plan for the economy", "the plan is to lower costs for families by year 2024. " * 20),
     ("how do bees find flowers in the city at night? " * 12, "they tell each other the way. " * 20),
     ("how do bees find flowers in the city at night? " * 12, "by their dance"),
@@ -80,7 +89,7 @@ def write_embedder(
     folder: Path,
     family: str = "bert",
     *,
-    pooling: str = "mean_tokens",
+    pooling: str = "mean",
     dense: str | None = None,
     normalize: bool = True,
     settings: Mapping[str, Any] | None = None,
@@ -90,7 +99,7 @@ def write_embedder(
     Args:
         folder: Where; it is made.
         family: One of FAMILIES.
-        pooling: The end of a ``pooling_mode_...`` that is on.
+        pooling: ``cls``, ``mean``, ``max`` or ``mean_sqrt_len``.
         dense: The activation of a dense layer after pooling, as PyTorch names it; None for no such layer.
         normalize: Whether vectors get unit length.
         settings: config_sentence_transformers.json.
@@ -101,10 +110,15 @@ def write_embedder(
     _write(folder, family, config)
     save(folder, random_tensors(_encoder(family, config) | _pooler(family)))
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    modes = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
+    modes = {
+        "cls": "pooling_mode_cls_token",
+        "mean": "pooling_mode_mean_tokens",
+        "max": "pooling_mode_max_tokens",
+        "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    }
     write_json(
         folder / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": HIDDEN} | {f"pooling_mode_{mode}": mode == pooling for mode in modes},
+        {"word_embedding_dimension": HIDDEN} | {key: mode == pooling for mode, key in modes.items()},
     )
     if dense is not None:
         modules.append(("2_Dense", "Dense"))

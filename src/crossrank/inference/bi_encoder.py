@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import ModelError
+from crossrank.errors import InputError, ModelError
 from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
 from crossrank.inference.running import Progress, run_inputs
@@ -62,7 +62,7 @@ class BiEncoder:
 
     def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Questions to vectors, float32 [n, d], with the model's query prompt where it has one."""
-        return self._encode([self._prompts["query"] + query for query in queries])
+        return self._encode(_prompted(queries, self._prompts["query"]))
 
     def encode_documents(
         self, documents: Sequence[str], *, progress: Progress | None = None
@@ -73,7 +73,7 @@ class BiEncoder:
             documents: Passages; what exceeds the model's length is not read.
             progress: Called with the number of passages done since the last call.
         """
-        return self._encode([self._prompts["document"] + text for text in documents], progress)
+        return self._encode(_prompted(documents, self._prompts["document"]), progress)
 
     def _encode(self, texts: list[str], progress: Progress | None = None) -> NDArray[np.float32]:
         if not texts:
@@ -94,6 +94,14 @@ class BiEncoder:
         return vectors
 
 
+def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError("texts must be a list; a single string was given. Write [text] for one text.")
+    if strange := [text for text in texts if not isinstance(text, str)]:
+        raise InputError(f"texts must be strings; found {type(strange[0]).__name__}: {strange[0]!r:.60}")
+    return [prompt + text for text in texts]
+
+
 def embedder_task(settings: EmbedderSettings) -> Task:
     """What is asked of an embedder with these settings when it is loaded."""
     return Task(
@@ -104,9 +112,8 @@ def embedder_task(settings: EmbedderSettings) -> Task:
 
 def _embedder(model: ModelFolder, *, settings: EmbedderSettings, keep_int8: bool) -> Model:
     """The graph [batch, d] of an embedder."""
-    import openvino as ov
-
     from crossrank.inference.graphs import FAMILIES
+    from crossrank.inference.openvino_library import ov
 
     if model.has_graph:
         encoder = FAMILIES[model.architecture](model, keep_int8=keep_int8)

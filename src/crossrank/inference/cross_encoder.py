@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.engines import Engine
-from crossrank.inference.loading import CROSS_ENCODER, load_engine
+from crossrank.inference.loading import CROSS_ENCODER, load_engine, require_head
 from crossrank.inference.running import Progress, run_inputs
 from crossrank.inference.scores import ActivationName, scoring_of
 from crossrank.inference.tokenizer import Tokenizer
@@ -43,6 +43,7 @@ class CrossEncoder:
 
     Raises:
         ModelError: The model does not exist, cannot be loaded, or is no reranker.
+        InputError: ``max_length`` is too short for a query and a passage.
 
     Example:
         >>> model = CrossEncoder()
@@ -60,12 +61,15 @@ class CrossEncoder:
     ) -> None:
         model = open_model(model_name_or_path)
         self.name = model.name
+        require_head(model)
         self.scoring = scoring_of(model)
         self.tokenizer = Tokenizer(model, max_tokens=max_length)
         scripts = model.json("crossrank.json").get("scripts")
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
         self._engine: Engine
-        self._engine, self.notices = load_engine(model, CROSS_ENCODER, self.tokenizer, threads=threads)
+        self._engine, self.notices = load_engine(
+            model, CROSS_ENCODER, self.tokenizer, threads=threads, width=self.scoring.labels
+        )
 
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None

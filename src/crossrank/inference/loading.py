@@ -51,7 +51,6 @@ def _classifier(model: ModelFolder, *, keep_int8: bool) -> Model:
     from crossrank.inference.graphs import FAMILIES
 
     if model.has_graph:
-        _require_head(model)
         return FAMILIES[model.architecture](model, keep_int8=keep_int8).logits()
     if model.export is not None:
         return exported(model, "logits")
@@ -73,8 +72,13 @@ def unsupported(model: ModelFolder) -> str:
     )
 
 
-def _require_head(model: ModelFolder) -> None:
-    if any(name.startswith("classifier.") for name in model.weights.names()):
+def require_head(model: ModelFolder) -> None:
+    """Refuse a model that has no classifier, and so no scores.
+
+    Raises:
+        ModelError: Its safetensors hold none. Of an exported file, its outputs tell when it is loaded.
+    """
+    if not model.has_graph or any(name.startswith("classifier.") for name in model.weights.names()):
         return
     kind = ", ".join(model.config.get("architectures") or ["no architecture named"])
     hint = "It is an embedder (bi-encoder): use it as embedder instead. " if _is_embedder(model) else ""
@@ -94,7 +98,7 @@ def exported(model: ModelFolder, *outputs: str) -> Model:
     Raises:
         ModelError: The file cannot be read, or its inputs or outputs are not those of a text model.
     """
-    import openvino as ov
+    from crossrank.inference.openvino_library import ov
 
     try:
         graph = ov.Core().read_model(model.export)
@@ -109,11 +113,13 @@ def exported(model: ModelFolder, *outputs: str) -> Model:
         )
     if "input_ids" not in names:
         raise ModelError(f"{model.name}: {model.export} takes no input_ids, so it is no text model")
+    if "attention_mask" not in names:
+        raise ModelError(f"{model.name}: {model.export} takes no attention_mask, so it reads padding as text")
     return _with_output(model, graph, outputs)
 
 
 def _with_output(model: ModelFolder, graph: Model, wanted: tuple[str, ...]) -> Model:
-    import openvino as ov
+    from crossrank.inference.openvino_library import ov
 
     found = next((node for name in wanted for node in graph.outputs if name in node.get_names()), None)
     if found is None:
@@ -128,17 +134,24 @@ CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS)
 
 
 def load_engine(
-    model: ModelFolder, task: Task, tokenizer: Tokenizer, *, threads: int | None
+    model: ModelFolder, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
 ) -> tuple[Engine, tuple[str, ...]]:
     """Compile a model and prove that it works here.
 
     Where int8 arithmetic on this processor moves the outputs (it saturates on some), float32 is used instead.
 
+    Args:
+        model: The model's folder.
+        task: What is asked of it.
+        tokenizer: Its tokenizer.
+        threads: As for the engine.
+        width: How many outputs config.json promises, where it does.
+
     Returns:
         The engine, and notices for the person who loads it.
 
     Raises:
-        ModelError: The model cannot be built, or gives outputs that are not finite.
+        ModelError: The model cannot be built, or gives outputs that are not finite, or not so many.
     """
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
@@ -146,6 +159,9 @@ def load_engine(
     is_int8 = model.has_graph and model.weights.is_int8
     engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
     outputs = _probe(model, engine, inputs, tokenizer)
+    if width is not None and outputs.shape[1:] != (width,):
+        given = " x ".join(map(str, outputs.shape[1:])) or "1 without an axis"
+        raise ModelError(f"{model.name} gives {given} outputs a text; its config.json speaks of {width}")
     if not is_int8:
         return engine, ()
     expected = model.json("crossrank.json").get("probe")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
-import openvino.opset13 as op
 
 from crossrank.errors import ModelError
 from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
+from crossrank.inference.openvino_library import op
 from crossrank.models.folder import ModelFolder
 from crossrank.models.weights import Weights
 
@@ -59,7 +59,10 @@ def read_settings(model: ModelFolder) -> EmbedderSettings:
         if kind == "Pooling":
             pooling = _pooling(model, settings)
         elif kind == "Dense":
-            function = str(settings.get("activation_function", "Identity")).rsplit(".", 1)[-1]
+            if pooling is None or normalize or settings.get("use_residual"):
+                raise ModelError(f"{model.name} has a dense layer with a residual, or out of its usual place")
+            # A layer that names no activation has tanh, sentence-transformers' own default.
+            function = str(settings.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
             if function not in _ACTIVATIONS:
                 raise ModelError(f"{model.name}: a dense layer uses {function}, which is not supported")
             dense.append((path, _ACTIVATIONS[function]))

@@ -100,7 +100,8 @@ def scoring_of(model: ModelFolder) -> Scoring:
         ModelError: It has no output, or several of which none is known to mean relevance.
     """
     names = model.config.get("id2label")
-    labels = model.config.get("num_labels", len(names) if isinstance(names, dict) else 2)
+    # Neither need be in config.json; the load then checks that there is one output.
+    labels = model.config.get("num_labels", len(names) if isinstance(names, dict) else 1)
     if labels == 1:
         return Scoring(1, 0, _saved_activation(model) or "sigmoid")
     by_index = {int(i): str(name) for i, name in names.items()} if isinstance(names, dict) else {}

@@ -59,6 +59,7 @@ class Tokenizer:
 
     Raises:
         ModelError: There is no tokenizer, or it cannot be read.
+        InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
     def __init__(self, model: ModelFolder, *, max_tokens: int | None = None) -> None:
@@ -73,11 +74,20 @@ class Tokenizer:
         # Saved settings would cut and pad before the pair is put together.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.max_tokens = min(max_tokens or model.max_tokens, model.max_tokens)
-        self.pad_id = int(model.config.get("pad_token_id") or 0)
+        if model.json("sentence_bert_config.json").get("do_lower_case"):
+            own = self._tokenizer.normalizer
+            both = [tokenizers.normalizers.Lowercase(), *([own] if own else [])]
+            self._tokenizer.normalizer = tokenizers.normalizers.Sequence(both)
+        self.max_tokens = model.max_tokens if max_tokens is None else min(max_tokens, model.max_tokens)
+        self.pad_id = model.pad_token_id
         self._unknown = self._unknown_id(model)
         self._single = self._template("a")
         self._pair = self._template("a", "b")
+        if self.max_tokens < self._pair.special_tokens + 2:
+            raise InputError(
+                f"max_length must leave room for a query and a passage, at least "
+                f"{self._pair.special_tokens + 2} tokens; it is {self.max_tokens}"
+            )
         largest = self._tokenizer.get_vocab_size(with_added_tokens=True)
         rows = model.config.get("vocab_size", largest)
         if isinstance(rows, int) and largest > rows:

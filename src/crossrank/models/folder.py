@@ -12,6 +12,9 @@ from crossrank.errors import ModelError
 from crossrank.models.locate import EXPORTS, PICKLES, is_native, locate_model, no_usable_weights
 from crossrank.models.weights import Weights
 
+# RoBERTa's family, which starts to count positions after the padding token's own.
+_SHIFTED = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -87,18 +90,20 @@ class ModelFolder:
         return _read_json(self.path / name, self.name) if (self.path / name).is_file() else {}
 
     @property
+    def pad_token_id(self) -> int:
+        """The token that fills up short inputs."""
+        given = self.config.get("pad_token_id")
+        return given if isinstance(given, int) else int(self.architecture in _SHIFTED)
+
+    @property
     def max_tokens(self) -> int:
         """How many tokens the model reads at most, special tokens included."""
-        limits = [
-            self.json("sentence_bert_config.json").get("max_seq_length"),
-            self.json("tokenizer_config.json").get("model_max_length"),
-        ]
+        # What sentence-transformers saved for its own use overrides the tokenizer.
+        saved = self.json("sentence_bert_config.json").get("max_seq_length")
+        limits = [saved or self.json("tokenizer_config.json").get("model_max_length")]
         positions = self.config.get("max_position_embeddings")
         if isinstance(positions, int) and positions > 0:
-            # RoBERTa's family starts to count positions after the padding token's own.
-            first = self.config.get("pad_token_id") or 0
-            shifted = self.architecture in {"roberta", "xlm-roberta", "mpnet", "camembert"}
-            limits.append(positions - first - 1 if shifted else positions)
+            limits.append(positions - self.pad_token_id - 1 if self.architecture in _SHIFTED else positions)
         known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1_000_000]
         return min(known, default=512)
 

@@ -54,10 +54,14 @@ def locate_model(name: str | Path) -> Path:
     text = str(name)
     if isinstance(name, str) and text in bundled_models():
         return _BUNDLED / text
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
+    try:
+        folder = Path(name).expanduser()
+        if text and folder.is_dir():
+            return folder
+        is_file = folder.is_file()
+    except (OSError, RuntimeError) as error:  # too long for a path, or the home of nobody
+        raise ModelError(f"there is no model {text[:80]!r}: {_first_line(error)}. {_choices()}") from error
+    if is_file:
         raise ModelError(f"{text} is a file; a model is a folder with config.json, a tokenizer and weights")
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
@@ -140,8 +144,9 @@ def _files_to_download(name: str) -> list[str]:
 def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
     """An exported graph and its weights, which may lie beside it in files of their own."""
     beside = [file for file in files if PurePosixPath(file).parent == export.parent]
-    stem = str(export).removesuffix(".xml")
-    parts = [file for file in beside if file.startswith(stem)]
+    if export.suffix == ".xml":
+        return [file for file in beside if file in {str(export), str(export.with_suffix(".bin"))}]
+    parts = [file for file in beside if file.startswith(str(export))]
     if str(export.parent) != ".":
         # Exports of large models keep tensors in files named after them, without an ending.
         parts += [file for file in beside if not PurePosixPath(file).suffix]

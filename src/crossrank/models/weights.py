@@ -90,8 +90,8 @@ def _files(folder: Path) -> list[Path]:
     if not index.is_file():
         return [folder / "model.safetensors"]
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+        names = {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{index} is damaged: {error}") from error
     if strange := [name for name in names if Path(name).name != name]:
         raise ModelError(f"{index} points outside its folder: {strange[0]}")

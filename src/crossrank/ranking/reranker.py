@@ -137,20 +137,24 @@ class Reranker:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
         for query in queries:
             check_query(query)
-        first_stage: Sequence[Sequence[float | None]] = first_stage_scores or [
-            [None] * len(candidates) for candidates in documents
-        ]
+        first_stage: Sequence[Sequence[float | None]]
+        if first_stage_scores is None:
+            first_stage = [[None] * len(candidates) for candidates in documents]
+        else:
+            first_stage = first_stage_scores
+        if len(first_stage) != len(documents):
+            raise InputError(
+                f"there are {len(documents)} queries and {len(first_stage)} lists of first-stage scores"
+            )
         for candidates, known in zip(documents, first_stage, strict=True):
             if len(known) != len(candidates):
                 raise InputError(
                     f"there are {len(candidates)} candidates and {len(known)} first-stage scores"
                 )
-        self.model.scoring.scores(
-            _NO_LOGITS, activation
-        )  # a wrong name is refused before the work, not after
+        # A wrong name is refused before the work, not after.
+        self.model.scoring.scores(_NO_LOGITS, activation)
         readable = [
-            [self._reads(query) and self._reads(document.content) for document in candidates]
-            for query, candidates in zip(queries, documents, strict=True)
+            self._readable(query, candidates) for query, candidates in zip(queries, documents, strict=True)
         ]
         pairs = [
             (query, document.content)
@@ -173,6 +177,11 @@ class Reranker:
             notices = self.model.notices + self._notices(query, reads)
             rankings.append(Ranking(query, hits, {"rerank": seconds}, notices))
         return rankings
+
+    def _readable(self, query: str, candidates: list[Document]) -> list[bool]:
+        if not self._reads(query):
+            return [False] * len(candidates)
+        return [self._reads(document.content) for document in candidates]
 
     def _reads(self, text: str) -> bool:
         """Whether the model can make anything of a text."""

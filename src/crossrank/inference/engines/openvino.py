@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from crossrank.inference.engines import Batch
 from crossrank.inference.engines.threads import available_threads
+from crossrank.inference.openvino_library import ov
 
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import openvino.opset13 as op
-
 from crossrank.inference.graphs.encoder import Encoder, LayerNames, positions
 from crossrank.inference.graphs.operations import Tensor
+from crossrank.inference.openvino_library import op
 
 BERT_LAYER = LayerNames(
     query="encoder.layer.{}.attention.self.query",

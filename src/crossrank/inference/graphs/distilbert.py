@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import openvino.opset13 as op
-
 from crossrank.inference.graphs.encoder import Encoder, LayerNames, positions
 from crossrank.inference.graphs.operations import Tensor
+from crossrank.inference.openvino_library import op
 from crossrank.models.folder import ModelFolder
 
 _SETTINGS = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import openvino.opset13 as op
-
 from crossrank.inference.graphs.bert import Bert
 from crossrank.inference.graphs.operations import Tensor
+from crossrank.inference.openvino_library import op
 
 
 class Electra(Bert):

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import openvino.opset13 as op
-from openvino import Model
 
 from crossrank.errors import ModelError
 from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
+from crossrank.inference.openvino_library import op, ov
 from crossrank.models.folder import ModelFolder
 
 # Added to the attention score of padding: softmax then gives exactly 0, and nothing overflows.
@@ -57,6 +56,7 @@ class Encoder(ABC):
         self.attention_heads = self.setting("num_attention_heads")
         self.epsilon = float(self.config.get("layer_norm_eps", 1e-12))
         self.hidden_activation = str(self.config.get("hidden_act", "gelu"))
+        self.pad_id = model.pad_token_id
         self.ops = Operations(model.weights, self.prefix, keep_int8=keep_int8)
         positions = self.config.get("position_embedding_type", "absolute")
         if positions != "absolute":
@@ -90,7 +90,7 @@ class Encoder(ABC):
         """What is added to every layer's attention scores, beside the mask; nothing in most families."""
         return None
 
-    def logits(self) -> Model:
+    def logits(self) -> ov.Model:
         """The classifier: [batch, labels] in float32."""
         first = op.squeeze(self._encode(only_first=True), constant(1))
         return self._model(self.classify(first))
@@ -99,12 +99,12 @@ class Encoder(ABC):
         """The last layer's vectors [batch, length or 1, hidden], and the attention mask, for pooling."""
         return self._encode(only_first=only_first), self.inputs["attention_mask"]
 
-    def model_of(self, output: Tensor) -> Model:
+    def model_of(self, output: Tensor) -> ov.Model:
         """A graph that ends in this output."""
         return self._model(output)
 
-    def _model(self, output: Tensor) -> Model:
-        return Model([output], list(self.inputs.values()))
+    def _model(self, output: Tensor) -> ov.Model:
+        return ov.Model([output], list(self.inputs.values()))
 
     def _encode(self, *, only_first: bool) -> Tensor:
         mask = op.convert(self.inputs["attention_mask"], "f32")
@@ -153,8 +153,18 @@ def first_position(x: Tensor) -> Tensor:
     return op.slice(x, constant([0]), constant([1]), constant([1]), constant([1]))
 
 
-def positions(ids: Tensor, start: int = 0) -> Tensor:
-    """The position numbers of a batch, [1, length], counted from ``start``."""
+def positions(ids: Tensor) -> Tensor:
+    """The position numbers of a batch, [1, length], counted from 0."""
     length = op.gather(op.shape_of(ids, "i32"), constant(1), constant(0))
-    first = constant(start, np.int32)
-    return op.unsqueeze(op.range(first, op.add(length, first), constant(1, np.int32), "i32"), constant(0))
+    numbers = op.range(constant(0, np.int32), length, constant(1, np.int32), "i32")
+    return op.unsqueeze(numbers, constant(0))
+
+
+def shifted_positions(ids: Tensor, pad_id: int) -> Tensor:
+    """RoBERTa's position numbers, [batch, length]: counted from ``pad_id + 1``, padding tokens left out.
+
+    A padding token has the position ``pad_id``, also where somebody wrote one out in a text.
+    """
+    pad = constant(pad_id, np.int32)
+    counts = op.convert(op.not_equal(ids, pad), "i32")
+    return op.add(op.multiply(op.cum_sum(counts, constant(1)), counts), pad)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import openvino.opset13 as op
 from numpy.typing import NDArray
 
-from crossrank.inference.graphs.encoder import LayerNames, positions
+from crossrank.inference.graphs.encoder import LayerNames, positions, shifted_positions
 from crossrank.inference.graphs.operations import Tensor, constant
 from crossrank.inference.graphs.roberta import Roberta
+from crossrank.inference.openvino_library import op
 
 _MAX_DISTANCE = 128
 
@@ -34,8 +34,8 @@ class MPNet(Roberta):
         """Words and shifted positions, then layer norm."""
         ids = self.inputs["input_ids"]
         x = self.ops.embedding(ids, "embeddings.word_embeddings")
-        start = int(self.config.get("pad_token_id", 1)) + 1
-        x = op.add(x, self.ops.embedding(positions(ids, start), "embeddings.position_embeddings"))
+        numbers = shifted_positions(ids, self.pad_id)
+        x = op.add(x, self.ops.embedding(numbers, "embeddings.position_embeddings"))
         return self.ops.layer_norm(x, "embeddings.LayerNorm", self.epsilon)
 
     def attention_bias(self) -> Tensor:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-import openvino.opset13 as op
 from numpy.typing import NDArray
-from openvino import Node
 
 from crossrank.errors import ModelError
+from crossrank.inference.openvino_library import op
 from crossrank.models.weights import Weights
 
 Tensor: TypeAlias = Any  # An OpenVINO node or output; the library has no common public name for both.
@@ -25,7 +24,7 @@ _ACTIVATIONS = {
 }
 
 
-def constant(value: object, dtype: type[np.generic] = np.int64) -> Node:
+def constant(value: object, dtype: type[np.generic] = np.int64) -> Tensor:
     """A constant; whole numbers as int64 unless another type is named."""
     return op.constant(np.asarray(value, dtype))
 

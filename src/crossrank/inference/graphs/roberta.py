@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import openvino.opset13 as op
-
 from crossrank.inference.graphs.bert import BERT_LAYER
-from crossrank.inference.graphs.encoder import Encoder, positions
+from crossrank.inference.graphs.encoder import Encoder, shifted_positions
 from crossrank.inference.graphs.operations import Tensor
+from crossrank.inference.openvino_library import op
 
 
 class Roberta(Encoder):
@@ -19,8 +18,8 @@ class Roberta(Encoder):
         """Words, positions counted from after the padding token's id, the one token type; layer norm."""
         ids = self.inputs["input_ids"]
         x = self.ops.embedding(ids, "embeddings.word_embeddings")
-        start = int(self.config.get("pad_token_id", 1)) + 1
-        x = op.add(x, self.ops.embedding(positions(ids, start), "embeddings.position_embeddings"))
+        numbers = shifted_positions(ids, self.pad_id)
+        x = op.add(x, self.ops.embedding(numbers, "embeddings.position_embeddings"))
         x = op.add(x, op.constant(self.ops.tensor("embeddings.token_type_embeddings.weight")[:1]))
         return self.ops.layer_norm(x, "embeddings.LayerNorm", self.epsilon)
 
