@@ -1,0 +1,240 @@
+"""The commands as a person or a script runs them: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ranking.schema.json").read_text())
+SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
+
+
+def crossrank(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "crossrank", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def one_line(process: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in process.stderr
+    lines = process.stderr.splitlines()
+    assert len(lines) == 1, process.stderr
+    return lines[0]
+
+
+def test_search_json_follows_the_schema_and_answers_from_the_files() -> None:
+    process = crossrank(
+        "search", "Can I leave dough in the fridge?", SAMPLES / "texts", "--json", "--top-n", "2"
+    )
+    assert process.returncode == 0
+    assert process.stderr == "", "no progress bar and no notice where the output is no terminal"
+    ranking = json.loads(process.stdout)
+    jsonschema.validate(ranking, SCHEMA)
+    assert len(ranking["hits"]) == 2
+    best = ranking["hits"][0]
+    assert "refrigerator" in best["text"]
+    assert best["document"]["metadata"]["source"].endswith("bread-dough.txt")
+    assert set(ranking["timings"]) == {"load", "models", "index", "first_stage", "rerank"}
+
+
+def test_search_for_people_shows_score_place_and_passage() -> None:
+    process = crossrank(
+        "search", "sleep pressure", SAMPLES / "texts", "--retrieval", "lexical", "--top-n", "1"
+    )
+    assert process.returncode == 0
+    first = process.stdout.splitlines()[0]
+    assert first.startswith("1. 0.")
+    assert "logit" in first
+    assert "sleep" in first
+    assert "rerank" in process.stdout.splitlines()[-1]
+
+
+def test_demo_shows_the_first_stage_beside_the_reranked_top_3() -> None:
+    process = crossrank("demo")
+    assert process.returncode == 0
+    for expected in (
+        "What is the plan for the economy?",
+        "First stage",
+        "Reranked",
+        "town-economy#1",
+        "rerank 0.",
+    ):
+        assert expected in process.stdout
+
+
+def test_rerank_ranks_plain_lines_from_standard_input() -> None:
+    process = crossrank(
+        "rerank", "Who bakes bread?", "-", "--json", input="A tide table.\n\nBakers bake bread.\n"
+    )
+    ranking = json.loads(process.stdout)
+    jsonschema.validate(ranking, SCHEMA)
+    assert [(hit["document"]["id"], hit["first_stage_rank"]) for hit in ranking["hits"]] == [
+        ("3", 2),
+        ("1", 1),
+    ]
+
+
+def test_rerank_keeps_what_json_lines_say_of_a_passage(tmp_path: Path) -> None:
+    file = tmp_path / "candidates.jsonl"
+    file.write_text(
+        '{"id": "a", "text": "Bakers bake bread.", "title": "Bread", "page": 7}\n{"text": "Tides."}\n'
+    )
+    hits = json.loads(crossrank("rerank", "Who bakes?", file, "--json", "--top-n", "1").stdout)["hits"]
+    assert len(hits) == 1
+    assert hits[0]["document"]["id"] == "a"
+    assert hits[0]["document"]["title"] == "Bread"
+    assert hits[0]["document"]["metadata"]["page"] == 7
+
+
+def test_eval_reports_both_systems_and_writes_what_was_asked_for(tmp_path: Path) -> None:
+    run, plot = tmp_path / "reranked.run", tmp_path / "gain.svg"
+    options = [
+        "--first-stage",
+        "bm25",
+        "--candidates",
+        "10",
+        "--run",
+        run,
+        "--plot",
+        plot,
+        "--json",
+        "--per-query",
+    ]
+    process = crossrank("eval", SAMPLES / "judged", *options)
+    assert process.returncode == 0, process.stderr
+    report = json.loads(process.stdout)
+    ndcg = report["measures"]["nDCG@10"]
+    assert ndcg["difference"] == pytest.approx(ndcg["reranked"] - ndcg["first_stage"])
+    assert ndcg["interval_95"][0] <= ndcg["difference"] <= ndcg["interval_95"][1]
+    assert len(report["per_query"]) == report["queries"] == 30
+    assert len(run.read_text().splitlines()[0].split()) == 6
+    assert plot.read_text().lstrip().startswith("<?xml")
+
+    again = crossrank("eval", SAMPLES / "judged", "--first-stage", run, "--candidates", "1", "--json")
+    assert json.loads(again.stdout)["measures"]["nDCG@10"]["first_stage"] == pytest.approx(ndcg["reranked"])
+
+
+def test_check_describes_both_bundled_models() -> None:
+    reranker = json.loads(crossrank("check", "crossrank-bootstrap-minilm-l6", "--json").stdout)
+    assert (reranker["kind"], reranker["weights"], reranker["activation"]) == (
+        "cross-encoder", "safetensors, int8", "sigmoid",
+    )  # fmt: skip
+    embedder = json.loads(crossrank("check", "all-MiniLM-L6-v2", "--json").stdout)
+    assert (embedder["kind"], embedder["similarity"], embedder["dimensions"]) == ("bi-encoder", "cosine", 384)
+
+
+@pytest.mark.parametrize("command", ["demo", "search", "rerank", "eval", "check"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    process = crossrank(command, "--help")
+    assert process.returncode == 0
+    assert f"Example: crossrank {command}" in process.stdout
+
+
+BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
+    (["search", "", "TEXT"], 2, "the question is empty"),
+    (["search", "   ", "TEXT"], 2, "the question is empty"),
+    (["search", "q"], 2, "paths"),
+    (["search", "q", "missing.txt"], 2, "missing.txt does not exist"),
+    (["search", "q", "BINARY"], 2, "not text"),
+    (["search", "q", "EMPTY"], 2, "holds no text"),
+    (["search", "q", "TEXT", "--top-n", "0"], 2, "--top-n must be at least 1; it is 0"),
+    (["search", "q", "TEXT", "--candidates", "0"], 2, "--candidates must be at least 1"),
+    (["search", "q", "TEXT", "--candidates", "many"], 2, "--candidates"),
+    (["search", "q", "TEXT", "--chunk-size", "0"], 2, "chunk_size must be at least 1"),
+    (["search", "q", "TEXT", "--retrieval", "magic"], 2, "--retrieval"),
+    (["search", "q", "TEXT", "--model", "./nowhere"], 3, "no model folder './nowhere'"),
+    (["search", "q", "TEXT", "--model", "owner/unknown"], 3, "the network is off"),
+    (["search", "q", "TEXT", "--model", "all-MiniLM-L6-v2"], 3, "embedder"),
+    (["search", "q", "TEXT", "--embedder", "crossrank-bootstrap-minilm-l6"], 3, "reranker"),
+    (["search", "\udcff\ud800", "TEXT"], 2, "surrogates"),
+    (["rerank", "q", "EMPTY"], 2, "holds no passage"),
+    (["rerank", "q", "BROKEN"], 2, ":2 is not valid JSON"),
+    (["rerank", "q", "missing.jsonl"], 2, "missing.jsonl"),
+    (["eval", "missing"], 2, "missing is no folder"),
+    (["eval", "JUDGED", "--first-stage", "no.run"], 2, "no.run"),
+    (["check", "./nowhere"], 3, "no model folder"),
+    (["bogus"], 2, "bogus"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    BAD_INPUT,
+    ids=[" ".join(a)[:40].encode("ascii", "replace").decode() for a, _, _ in BAD_INPUT],
+)
+def test_bad_input_is_one_line_that_says_what_to_do(
+    arguments: Sequence[str], code: int, expected: str, tmp_path: Path
+) -> None:
+    files = {
+        "TEXT": b"Some text.",
+        "BINARY": b"\0\1\2",
+        "EMPTY": b"",
+        "BROKEN": b'{"text": "a"}\n{"text": \n',
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.txt").write_bytes(content)
+    places = {name: str(tmp_path / f"{name}.txt") for name in files} | {"JUDGED": str(SAMPLES / "judged")}
+    process = crossrank(
+        *[
+            os.fsencode(places.get(argument, argument).encode("utf-8", "surrogatepass")).decode(
+                "utf-8", "surrogateescape"
+            )
+            for argument in arguments
+        ],
+        env={**os.environ, "CROSSRANK_OFFLINE": "1"},
+    )
+    assert process.returncode == code, process.stderr
+    assert expected in one_line(process)
+    assert process.stdout == ""
+
+
+def test_a_full_disk_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.fail("this test needs /dev/full, which every Linux has")
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "crossrank", "demo", "--json"]
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert process.returncode == 4
+    assert "space" in one_line(process)  # type: ignore[arg-type]
+
+
+def test_a_run_that_cannot_be_written_leaves_no_half_of_it(tmp_path: Path) -> None:
+    run = tmp_path / "out.run"
+    process = crossrank(
+        "eval", SAMPLES / "judged", "--first-stage", "bm25", "--candidates", "10", "--run", run,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )  # fmt: skip
+    assert process.returncode in {2, 4}
+    assert "cannot be written" in one_line(process)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_search_says_so_and_exits_130(tmp_path: Path) -> None:
+    file = tmp_path / "long.txt"
+    file.write_text(
+        "\n\n".join(f"Paragraph {number} about tides and harbours." * 8 for number in range(20_000))
+    )
+    command = [sys.executable, "-m", "crossrank", "search", "tides", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.splitlines() == ["crossrank: interrupted"]
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = (
+        f"{sys.executable} -m crossrank search tides {SAMPLES / 'texts'} --retrieval lexical | head -c 1"
+    )
+    process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert process.stderr == ""

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+from support.tiny_models import write_embedder, write_reranker
+
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
+
+
+@pytest.fixture(scope="session")
+def bundled() -> CrossEncoder:
+    return CrossEncoder()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> CrossEncoder:
+    """A reranker in float32 with random weights."""
+    return CrossEncoder(write_reranker(tmp_path_factory.mktemp("tiny") / "reranker"))
+
+
+@pytest.fixture(scope="session")
+def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
+    """An embedder in float32 with random weights."""
+    return BiEncoder(write_embedder(tmp_path_factory.mktemp("tiny") / "embedder"))

@@ -1,0 +1,33 @@
+"""The wheel: built, installed in a clean environment, used from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "crossrank/py.typed" in names
+    assert sum(name.endswith("model.safetensors") for name in names) == 2
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    python = tmp_path / "env" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    installed = subprocess.run([str(python), "-m", "pip", "list"], check=True, capture_output=True, text=True)
+    assert "torch" not in installed.stdout
+    demo = subprocess.run(
+        [str(tmp_path / "env" / "bin" / "crossrank"), "demo", "--json"],
+        check=True, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads(demo.stdout)["hits"][0]["document"]["id"] == "town-economy#1"
