@@ -62,10 +62,10 @@ def test_demo_shows_the_first_stage_beside_the_reranked_top_3() -> None:
     process = crossrank("demo")
     assert process.returncode == 0
     for expected in (
-        "What is the plan for the economy?",
+        "Where should potatoes be kept over winter",
         "First stage",
         "Reranked",
-        "town-economy#1",
+        "potatoes#7",
         "rerank 0.",
     ):
         assert expected in process.stdout

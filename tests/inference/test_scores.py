@@ -28,6 +28,7 @@ def scoring(folder: Path, config: dict[str, Any], name: str = "a/model", saved: 
     [
         (ONE, None, "sigmoid"),
         ({"num_labels": 1}, None, "sigmoid"),
+        ({}, None, "sigmoid"),
         (ONE, IDENTITY, "none"),
         (ONE | {"sentence_transformers": {"activation_fn": IDENTITY}}, None, "none"),
         (ONE | {"sbert_ce_default_activation_function": IDENTITY}, None, "none"),
@@ -71,7 +72,6 @@ def test_two_labels_are_scored_where_one_is_known_to_mean_relevant(
         {"id2label": {"0": "contradiction", "1": "entailment", "2": "neutral"}},
         {"id2label": {"0": "irrelevant", "1": "related", "2": "relevant"}},
         {"id2label": {}},
-        {},
     ],
 )
 def test_labels_of_which_none_is_known_to_mean_relevance_are_refused(

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
-# Python tells an audit hook of every name that is looked up and every address that is talked to. A socket that
-# talks to nobody is let pass: urllib3, which a text splitter's library imports, binds one to learn of IPv6.
+# Python tells an audit hook of every name that is looked up and every address that is talked to. A socket
+# that talks to nobody is let pass: urllib3, which the text splitter brings, binds one to learn of IPv6.
 WATCHED = """
 import sys
 def hook(event, arguments):

@@ -30,4 +30,4 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
         [str(tmp_path / "env" / "bin" / "crossrank"), "demo", "--json"],
         check=True, capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
-    assert json.loads(demo.stdout)["hits"][0]["document"]["id"] == "town-economy#1"
+    assert json.loads(demo.stdout)["hits"][0]["document"]["id"] == "potatoes#7"

@@ -58,7 +58,6 @@ def main() -> None:
         code = _app()(standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        notify("interrupted")
         code = EXIT_INTERRUPTED
     except TyperException as error:
         message = getattr(error, "format_message", error.__str__)()
@@ -83,6 +82,8 @@ def main() -> None:
             "Set CROSSRANK_DEBUG=1 for the details that a bug report needs."
         )
         code = EXIT_SYSTEM
+    if code == EXIT_INTERRUPTED:  # typer, too, answers an interrupt with this code
+        notify("interrupted")
     sys.exit(code)
 
 

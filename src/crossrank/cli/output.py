@@ -15,6 +15,8 @@ from rich.text import Text
 
 from crossrank.documents import Hit, Ranking
 
+# Characters of a passage that are shown in a column beside another.
+_SIDE_BY_SIDE = 320
 _STAGES = {
     "load": "read files",
     "models": "load models",
@@ -76,8 +78,8 @@ def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
     for left, right in zip(before, ranking, strict=False):
         table.add_row(
             str(right.rank),
-            Group(_first_stage_heading(left), _title(left), _text(left.text)),
-            Group(_heading(right), _title(right), _text(right.text)),
+            Group(_first_stage_heading(left), _title(left), _beginning(left.text)),
+            Group(_heading(right), _title(right), _beginning(right.text)),
         )
     screen.print(f"[bold]Question:[/bold] {ranking.query}", markup=True)
     screen.print(table)
@@ -119,6 +121,10 @@ def _title(hit: Hit) -> Text:
 def _indented(text: Text, width: int) -> Text:
     lines = [line for paragraph in text.plain.split("\n") for line in textwrap.wrap(paragraph, width - 3)]
     return Text("\n".join(f"   {line}" for line in lines))
+
+
+def _beginning(text: str) -> Text:
+    return Text(textwrap.shorten(_text(text).plain, _SIDE_BY_SIDE, placeholder=" ..."))
 
 
 def _text(text: str) -> Text:

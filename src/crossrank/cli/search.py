@@ -20,7 +20,7 @@ from crossrank.retrieval.base import Retrieval
 
 # The sample texts, paragraph by paragraph.
 _SAMPLES = Path(__file__).parents[1] / "samples" / "judged" / "corpus.jsonl"
-_SAMPLE_QUESTION = "What is the plan for the economy?"
+_SAMPLE_QUESTION = "Where should potatoes be kept over winter, and why not somewhere very cold?"
 
 
 def search(
