@@ -6,6 +6,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ MODULES = [
     for module in pkgutil.walk_packages(crossrank.__path__, "crossrank.")
     if "__main__" not in module.name
 ]
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -46,6 +49,22 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_readme_s_commands_are_those_of_the_makefile() -> None:
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^    make (\S+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def example(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_example_of_own_candidates_runs() -> None:
+    assert example("rerank_candidates.py").startswith("1. ")
+
+
+def test_the_example_of_many_questions_answers_each() -> None:
+    samples = str(ROOT / "src" / "crossrank" / "samples" / "texts")
+    output = example("many_questions.py", samples, "highest tides in the world", "spongy brake lever")
+    assert "tides-harbours.txt" in output
+    assert "brake" in output

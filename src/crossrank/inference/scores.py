@@ -59,6 +59,23 @@ ACTIVATIONS: dict[ActivationName, Callable[[NDArray[np.float32]], NDArray[np.flo
 _SAVED: dict[str, ActivationName] = {"identity": "none", "sigmoid": "sigmoid", "tanh": "tanh"}
 
 
+def activation_named(function: object) -> ActivationName | None:
+    """The name of an activation that is given as PyTorch's object; None for None.
+
+    Raises:
+        InputError: It is none of those that are known.
+    """
+    if function is None:
+        return None
+    name = _SAVED.get(type(function).__name__.lower())
+    if name is None:
+        raise InputError(
+            f"activation_fn must be torch.nn's Identity(), Sigmoid() or Tanh(); it is {function!r:.80}. "
+            "activation='none' gives logits, to which anything can be applied"
+        )
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """How one model's raw outputs become logits and scores.

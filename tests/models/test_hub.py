@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.hub import COMMIT, Hub, serve_hub
+from support.processes import run_python
+from support.tiny_models import change_json, write_embedder, write_reranker
+
+LOAD = """
+    import sys
+    from crossrank.errors import ModelError
+    from crossrank.models.locate import locate_model
+
+    try:
+        folder = locate_model(sys.argv[1])
+        print(*sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()))
+    except ModelError as error:
+        print("refused:", error)
+"""
+SCORE = """
+    import sys
+    from crossrank.inference.cross_encoder import CrossEncoder
+
+    print(CrossEncoder(sys.argv[1]).predict(("who bakes bread", "bakers bake bread")))
+"""
+
+
+def run(hub: Hub, home: Path, code: str, name: str, **environment: str) -> str:
+    """Code with this Hub and an empty cache of its own, and no other network settings."""
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "CROSSRANK_OFFLINE": "0"}
+    proxies = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return run_python(code, name, environment=settings | proxies | environment).strip()
+
+
+def test_model_is_downloaded_by_name_and_then_found_without_the_hub(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    local = run_python(SCORE, str(folder)).strip()
+    with serve_hub(tiny=folder) as hub:
+        assert run(hub, tmp_path / "home", SCORE, "tests/tiny") == local
+        downloaded = sorted(hub.downloads)
+        assert run(hub, tmp_path / "home", SCORE, "tests/tiny") == local
+        assert sorted(hub.downloads) == downloaded
+        hub.requests.clear()
+        assert run(hub, tmp_path / "home", SCORE, "tests/tiny", CROSSRANK_OFFLINE="1") == local
+        assert hub.requests == []
+    assert downloaded == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert run(hub, tmp_path / "home", SCORE, "tests/tiny") == local
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Path:
+    """A repository with the same weights in every format there is."""
+    folder = write_embedder(tmp_path / "model", dense="torch.nn.modules.activation.Tanh")
+    for extra in (
+        *("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "rust_model.ot", "train.parquet"),
+        *("2_Dense/pytorch_model.bin", "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model_O3.onnx"),
+        *("openvino/openvino_model.xml", "openvino/openvino_model.bin"),
+        *("openvino/openvino_model_qint8_quantized.xml", "openvino/openvino_model_qint8_quantized.bin"),
+        *("runs/events/deep.json", "deep/er/model.safetensors", "README.md", ".gitattributes"),
+    ):
+        (folder / extra).parent.mkdir(parents=True, exist_ok=True)
+        (folder / extra).write_text("{}")
+    return folder
+
+
+SMALL = {
+    "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "README.md",
+    "config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+}
+
+
+@pytest.mark.parametrize(
+    ("family", "without", "weights"),
+    [
+        ("bert", "", {"model.safetensors", "2_Dense/model.safetensors"}),
+        ("strange", "", {"onnx/model.onnx", "onnx/model.onnx_data"}),
+        ("strange", "onnx", {"openvino/openvino_model.xml", "openvino/openvino_model.bin"}),
+    ],
+)
+def test_only_the_small_files_and_one_kind_of_weights_are_downloaded(
+    family: str, without: str, weights: set[str], crowded: Path, tmp_path: Path
+) -> None:
+    change_json(crowded / "config.json", model_type=family)
+    if without:
+        for file in (crowded / without).iterdir():
+            file.unlink()
+    with serve_hub(crowded=crowded) as hub:
+        found = run(hub, tmp_path / "home", LOAD, "tests/crowded")
+    assert set(found.split()) == set(hub.downloads) == SMALL | weights
+
+
+def test_repository_with_pickles_alone_is_refused_without_downloading_them(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with serve_hub(pickled=folder) as hub:
+        message = run(hub, tmp_path / "home", LOAD, "tests/pickled")
+    assert "only as pytorch_model.bin, a format that can run code" in message
+    assert "pytorch_model.bin" not in hub.downloads
+
+
+def test_name_that_nobody_has_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    with serve_hub() as hub:
+        message = run(hub, tmp_path / "home", LOAD, "tests/missing")
+    assert "tests/missing does not exist on the Hugging Face Hub" in message
+    assert "all-MiniLM-L6-v2" in message
+
+
+def test_gated_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with serve_hub(gated=write_reranker(tmp_path / "model")) as hub:
+        hub.gated.add("tests/gated")
+        message = run(hub, tmp_path / "home", LOAD, "tests/gated")
+    assert "accept its terms there and set HF_TOKEN" in message
+
+
+@pytest.mark.parametrize("variable", ["CROSSRANK_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_is_an_error_that_names_the_setting_and_asks_nobody(variable: str, tmp_path: Path) -> None:
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        message = run(hub, tmp_path / "home", LOAD, "tests/tiny", **{variable: "1"})
+    assert "not in the local cache, and the network is off" in message
+    assert hub.requests == []
+
+
+def test_hub_that_cannot_be_reached_is_an_error_with_what_to_do(tmp_path: Path) -> None:
+    with serve_hub() as hub:
+        pass
+    message = run(hub, tmp_path / "home", LOAD, "tests/tiny")
+    assert "could not download tests/tiny" in message
+    assert "Check the connection, or give a local folder" in message
+
+
+def test_revision_is_pinned_to_one_commit(tmp_path: Path) -> None:
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        run(hub, tmp_path / "home", LOAD, "tests/tiny")
+    assert (tmp_path / "home" / "hub" / "models--tests--tiny" / "snapshots" / COMMIT).is_dir()
