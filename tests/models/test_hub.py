@@ -60,7 +60,7 @@ def crowded(tmp_path: Path) -> Path:
         *("runs/events/deep.json", "deep/er/model.safetensors", "README.md", ".gitattributes"),
     ):
         (folder / extra).parent.mkdir(parents=True, exist_ok=True)
-        (folder / extra).write_text("{}")
+        (folder / extra).write_text(f"{extra} of its own")
     return folder
 
 

@@ -150,7 +150,7 @@ class CrossEncoder:
             logits, _ = self.logits(pairs, progress=progress)
         scores = self.scoring.scores(logits, chosen)
         if single:
-            return scores[0]
+            return np.float32(scores[0])
         return scores if convert_to_numpy else list(scores)
 
     def rank(
