@@ -8,7 +8,7 @@ from crossrank import Document, Reranker
 question = "How is a city's budget decided?"
 candidates = [  # in the order of the first stage
     Document(id="a", text="The city has a budget.", metadata={"source": "note.txt"}),
-    Document(id="b", text="The council debates the budget in spring, and votes on it in June after hearings."),
+    Document(id="b", text="The council debates the budget in spring and votes on it in June."),
     Document(id="c", text="Budget hotels in the city start at forty euros a night."),
 ]
 ranking = Reranker().rank(question, candidates, first_stage_scores=[12.1, 11.7, 10.9])

@@ -1,4 +1,7 @@
-"""The reference case on the usual stack: arguments are question, file, bi-encoder folder, cross-encoder folder."""
+"""The reference case on the usual stack.
+
+Arguments: question, file, bi-encoder's folder, cross-encoder's folder.
+"""
 
 import sys
 from pathlib import Path

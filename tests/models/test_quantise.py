@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
+
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.folder import open_model
+from crossrank.models.locate import bundled_models, locate_model
+from crossrank.models.quantise import quantise_int8, write_int8
+from crossrank.models.weights import Weights
+
+
+@given(st.integers(0, 1000), st.floats(1e-6, 1e6), st.integers(1, 9), st.integers(1, 9))
+def test_error_of_a_weight_is_at_most_half_of_its_rows_scale(
+    seed: int, size: float, rows: int, columns: int
+) -> None:
+    values = (np.random.default_rng(seed).standard_normal((rows, columns)) * size).astype(np.float32)
+    numbers, scale = quantise_int8(values)
+    assert numbers.dtype == np.int8
+    assert np.abs(numbers.astype(int)).max() <= 127
+    assert (np.abs(numbers * scale - values) <= scale * (0.5 + 1e-4)).all()
+
+
+def test_row_of_zeros_stays_zeros() -> None:
+    numbers, scale = quantise_int8(np.zeros((2, 3), np.float32))
+    assert not numbers.any()
+    assert np.isfinite(scale).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_int8_model_scores_near_its_float32_model(family: str, tmp_path: Path) -> None:
+    full = open_model(write_reranker(tmp_path / "full", family))
+    write_int8(full, tmp_path / "int8")
+    expected = CrossEncoder(full.path).logits(list(PAIRS))[0]
+    logits = CrossEncoder(tmp_path / "int8").logits(list(PAIRS))[0]
+    assert Weights(tmp_path / "int8").is_int8
+    assert 0 < np.abs(logits - expected).max() < 0.3 * expected.std()
+
+
+def test_int8_embedder_with_a_dense_layer_gives_near_vectors(tmp_path: Path) -> None:
+    full = open_model(write_embedder(tmp_path / "full", dense="torch.nn.modules.activation.Tanh"))
+    write_int8(full, tmp_path / "int8")
+    exact = BiEncoder(full.path).encode_documents(TEXTS)
+    cosines = (exact * BiEncoder(tmp_path / "int8").encode_documents(TEXTS)).sum(1)
+    assert cosines.min() > 0.99
+
+
+def test_existing_folder_is_not_written_over(tmp_path: Path) -> None:
+    model = open_model(write_reranker(tmp_path / "model"))
+    before = (model.path / "model.safetensors").read_bytes()
+    with pytest.raises(FileExistsError):
+        write_int8(model, model.path)
+    assert (model.path / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_bundled_model_is_int8_and_small_enough_to_ship(name: str) -> None:
+    folder = locate_model(name)
+    assert Weights(folder).is_int8
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= 25_000_000
