@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from support.tiny_models import write_embedder, write_reranker
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+
+# A busy machine makes single examples slow, which is no error.
+settings.register_profile("crossrank", deadline=None)
+settings.load_profile("crossrank")
 
 
 @pytest.fixture(scope="session")

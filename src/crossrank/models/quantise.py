@@ -20,7 +20,9 @@ _COPIED = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "crossrank.json",
-    "1_Pooling/config.json",
+    # sentence-transformers' further modules: pooling, and dense layers with small weights of their own.
+    "[0-9]_*/config.json",
+    "[0-9]_*/model.safetensors",
 )
 
 
@@ -65,10 +67,10 @@ def write_int8(model: ModelFolder, folder: Path) -> None:
         else:
             tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
     folder.mkdir(parents=True)
-    for relative in _COPIED:
-        if (source := model.path / relative).is_file():
-            (folder / relative).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / relative)
+    for source in (file for pattern in _COPIED for file in model.path.glob(pattern)):
+        target = folder / source.relative_to(model.path)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, target)
     partial = folder / "model.safetensors.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
     partial.replace(folder / "model.safetensors")

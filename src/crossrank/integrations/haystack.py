@@ -1,0 +1,193 @@
+"""Haystack: a ranker component (extra ``haystack``)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from crossrank.errors import InputError, MissingExtraError
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.reranker import Reranker
+
+try:
+    from haystack import Document, component, default_from_dict, default_to_dict
+except ImportError as error:
+    raise MissingExtraError("crossrank.integrations.haystack", "haystack") from error
+
+# One for all components, which can then be copied as long as they have not loaded their model.
+_loading = Lock()
+
+
+@component
+class CrossrankRanker:
+    """Ranks documents with a cross-encoder.
+
+    Takes and returns what Haystack's own similarity rankers do: documents with the same id count once (the
+    one with the highest score), and those returned are copies with ``score`` set and everything else kept.
+    ``score`` is None where the model cannot read a document, which then follows the others.
+
+    Args:
+        model: The name or folder of a cross-encoder, or one that is loaded already, to share it (``to_dict``
+            then writes its name).
+        top_k: Return at most so many documents.
+        meta_fields_to_embed: Meta fields that the model reads before a document's content.
+        embedding_separator: Stands between those and the content.
+        scale_score: Scores between 0 and 1, by sigmoid; otherwise logits.
+        score_threshold: Return only documents with at least this score; 0 and negative numbers count too.
+
+    Raises:
+        InputError: ``top_k`` is below 1.
+
+    Example:
+        >>> from haystack import Document
+        >>> documents = [Document(content="A tide table."), Document(content="Bakers bake bread.")]
+        >>> ranker = CrossrankRanker(top_k=1)
+        >>> [document] = ranker.run(query="Who bakes bread?", documents=documents)["documents"]
+        >>> document.content, document.score > 0.9
+        ('Bakers bake bread.', True)
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        top_k: int = 10,
+        meta_fields_to_embed: list[str] | None = None,
+        embedding_separator: str = "\n",
+        scale_score: bool = True,
+        score_threshold: float | None = None,
+    ) -> None:
+        _check_top_k(top_k)
+        self.model = model.name if isinstance(model, CrossEncoder) else str(model)
+        self.top_k = top_k
+        self.meta_fields_to_embed = meta_fields_to_embed or []
+        self.embedding_separator = embedding_separator
+        self.scale_score = scale_score
+        self.score_threshold = score_threshold
+        self._reranker = Reranker(model) if isinstance(model, CrossEncoder) else None
+
+    def warm_up(self) -> None:
+        """Load the model, once.
+
+        Raises:
+            ModelError: The model cannot be loaded, or is no reranker.
+        """
+        self._loaded()
+
+    async def warm_up_async(self) -> None:
+        """:meth:`warm_up` on another thread, so that the event loop goes on."""
+        await asyncio.to_thread(self._loaded)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This component as Haystack writes it into a pipeline's YAML."""
+        return default_to_dict(
+            self,
+            model=self.model,
+            top_k=self.top_k,
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            embedding_separator=self.embedding_separator,
+            scale_score=self.scale_score,
+            score_threshold=self.score_threshold,
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CrossrankRanker:
+        """The component that :meth:`to_dict` described."""
+        return default_from_dict(cls, data)
+
+    @component.output_types(documents=list[Document])
+    def run(
+        self,
+        *,
+        query: str,
+        documents: list[Document],
+        top_k: int | None = None,
+        scale_score: bool | None = None,
+        score_threshold: float | None = None,
+    ) -> dict[str, list[Document]]:
+        """Rank documents.
+
+        Args:
+            query: The question.
+            documents: The candidates, in first-stage order.
+            top_k: Instead of the component's own; and so are the others.
+            scale_score: As for the component.
+            score_threshold: As for the component.
+
+        Returns:
+            ``documents``: the best first.
+
+        Raises:
+            InputError: The query is empty, or ``top_k`` is below 1.
+            ModelError: The model cannot be loaded, or is no reranker.
+        """
+        top_k = self.top_k if top_k is None else top_k
+        scale_score = self.scale_score if scale_score is None else scale_score
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        _check_top_k(top_k)
+        if not documents:
+            return {"documents": []}
+        candidates = _each_once(documents)
+        ranking = self._loaded().rank(
+            query,
+            [self._text(document) for document in candidates],
+            top_n=top_k,
+            activation="sigmoid" if scale_score else "none",
+        )
+        ranked = [
+            replace(document, score=hit.score, meta=dict(document.meta))
+            for hit in ranking
+            for document in [candidates[hit.first_stage_rank - 1]]
+            if threshold is None or (hit.score is not None and hit.score >= threshold)
+        ]
+        return {"documents": ranked}
+
+    @component.output_types(documents=list[Document])
+    async def run_async(
+        self,
+        *,
+        query: str,
+        documents: list[Document],
+        top_k: int | None = None,
+        scale_score: bool | None = None,
+        score_threshold: float | None = None,
+    ) -> dict[str, list[Document]]:
+        """:meth:`run` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(
+            self.run,
+            query=query,
+            documents=documents,
+            top_k=top_k,
+            scale_score=scale_score,
+            score_threshold=score_threshold,
+        )
+
+    def _loaded(self) -> Reranker:
+        with _loading:
+            if self._reranker is None:
+                self._reranker = Reranker(self.model)
+            return self._reranker
+
+    def _text(self, document: Document) -> str:
+        values = (document.meta.get(field) for field in self.meta_fields_to_embed)
+        parts = [str(value) for value in values if value is not None]
+        return self.embedding_separator.join([*parts, document.content or ""])
+
+
+def _check_top_k(top_k: int) -> None:
+    if top_k < 1:
+        raise InputError(f"top_k must be at least 1; it is {top_k}")
+
+
+def _each_once(documents: list[Document]) -> list[Document]:
+    """Of the documents with one id the one with the highest score, in the first one's place."""
+    best: dict[str, Document] = {}
+    for document in documents:
+        known = best.setdefault(document.id, document)
+        if document.score is not None and (known.score is None or document.score > known.score):
+            best[document.id] = document
+    return list(best.values())

@@ -1,0 +1,120 @@
+"""LlamaIndex: a node postprocessor that reranks (extra ``llama-index``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from crossrank.errors import InputError, MissingExtraError
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scores import ActivationName
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.reranker import Reranker
+
+try:
+    from llama_index.core.bridge.pydantic import Field, PrivateAttr
+    from llama_index.core.callbacks import CBEventType, EventPayload
+    from llama_index.core.instrumentation import get_dispatcher
+    from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+except ImportError as error:
+    raise MissingExtraError("crossrank.integrations.llama_index", "llama-index") from error
+
+_dispatcher = get_dispatcher(__name__)
+_RETRIEVAL_SCORE = "retrieval_score"
+
+
+class CrossrankRerank(BaseNodePostprocessor):
+    """Reranks nodes with a cross-encoder.
+
+    The model reads what LlamaIndex would embed: a node's text with the metadata that is not excluded from
+    embedding. Nodes are copied, never changed. A node's score becomes the relevance score; it is None where
+    the model cannot read the node, which then follows the others. To leave out nodes below a score, put
+    LlamaIndex's ``SimilarityPostprocessor`` after this one. ``apostprocess_nodes`` works on another thread,
+    so that the event loop goes on.
+
+    Args:
+        model: The name or folder of a cross-encoder, or one that is loaded already, to share it.
+        top_n: Return the best so many.
+        keep_retrieval_score: Keep the score that a node came with as ``metadata["retrieval_score"]``, which
+            neither embeddings nor language models get to read.
+        activation: From logit to score; the model's own by default, ``"none"`` for logits.
+        callback_manager: LlamaIndex's own.
+
+    Raises:
+        ModelError: The model cannot be loaded, or is no reranker.
+        ValueError: ``top_n`` is below 1.
+
+    Example:
+        >>> from llama_index.core.schema import NodeWithScore, TextNode
+        >>> texts = ["A tide table.", "Bakers bake bread."]
+        >>> nodes = [NodeWithScore(node=TextNode(text=text), score=0.5) for text in texts]
+        >>> rerank = CrossrankRerank(top_n=1, keep_retrieval_score=True)
+        >>> [node] = rerank.postprocess_nodes(nodes, query_str="Who bakes bread?")
+        >>> node.text, node.metadata
+        ('Bakers bake bread.', {'retrieval_score': 0.5})
+    """
+
+    model: str = Field(description="Name or folder of the cross-encoder.")
+    top_n: int = Field(ge=1, description="Number of nodes to return, best first.")
+    keep_retrieval_score: bool = Field(description="Whether to keep the retrieval score in metadata.")
+    activation: ActivationName | None = Field(description="From logit to score; the model's own if None.")
+    _reranker: Reranker = PrivateAttr()
+
+    def __init__(
+        self,
+        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        top_n: int = 2,
+        keep_retrieval_score: bool = False,
+        activation: ActivationName | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            model=model.name if isinstance(model, CrossEncoder) else str(model),
+            top_n=top_n,
+            keep_retrieval_score=keep_retrieval_score,
+            activation=activation,
+            **kwargs,
+        )
+        self._reranker = Reranker(model)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls this class in its traces and in ``to_dict``."""
+        return "CrossrankRerank"
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        if not nodes:
+            return []
+        if query_bundle is None:
+            raise InputError("there is no question to rank nodes for; give query_str or query_bundle")
+        question = query_bundle.query_str
+        texts = [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
+        _dispatcher.event(
+            ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=self.top_n, model_name=self.model)
+        )
+        payload = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: question,
+            EventPayload.TOP_K: self.top_n,
+        }
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+            ranking = self._reranker.rank(question, texts, top_n=self.top_n, activation=self.activation)
+            reranked = [self._copy(nodes[hit.first_stage_rank - 1], hit.score) for hit in ranking]
+            event.on_end(payload={EventPayload.NODES: reranked})
+        _dispatcher.event(ReRankEndEvent(nodes=reranked))
+        return reranked
+
+    def _copy(self, found: NodeWithScore, score: float | None) -> NodeWithScore:
+        node = found.node
+        changes: dict[str, Any] = {"metadata": dict(node.metadata)}
+        if self.keep_retrieval_score:
+            changes["metadata"][_RETRIEVAL_SCORE] = found.score
+            for field in ("excluded_embed_metadata_keys", "excluded_llm_metadata_keys"):
+                excluded = getattr(node, field)
+                changes[field] = [*excluded, *({_RETRIEVAL_SCORE} - set(excluded))]
+        return found.model_copy(update={"node": node.model_copy(update=changes), "score": score})

@@ -1,0 +1,99 @@
+"""PyTerrier: a transformer that reranks (extra ``pyterrier``); it needs no Java."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crossrank.documents import Hit
+from crossrank.errors import MissingExtraError
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scores import ActivationName
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.reranker import Reranker
+
+try:
+    import pandas as pd
+    import pyterrier as pt
+except ImportError as error:
+    raise MissingExtraError("crossrank.integrations.pyterrier", "pyterrier") from error
+
+# PyTerrier and trec_eval sort by score, so that a candidate without one needs a number that keeps its place:
+# below every logit, and still exact to a unit in float32, which trec_eval computes with.
+_UNREAD = -1e6
+
+
+class CrossrankTransformer(pt.Transformer):
+    """Reranks the results of each query with a cross-encoder.
+
+    Takes a frame with ``qid``, ``query``, ``docno`` and a column of texts, and returns it, best first within
+    each query, with ``score`` and ``rank`` (from 0, as PyTerrier counts) set and all other columns kept.
+    Candidates with equal logits keep the order of the ``rank`` that they came with, else of the rows. Those
+    that the model cannot read follow the others, with scores below -1000000.
+
+    Args:
+        model: The name or folder of a cross-encoder, or one that is loaded already, to share it.
+        text_field: The column that the model reads.
+        activation: From logit to score. Logits by default, since PyTerrier's measures sort by score, and
+            scores near 1 may tie where logits do not.
+
+    Raises:
+        ModelError: The model cannot be loaded, or is no reranker.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = [["q1", "Who bakes bread?", "d1", "A tide table."],
+        ...         ["q1", "Who bakes bread?", "d2", "Bakers bake bread."]]
+        >>> results = CrossrankTransformer()(pd.DataFrame(rows, columns=["qid", "query", "docno", "text"]))
+        >>> list(results["docno"]), list(results["rank"])
+        (['d2', 'd1'], [0, 1])
+    """
+
+    def __init__(
+        self,
+        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        *,
+        text_field: str = "text",
+        activation: ActivationName = "none",
+    ) -> None:
+        self.reranker = Reranker(model)
+        self.text_field = text_field
+        self.activation = activation
+
+    def __repr__(self) -> str:
+        return f"CrossrankTransformer({self.reranker.model.name!r})"
+
+    def transform(self, inp: pd.DataFrame) -> pd.DataFrame:
+        """Rerank results.
+
+        Args:
+            inp: The results of any number of queries.
+
+        Returns:
+            The same rows in their new order; ``inp`` is not changed.
+
+        Raises:
+            pyterrier.validate.InputValidationError: A column is missing.
+            InputError: A query is empty, or a text is no string.
+        """
+        pt.validate.columns(inp, includes=["qid", "query", "docno", self.text_field], context=self)
+        if inp.empty:
+            return inp.assign(score=pd.Series(dtype="float64"), rank=pd.Series(dtype="int64"))
+        ordered = inp.sort_values("rank", kind="stable") if "rank" in inp else inp
+        groups = [group for _, group in ordered.groupby("qid", sort=False)]
+        rankings = self.reranker.rank_many(
+            [group["query"].iloc[0] for group in groups],
+            [[{"text": text} for text in group[self.text_field]] for group in groups],
+            activation=self.activation,
+        )
+        reranked = [
+            group.iloc[[hit.first_stage_rank - 1 for hit in ranking]].assign(
+                score=[_score(hit) for hit in ranking],
+                rank=[hit.rank - 1 + pt.model.FIRST_RANK for hit in ranking],
+            )
+            for group, ranking in zip(groups, rankings, strict=True)
+        ]
+        return pd.concat(reranked, ignore_index=True)
+
+
+def _score(hit: Hit) -> float:
+    return _UNREAD - hit.rank if hit.score is None else hit.score
