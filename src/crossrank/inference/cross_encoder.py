@@ -113,11 +113,11 @@ class CrossEncoder:
     def predict(
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str],
+        *,
         batch_size: int | None = None,
         show_progress_bar: bool = False,
         activation_fn: object = None,
         convert_to_numpy: bool = True,
-        *,
         activation: ActivationName | None = None,
     ) -> NDArray[np.float32] | list[np.float32] | np.float32:
         """Relevance scores of pairs, as sentence-transformers' ``predict`` gives them.
@@ -159,10 +159,10 @@ class CrossEncoder:
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
+        *,
         batch_size: int | None = None,
         show_progress_bar: bool = False,
         activation_fn: object = None,
-        *,
         activation: ActivationName | None = None,
     ) -> list[dict[str, Any]]:
         """Rank documents, as sentence-transformers' ``rank`` does; :class:`crossrank.Reranker` tells more.
@@ -181,7 +181,9 @@ class CrossEncoder:
             ``corpus_id`` (position in ``documents``) and ``score`` each, best first.
         """
         pairs = [(query, text) for text in documents]
-        scores = self.predict(pairs, batch_size, show_progress_bar, activation_fn, activation=activation)
+        scores = self.predict(
+            pairs, show_progress_bar=show_progress_bar, activation_fn=activation_fn, activation=activation
+        )
         results: list[dict[str, Any]] = [
             {"corpus_id": position, "score": float(score)}
             | ({"text": documents[position]} if return_documents else {})
