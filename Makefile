@@ -4,7 +4,7 @@ PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
 # Two workers suit two processors; more would only wait for each other.
 WORKERS ?= 2
 
-.PHONY: demo test test-all bench clean
+.PHONY: demo test lint test-all bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -21,10 +21,11 @@ lint: .venv/tested
 test-all: .venv-parity/installed  ## the comparison with PyTorch and the libraries on it
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 
-bench: .venv/tested  ## cold start, memory, install size, int8 against float32
-	.venv/bin/python benchmarks/reference_case.py
+bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder
+	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
+	.venv/bin/python benchmarks/reference_case.py .venv/samples.txt --peer .venv-parity/bin/python
 	.venv/bin/python benchmarks/install_size.py
-	.venv/bin/python benchmarks/int8_quality.py
+	.venv/bin/crossrank eval src/crossrank/samples/judged
 
 clean:
 	rm -rf .venv .venv-parity dist build

@@ -68,3 +68,8 @@ def test_the_example_of_many_questions_answers_each() -> None:
     output = example("many_questions.py", samples, "highest tides in the world", "spongy brake lever")
     assert "tides-harbours.txt" in output
     assert "brake" in output
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_examples_in_the_docs_give_what_they_say(page: Path) -> None:
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
