@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ranking.schema.json").read_text())
 SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
+SPEECH = Path(__file__).parents[2].parent / "shared" / "data" / "state_of_the_union.txt"
 
 
 def crossrank(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -238,3 +240,24 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     )
     process = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert process.stderr == ""
+
+
+def test_check_fails_where_a_model_scores_otherwise_than_published(tmp_path: Path) -> None:
+    bundled = SAMPLES.parent / "models" / "bundled" / "crossrank-bootstrap-minilm-l6"
+    impostor = tmp_path / "bge-reranker-base"
+    shutil.copytree(bundled, impostor)
+    process = crossrank("check", impostor)
+    assert process.returncode == 1
+    assert "NOT as published" in process.stdout
+    assert "6.1573" in process.stdout
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SPEECH.is_file(), reason="needs the judged collections beside the checkout")
+def test_the_reference_case_finds_the_plan_for_the_economy() -> None:
+    process = crossrank("search", "What is the plan for the economy?", SPEECH, "--json")
+    hits = json.loads(process.stdout)["hits"]
+    assert len(hits) == 3
+    assert "my plan" in hits[0]["text"] or "My plan" in hits[0]["text"]
+    assert max(hit["first_stage_rank"] for hit in hits) <= 20
+    assert {hit["document"]["metadata"]["source"] for hit in hits} == {SPEECH.as_posix()}
