@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 from support.tiny_models import write_embedder, write_reranker
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+
+# Read when Haystack is imported, which examples in docstrings do.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 
 # A busy machine makes single examples slow, which is no error.
 settings.register_profile("crossrank", deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 import shutil
 import time
@@ -250,3 +251,8 @@ def test_int8_without_stored_outputs_is_compared_with_float32_here(
 def test_bundled_model_ranks_by_sense(bundled: CrossEncoder) -> None:
     passages = ["The tide turns twice a day.", "Bakers knead dough at night.", "The budget was passed."]
     assert bundled.rank("Who makes bread?", passages)[0]["corpus_id"] == 1
+
+
+def test_a_copy_shares_the_engine_and_scores_alike(tiny: CrossEncoder) -> None:
+    copied = copy.deepcopy(tiny)
+    assert copied.predict([("a question", "a passage")]) == tiny.predict([("a question", "a passage")])

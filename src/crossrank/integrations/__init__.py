@@ -1,1 +1,1 @@
-"""Adapters to other libraries: each maps types, calls the package, and does nothing else."""
+"""crossrank inside other libraries; each adapter maps types, calls the package, and does nothing else."""

@@ -167,10 +167,10 @@ class CrossrankRanker:
         )
 
     def _loaded(self) -> Reranker:
-        with _loading:
-            if self._reranker is None:
-                self._reranker = Reranker(self.model)
-            return self._reranker
+        if self._reranker is None:
+            with _loading:
+                self._reranker = self._reranker or Reranker(self.model)
+        return self._reranker
 
     def _text(self, document: Document) -> str:
         values = (document.meta.get(field) for field in self.meta_fields_to_embed)

@@ -14,10 +14,10 @@ from crossrank.ranking.reranker import Reranker
 try:
     from llama_index.core.bridge.pydantic import Field, PrivateAttr
     from llama_index.core.callbacks import CBEventType, EventPayload
-    from llama_index.core.instrumentation import get_dispatcher
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+    from llama_index_instrumentation import get_dispatcher
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.llama_index", "llama-index") from error
 
@@ -70,13 +70,13 @@ class CrossrankRerank(BaseNodePostprocessor):
         activation: ActivationName | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            model=model.name if isinstance(model, CrossEncoder) else str(model),
-            top_n=top_n,
-            keep_retrieval_score=keep_retrieval_score,
-            activation=activation,
-            **kwargs,
-        )
+        fields: dict[str, Any] = {
+            "model": model.name if isinstance(model, CrossEncoder) else str(model),
+            "top_n": top_n,
+            "keep_retrieval_score": keep_retrieval_score,
+            "activation": activation,
+        }
+        super().__init__(**fields, **kwargs)
         self._reranker = Reranker(model)
 
     @classmethod
@@ -96,7 +96,7 @@ class CrossrankRerank(BaseNodePostprocessor):
         _dispatcher.event(
             ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=self.top_n, model_name=self.model)
         )
-        payload = {
+        payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,
             EventPayload.QUERY_STR: question,

@@ -82,6 +82,10 @@ class OpenVinoEngine:
         self.threads = threads or available_threads()
         self._state = _State(build(), self.threads)
 
+    def __deepcopy__(self, memo: object) -> OpenVinoEngine:
+        # Frameworks copy their components; an engine never changes, so that the copies can share it.
+        return self
+
     def run(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
         """Run batches; see :class:`crossrank.inference.engines.Engine`."""
         state = self._state
