@@ -93,18 +93,11 @@ class Encoder(ABC):
     def logits(self) -> ov.Model:
         """The classifier: [batch, labels] in float32."""
         first = op.squeeze(self._encode(only_first=True), constant(1))
-        return self._model(self.classify(first))
+        return ov.Model([self.classify(first)], list(self.inputs.values()))
 
     def hidden_states(self, *, only_first: bool = False) -> tuple[Tensor, Tensor]:
         """The last layer's vectors [batch, length or 1, hidden], and the attention mask, for pooling."""
         return self._encode(only_first=only_first), self.inputs["attention_mask"]
-
-    def model_of(self, output: Tensor) -> ov.Model:
-        """A graph that ends in this output."""
-        return self._model(output)
-
-    def _model(self, output: Tensor) -> ov.Model:
-        return ov.Model([output], list(self.inputs.values()))
 
     def _encode(self, *, only_first: bool) -> Tensor:
         mask = op.convert(self.inputs["attention_mask"], "f32")
@@ -116,7 +109,10 @@ class Encoder(ABC):
         for number in range(self.layers):
             # A head that reads the first position needs of the last layer that position alone: its query
             # still attends to all keys and values, and the rest of the layer shrinks to one token.
-            x = self._layer(x, number, bias, only_first=only_first and number == self.layers - 1)
+            last = only_first and number == self.layers - 1
+            if last and extra is not None:
+                bias = op.slice(bias, constant([0]), constant([1]), constant([1]), constant([2]))
+            x = self._layer(x, number, bias, only_first=last)
         return x
 
     def _layer(self, x: Tensor, number: int, bias: Tensor, *, only_first: bool) -> Tensor:
@@ -125,8 +121,6 @@ class Encoder(ABC):
 
         names, ops = self.layer_names, self.ops
         queries = first_position(x) if only_first else x
-        if only_first and self.attention_bias() is not None:
-            bias = op.slice(bias, constant([0]), constant([1]), constant([1]), constant([2]))
         q = self._split_heads(ops.linear(queries, name(names.query)))
         k = self._split_heads(ops.linear(x, name(names.key)))
         v = self._split_heads(ops.linear(x, name(names.value)))
