@@ -1,0 +1,127 @@
+"""Retrieved documents, best first: LangChain's document compressor over a cross-encoder."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.cross_encoders import BaseCrossEncoder
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.runnables import run_in_executor
+from pydantic import ConfigDict, Field
+
+from crossrank.documents import Ranking
+from crossrank.errors import ModelError
+from crossrank.integrations.langchain.cross_encoder import HuggingFaceCrossEncoder
+from crossrank.ranking.reranker import Reranker
+
+logger = logging.getLogger(__name__)
+
+
+class _Place(NamedTuple):
+    position: int
+    score: float | None
+    logit: float | None
+
+
+class CrossEncoderReranker(BaseDocumentCompressor):
+    """Reranks documents, and returns copies of the best with their scores in the metadata.
+
+    Each copy has ``relevance_score``, ``relevance_logit`` (None where ``model`` is not crossrank's, and gives
+    scores alone) and ``first_stage_rank``, its place before, from 1. Order is that of the logits; equal ones
+    keep theirs. What the model cannot read (another script) comes last, both numbers None.
+
+    Args:
+        model: :class:`HuggingFaceCrossEncoder`, or any other ``BaseCrossEncoder``.
+        top_n: Return so many; None for all.
+        score_threshold: Return only documents with at least this ``relevance_score``; 0 is a threshold too.
+            Documents without a score are left out.
+
+    Example:
+        >>> reranker = CrossEncoderReranker(model=HuggingFaceCrossEncoder(), top_n=1)
+        >>> documents = [Document("A tide table."), Document("Bakers bake bread.", metadata={"page": 7})]
+        >>> best = reranker.compress_documents(documents, "Who bakes bread?")[0]
+        >>> best.page_content, best.metadata["page"], best.metadata["first_stage_rank"]
+        ('Bakers bake bread.', 7, 2)
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    model: BaseCrossEncoder
+    top_n: int | None = Field(default=3, ge=1)
+    score_threshold: float | None = Field(default=None, allow_inf_nan=False)
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """Rerank.
+
+        Args:
+            documents: In first-stage order; not changed. None give none, whatever the query.
+            query: The question.
+            callbacks: Not used: nothing below has runs of its own.
+
+        Raises:
+            InputError: The query is empty.
+            ModelError: The model gives something else than one number a document.
+        """
+        if not documents:
+            return []
+        texts = [document.page_content for document in documents]
+        if isinstance(self.model, HuggingFaceCrossEncoder):
+            reranker = Reranker(self.model.client)
+            places = _places(reranker, reranker.rank(query, texts, activation=self.model.activation))
+        else:
+            places = _by_score(self.model.score([(query, text) for text in texts]), len(texts))
+        return self._best(documents, places)
+
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """:meth:`compress_documents`, with the model on another thread, so that the event loop goes on."""
+        if not documents:
+            return []
+        texts = [document.page_content for document in documents]
+        if isinstance(self.model, HuggingFaceCrossEncoder):
+            reranker = Reranker(self.model.client)
+            ranking = await reranker.arank(query, texts, activation=self.model.activation)
+            places = _places(reranker, ranking)
+        else:
+            scores = await run_in_executor(None, self.model.score, [(query, text) for text in texts])
+            places = _by_score(scores, len(texts))
+        return self._best(documents, places)
+
+    def _best(self, documents: Sequence[Document], places: list[_Place]) -> list[Document]:
+        threshold = self.score_threshold
+        if threshold is not None:
+            places = [place for place in places if place.score is not None and place.score >= threshold]
+        return [_scored(documents[place.position], place) for place in places[: self.top_n]]
+
+
+def _places(reranker: Reranker, ranking: Ranking) -> list[_Place]:
+    # The model's own notices were told when it was loaded; these are about this query and its candidates.
+    for notice in ranking.notices[len(reranker.model.notices) :]:
+        logger.warning(notice)
+    return [_Place(hit.first_stage_rank - 1, hit.score, hit.logit) for hit in ranking]
+
+
+def _by_score(given: Sequence[float], count: int) -> list[_Place]:
+    scores = [float(score) for score in given]
+    if len(scores) != count:
+        raise ModelError(f"the cross-encoder gave {len(scores)} scores for {count} documents")
+    if any(math.isnan(score) for score in scores):
+        raise ModelError("the cross-encoder gave a score that is not a number")
+    order = sorted(range(count), key=lambda position: -scores[position])
+    return [_Place(position, scores[position], None) for position in order]
+
+
+def _scored(document: Document, place: _Place) -> Document:
+    numbers = {
+        "relevance_score": place.score,
+        "relevance_logit": place.logit,
+        "first_stage_rank": place.position + 1,
+    }
+    return document.model_copy(update={"metadata": {**document.metadata, **numbers}})

@@ -1,0 +1,170 @@
+"""LangChain retrievers: one that compresses what another finds, and one over a crossrank searcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.retrievers import BaseRetriever, RetrieverLike
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from pydantic import ConfigDict, Field, SerializeAsAny
+
+from crossrank import documents as values
+from crossrank.search import Searcher
+
+
+class ContextualCompressionRetriever(BaseRetriever):
+    """Hands what one retriever finds to a compressor, such as :class:`CrossEncoderReranker`.
+
+    In traces and callbacks, both appear as runs below this one; the compressor's has its class's name.
+
+    Args:
+        base_compressor: Reranks, filters or shortens documents.
+        base_retriever: Finds them; any runnable from a question to documents.
+
+    Example:
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> from crossrank.integrations.langchain import CrossEncoderReranker, HuggingFaceCrossEncoder
+        >>> found = [Document("A tide table."), Document("Bakers bake bread.")]
+        >>> retriever = ContextualCompressionRetriever(
+        ...     base_compressor=CrossEncoderReranker(model=HuggingFaceCrossEncoder(), top_n=1),
+        ...     base_retriever=RunnableLambda(lambda query: found),
+        ... )
+        >>> retriever.invoke("Who bakes bread?")[0].page_content
+        'Bakers bake bread.'
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    base_compressor: SerializeAsAny[BaseDocumentCompressor]
+    base_retriever: RetrieverLike
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        found = self.base_retriever.invoke(query, config={"callbacks": run_manager.get_child()}, **kwargs)
+        if not found:
+            return []
+        return list(self._compressing(query).invoke(found, config={"callbacks": run_manager.get_child()}))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        found = await self.base_retriever.ainvoke(
+            query, config={"callbacks": run_manager.get_child()}, **kwargs
+        )
+        if not found:
+            return []
+        step = self._compressing(query)
+        return list(await step.ainvoke(found, config={"callbacks": run_manager.get_child()}))
+
+    def _compressing(self, query: str) -> Runnable[Sequence[Document], Sequence[Document]]:
+        """The compressor as a step of its own, since a compressor is no runnable and has no runs."""
+        compressor = self.base_compressor
+
+        def compress(documents: Sequence[Document], config: RunnableConfig) -> Sequence[Document]:
+            return compressor.compress_documents(documents, query, callbacks=config.get("callbacks"))
+
+        async def acompress(documents: Sequence[Document], config: RunnableConfig) -> Sequence[Document]:
+            return await compressor.acompress_documents(documents, query, callbacks=config.get("callbacks"))
+
+        return RunnableLambda(compress, acompress, name=type(compressor).__name__)
+
+
+class CrossrankRetriever(BaseRetriever):
+    """A retriever over a :class:`crossrank.Searcher`: both stages, with all scores in the metadata.
+
+    Documents have ``relevance_score``, ``relevance_logit``, ``first_stage_rank`` and ``first_stage_score``
+    beside their own metadata.
+
+    Args:
+        searcher: What is searched.
+        top_n: Return so many; None for all candidates. ``invoke(query, top_n=1)`` overrides it.
+        candidates: How many the first stage hands to the reranker; also for ``invoke``.
+        score_threshold: Return only documents with at least this ``relevance_score``; also for ``invoke``.
+
+    Example:
+        >>> retriever = CrossrankRetriever.from_documents(
+        ...     [Document("A tide table."), Document("Bakers bake bread.")], top_n=1
+        ... )
+        >>> retriever.invoke("Who bakes bread?")[0].page_content
+        'Bakers bake bread.'
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    searcher: Searcher
+    top_n: int | None = Field(default=3, ge=1)
+    candidates: int = Field(default=20, ge=1)
+    score_threshold: float | None = Field(default=None, allow_inf_nan=False)
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[Document],
+        *,
+        top_n: int | None = 3,
+        candidates: int = 20,
+        score_threshold: float | None = None,
+        **options: Any,
+    ) -> Self:
+        """Index LangChain documents.
+
+        Args:
+            documents: What is searched; those without an id are named by their position.
+            top_n: As for the class, and so are ``candidates`` and ``score_threshold``.
+            candidates: See above.
+            score_threshold: See above.
+            options: :class:`crossrank.Searcher`'s own: ``retrieval``, ``embedder``, ``model``.
+
+        Raises:
+            InputError: There are no documents.
+            ModelError: A model cannot be loaded.
+        """
+        passages = [
+            values.Document(
+                str(position) if document.id is None else document.id,
+                document.page_content,
+                metadata=document.metadata,
+            )
+            for position, document in enumerate(documents)
+        ]
+        searcher = Searcher(passages, **options)
+        return cls(searcher=searcher, top_n=top_n, candidates=candidates, score_threshold=score_threshold)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        numbers, threshold = self._options(kwargs)
+        return _documents(self.searcher.search(query, **numbers), threshold)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        numbers, threshold = self._options(kwargs)
+        return _documents(await self.searcher.asearch(query, **numbers), threshold)
+
+    def _options(self, given: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
+        options = {"top_n": self.top_n, "candidates": self.candidates, **given}
+        return options, options.pop("score_threshold", self.score_threshold)
+
+
+def _documents(ranking: values.Ranking, threshold: float | None) -> list[Document]:
+    return [
+        _document(hit)
+        for hit in ranking
+        if threshold is None or (hit.score is not None and hit.score >= threshold)
+    ]
+
+
+def _document(hit: values.Hit) -> Document:
+    title = {"title": hit.document.title} if hit.document.title else {}
+    numbers = {
+        "relevance_score": hit.score,
+        "relevance_logit": hit.logit,
+        "first_stage_rank": hit.first_stage_rank,
+        "first_stage_score": hit.first_stage_score,
+    }
+    return Document(hit.text, id=hit.document.id, metadata={**title, **hit.document.metadata, **numbers})

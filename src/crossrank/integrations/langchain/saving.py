@@ -1,0 +1,109 @@
+"""A vector store in one file: an npz archive with the vectors, and the documents as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from langchain_core.documents import Document
+from numpy.typing import NDArray
+
+from crossrank.errors import InputError
+from crossrank.retrieval.base import Similarity
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a file holds.
+
+    Attributes:
+        similarity: How the vectors are compared.
+        documents: Each with its id.
+        vectors: One a document, float32 [n, d].
+    """
+
+    similarity: Similarity
+    documents: list[Document]
+    vectors: NDArray[np.float32]
+
+
+def write_saved(folder: Path, name: str, saved: Saved) -> None:
+    """Write ``name.npz``, whole or not at all.
+
+    Raises:
+        InputError: Metadata hold what JSON cannot, or the file cannot be written.
+    """
+    content = json.dumps(
+        {
+            "format": _FORMAT,
+            "similarity": saved.similarity,
+            "documents": [_json(document) for document in saved.documents],
+        }
+    )
+    unfinished = folder / f".{name}.{uuid.uuid4().hex}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            np.savez(
+                file, vectors=saved.vectors, content=np.frombuffer(content.encode("utf-8"), dtype=np.uint8)
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(folder / f"{name}.npz")
+    except OSError as error:
+        raise InputError(f"{folder / name}.npz cannot be written: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_saved(folder: Path, name: str) -> Saved:
+    """Read what :func:`write_saved` wrote; nothing in the file can run code.
+
+    Raises:
+        InputError: The file is not there, or is not of this form.
+    """
+    file = folder / f"{name}.npz"
+    if not file.is_file():
+        pickled = (folder / f"{name}.pkl").is_file()
+        raise InputError(
+            f"{file} does not exist"
+            + (
+                f"; {name}.pkl beside it was written by LangChain's FAISS class as pickle, which can run "
+                "code when it is opened, and never is here. Index anew with FAISS.from_documents"
+                if pickled
+                else "; write it with save_local"
+            )
+        )
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            vectors, content = arrays["vectors"], json.loads(arrays["content"].tobytes())
+        if content["format"] != _FORMAT:
+            raise InputError(f"{file} has format {content['format']!r}, which a newer crossrank may read")
+        documents = [
+            Document(entry["text"], id=entry["id"], metadata=entry["metadata"])
+            for entry in content["documents"]
+        ]
+        fits = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == len(documents)
+        if not fits or any(document.id is None for document in documents):
+            raise ValueError("vectors and documents do not match")
+        return Saved(content["similarity"], documents, vectors)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{file} cannot be read as a saved store: {error}") from error
+
+
+def _json(document: Document) -> dict[str, Any]:
+    try:
+        json.dumps(document.metadata)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"the metadata of document {document.id!r} cannot be saved as JSON: {error}"
+        ) from error
+    return {"id": document.id, "text": document.page_content, "metadata": document.metadata}
