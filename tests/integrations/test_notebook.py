@@ -1,0 +1,116 @@
+"""The example notebook runs as it stands, in a kernel of its own, offline; its outputs say what it claims."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "cross_encoder_reranker.ipynb"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def committed() -> Any:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("notebook")
+    notebook = committed()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    with pytest.MonkeyPatch.context() as patch:
+        # No models from the network, and neither settings nor kernels of whoever runs this.
+        patch.setenv("CROSSRANK_OFFLINE", "1")
+        patch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+        patch.delenv("MPLBACKEND", raising=False)
+        for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+            patch.setenv(name, str(folder / name.lower()))
+        resources = {"metadata": {"path": str(folder)}}
+        # An error in a cell raises here.
+        NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+    return notebook
+
+
+def outputs(notebook: Any, cell_id: str) -> list[Any]:
+    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
+    return list(cell.outputs)
+
+
+def printed(notebook: Any, cell_id: str) -> list[str]:
+    # What a cell prints may come in several parts.
+    return "".join(output.text for output in outputs(notebook, cell_id)).splitlines()
+
+
+def picture(notebook: Any) -> bytes:
+    (output,) = outputs(notebook, "picture")
+    return base64.b64decode(output.data["image/png"])
+
+
+def test_nothing_fails_or_warns(executed: Any) -> None:
+    given = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    assert {output.output_type for output in given} == {"stream", "display_data"}
+    assert {output.name for output in given if output.output_type == "stream"} == {"stdout"}
+
+
+def test_the_reranker_puts_the_answer_on_top(executed: Any) -> None:
+    assert printed(executed, "load") == ["14 texts, 124 passages"]
+    before = [line.split(maxsplit=1)[1] for line in printed(executed, "first")]
+    assert len(before) == 20
+    assert before[0].startswith("town-economy 1 ")
+    after = [line.split(maxsplit=4) for line in printed(executed, "rerank")]
+    assert [rank for rank, *_ in after] == ["1", "2", "3"]
+    _, score, _, was, rest = after[0]
+    assert float(score) > 0.9
+    assert int(was) > 1
+    assert rest == before[int(was) - 1]
+    assert printed(executed, "answer")[0].startswith("On the high street, one shop in five stood empty.")
+
+
+def test_the_picture_is_there(executed: Any) -> None:
+    drawn = picture(executed)
+    assert drawn.startswith(PNG)
+    assert len(drawn) > 20_000
+
+
+def test_a_threshold_leaves_a_question_without_an_answer(executed: Any) -> None:
+    lines = printed(executed, "threshold")
+    assert lines[0] == "What did the town do about its empty shops?"
+    assert lines[1].startswith("1  ")
+    assert lines[-2:] == ["How do I renew my passport?", "(nothing)"]
+
+
+def test_questions_asked_at_once_get_their_own_answers(executed: Any) -> None:
+    lines = printed(executed, "async")
+    assert len(lines) == 6
+    for line, text in zip(lines[1::2], ("town-economy", "vaccine-cold-chain", "rainwater"), strict=True):
+        assert text in line
+
+
+def test_the_searcher_finds_the_same_passage_with_the_same_score(executed: Any) -> None:
+    first = printed(executed, "searcher")[0].split()
+    assert first[1] == printed(executed, "rerank")[0].split()[1]
+    assert first[-1] == "town-economy.txt#8"
+
+
+def test_the_outputs_in_the_file_are_those_of_a_run(executed: Any) -> None:
+    stored = committed()
+    assert NOTEBOOK.stat().st_size < 200_000
+    assert picture(stored).startswith(PNG)
+    for cell_id in ("load", "answer"):
+        assert printed(stored, cell_id) == printed(executed, cell_id)
+    # Another processor may round otherwise, and so move a passage far down; the best are the same.
+    assert printed(stored, "first")[:3] == printed(executed, "first")[:3]
+    for cell_id in ("rerank", "threshold", "async", "searcher"):
+        assert without_numbers(stored, cell_id) == without_numbers(executed, cell_id)
+
+
+def without_numbers(notebook: Any, cell_id: str) -> list[str]:
+    return [re.sub(r"\d\.\d+  was +\d+", "", line) for line in printed(notebook, cell_id)]
