@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from crossrank.documents import Document
@@ -40,7 +41,16 @@ class LexicalFirstStage:
         return [self.search(query, k) for query in queries]
 
 
-class DenseFirstStage:
+class _EncodesQueriesTogether(ABC):
+    @abstractmethod
+    def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]: ...
+
+    def search(self, query: str, k: int) -> list[Candidate]:
+        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
+        return self.search_many([query], k)[0]
+
+
+class DenseFirstStage(_EncodesQueriesTogether):
     """Finds passages whose vectors are near the query's, whatever their words. Scores are the similarity.
 
     Args:
@@ -68,10 +78,6 @@ class DenseFirstStage:
         self._bi_encoder = bi_encoder
         self._index = DenseIndex(vectors, similarity=bi_encoder.similarity)
 
-    def search(self, query: str, k: int) -> list[Candidate]:
-        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
-        return self.search_many([query], k)[0]
-
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries, which are encoded together."""
         check_k(k)
@@ -80,7 +86,7 @@ class DenseFirstStage:
         ]
 
 
-class HybridFirstStage:
+class HybridFirstStage(_EncodesQueriesTogether):
     """Finds passages by words and by vectors. Scores are those of reciprocal rank fusion.
 
     Each search goes to rank 100, or to ``k`` where that is deeper, before the two are fused.
@@ -111,10 +117,6 @@ class HybridFirstStage:
             LexicalFirstStage(documents),
             DenseFirstStage(documents, bi_encoder, progress=progress),
         )
-
-    def search(self, query: str, k: int) -> list[Candidate]:
-        """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
-        return self.search_many([query], k)[0]
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries, which are encoded together."""

@@ -107,3 +107,16 @@ def _json(document: Document) -> dict[str, Any]:
             f"the metadata of document {document.id!r} cannot be saved as JSON: {error}"
         ) from error
     return {"id": document.id, "text": document.page_content, "metadata": document.metadata}
+
+
+def check_same_embedder(saved: NDArray[np.float32], again: NDArray[np.float32]) -> None:
+    """Compare a saved vector [d] with what an embedder makes of the same text.
+
+    Raises:
+        InputError: They are too far apart to be one model's.
+    """
+    # int8 and float32 weights of one model differ by less than a tenth; two models by more than one.
+    if saved.shape != again.shape or np.linalg.norm(saved - again) > 0.3 * np.linalg.norm(again):
+        raise InputError(
+            "the store was made with another embedder than the one given; name that one, or index anew"
+        )

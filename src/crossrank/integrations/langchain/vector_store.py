@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError
 from crossrank.integrations.langchain.embeddings import HuggingFaceEmbeddings
 from crossrank.integrations.langchain.filters import Filter, metadata_test
-from crossrank.integrations.langchain.saving import Saved, read_saved, write_saved
+from crossrank.integrations.langchain.saving import Saved, check_same_embedder, read_saved, write_saved
 from crossrank.retrieval.base import Candidate, Similarity, check_k
 from crossrank.retrieval.dense import DenseIndex
 
@@ -287,7 +287,7 @@ class FAISS(VectorStore):
         store = cls(embeddings, **{"distance_strategy": saved.similarity, **kwargs})
         if saved.documents and isinstance(embeddings, HuggingFaceEmbeddings):
             again = np.asarray(embeddings.embed_documents([saved.documents[0].page_content])[0], np.float32)
-            _check_same_embedder(saved.vectors[0], again)
+            check_same_embedder(saved.vectors[0], again)
         store._put(
             {
                 str(document.id): _Row(document, vector)
@@ -393,11 +393,3 @@ def _documents(
 
 def _copy(document: Document) -> Document:
     return document.model_copy(update={"metadata": dict(document.metadata)})
-
-
-def _check_same_embedder(saved: NDArray[np.float32], again: NDArray[np.float32]) -> None:
-    # int8 and float32 weights of one model differ by less than a tenth; two models by more than one.
-    if saved.shape != again.shape or np.linalg.norm(saved - again) > 0.3 * np.linalg.norm(again):
-        raise InputError(
-            "the store was made with another embedder than the one given; name that one, or index anew"
-        )
