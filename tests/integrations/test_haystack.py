@@ -197,8 +197,8 @@ def pipeline() -> Iterator[Pipeline]:
         documents("Who? The bread is for sale.", BAKERS, TIDE)
     )
     yield loaded
-    # The store's __del__ joins a thread. Left to the garbage collector, that can happen while another thread is
-    # being started, whose lock it then waits for without end.
+    # The store's __del__ joins a thread. Left to the garbage collector, that can happen while another
+    # thread is being started, whose lock it then waits for without end.
     store.shutdown()
     retriever.document_store.shutdown()  # type: ignore[attr-defined]
     del loaded, retriever, first, store
