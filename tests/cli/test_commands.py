@@ -163,6 +163,7 @@ BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
     (["rerank", "q", "missing.jsonl"], 2, "missing.jsonl"),
     (["eval", "missing"], 2, "missing is no folder"),
     (["eval", "JUDGED", "--first-stage", "no.run"], 2, "no.run"),
+    (["eval", "JUDGED", "--plot", "gain.pdf"], 2, ".png or .svg"),
     (["check", "./nowhere"], 3, "no model folder"),
     (["bogus"], 2, "bogus"),
 ]

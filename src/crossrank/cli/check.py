@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crossrank.cli import exit_codes
 from crossrank.cli.output import console, print_json
 
 
@@ -26,7 +27,7 @@ def check(
     report = check_model(model)
     print_json(report) if as_json else _print(report)
     if report["agrees"] is False:
-        raise typer.Exit(1)
+        raise typer.Exit(exit_codes.CHECK_FAILED)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -52,11 +52,16 @@ def evaluate(
         load_collection,
         load_qrels,
         plot_comparison,
+        require_eval,
+        require_plot,
         write_run,
     )
     from crossrank.evaluation.experiment import reranked_run
     from crossrank.ranking.reranker import Reranker
 
+    require_eval()
+    if plot is not None:
+        require_plot(plot)
     collection = load_collection(dataset, split=split)
     if qrels is not None:
         judged = load_qrels(qrels)

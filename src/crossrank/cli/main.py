@@ -10,15 +10,9 @@ import typer
 from typer.exceptions import TyperException
 
 from crossrank import __version__
+from crossrank.cli import exit_codes
 from crossrank.cli.output import notify
 from crossrank.errors import CrossrankError, ModelError
-
-# What scripts can rely on; the README lists them.
-EXIT_CHECK_FAILED = 1
-EXIT_INPUT = 2
-EXIT_MODEL = 3
-EXIT_SYSTEM = 4
-EXIT_INTERRUPTED = 130
 
 
 def _app() -> typer.Typer:
@@ -58,22 +52,22 @@ def main() -> None:
         code = _app()(standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
+        code = exit_codes.INTERRUPTED
     except TyperException as error:
         message = getattr(error, "format_message", error.__str__)()
         notify(f"error: {message} (crossrank --help lists the commands)")
-        code = EXIT_INPUT
+        code = exit_codes.INPUT
     except BrokenPipeError:
         # The reader, such as head, has what it wanted; Python would complain again while it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except CrossrankError as error:
         notify(f"error: {error}")
-        code = EXIT_MODEL if isinstance(error, ModelError) else EXIT_INPUT
+        code = exit_codes.MODEL if isinstance(error, ModelError) else exit_codes.INPUT
     except OSError as error:
         hint = " Free some space and try again." if error.errno == errno.ENOSPC else ""
         notify(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}")
-        code = EXIT_SYSTEM
+        code = exit_codes.SYSTEM
     except Exception as error:
         if os.environ.get("CROSSRANK_DEBUG"):
             raise
@@ -81,8 +75,8 @@ def main() -> None:
             f"error: something unexpected went wrong ({type(error).__name__}: {str(error)[:300]}). "
             "Set CROSSRANK_DEBUG=1 for the details that a bug report needs."
         )
-        code = EXIT_SYSTEM
-    if code == EXIT_INTERRUPTED:  # typer, too, answers an interrupt with this code
+        code = exit_codes.SYSTEM
+    if code == exit_codes.INTERRUPTED:  # typer, too, answers an interrupt with this code
         notify("interrupted")
     sys.exit(code)
 

@@ -2,8 +2,8 @@
 
 from crossrank.evaluation.collection import Collection, load_collection
 from crossrank.evaluation.compare import Comparison, compare, mean_interval
-from crossrank.evaluation.measures import MEASURES, Evaluation, evaluate_run
-from crossrank.evaluation.plot import plot_comparison
+from crossrank.evaluation.measures import MEASURES, Evaluation, evaluate_run, require_eval
+from crossrank.evaluation.plot import plot_comparison, require_plot
 from crossrank.evaluation.qrels import Qrels, load_qrels
 from crossrank.evaluation.runs import Run, read_run, untied, write_run
 
@@ -21,6 +21,8 @@ __all__ = [
     "mean_interval",
     "plot_comparison",
     "read_run",
+    "require_eval",
+    "require_plot",
     "untied",
     "write_run",
 ]

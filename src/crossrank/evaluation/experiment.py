@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from crossrank.errors import InputError
 from crossrank.evaluation.collection import Collection
-from crossrank.evaluation.runs import Run
+from crossrank.evaluation.runs import Run, untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.base import FirstStage
@@ -36,7 +36,8 @@ def first_stage_run(
         progress: Called with the number of documents embedded since the last call.
 
     Returns:
-        Query id to document id to first-stage score.
+        Query id to document id to first-stage score, where equal scores are moved apart
+        (:func:`~crossrank.evaluation.runs.untied`), so that measures see the first stage's own order.
 
     Raises:
         InputError: ``bi_encoder`` is missing.
@@ -54,7 +55,7 @@ def first_stage_run(
     for query, candidates in zip(collection.queries, found, strict=True):
         named = [(collection.documents[candidate.position].id, candidate.score) for candidate in candidates]
         run[query] = dict([(name, score) for name, score in named if name != query][:depth])
-    return run
+    return untied(run)
 
 
 def reranked_run(

@@ -45,6 +45,18 @@ class Evaluation:
     per_query: Mapping[str, Mapping[str, float]]
 
 
+def require_eval() -> None:
+    """Say that the extra is missing before hours of ranking, and not after.
+
+    Raises:
+        MissingExtraError: ir_measures is not installed.
+    """
+    try:
+        import ir_measures  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Evaluation", "eval") from error
+
+
 def evaluate_run(run: Run, qrels: Qrels) -> Evaluation:
     """Measure a run against judgements with ir_measures.
 
@@ -76,10 +88,8 @@ def evaluate_run(run: Run, qrels: Qrels) -> Evaluation:
         MacAvaney, Macdonald and Ounis, Streamlining Evaluation with ir-measures (ECIR 2022),
         https://ir-measur.es.
     """
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MissingExtraError("Evaluation", "eval") from error
+    require_eval()
+    import ir_measures
 
     if not any(query in qrels for query in run):
         raise InputError(

@@ -52,13 +52,9 @@ def plot_comparison(
         picture.svg
     """
     path = Path(path)
-    if path.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{path}: a picture is .png or .svg, by its suffix; it is {path.suffix!r}")
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise MissingExtraError("Drawing a comparison", "plot") from error
+    require_plot(path)
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     comparison = compare(a, b, measure)
     figure = Figure(figsize=(11, 5.4), dpi=150, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
@@ -78,6 +74,21 @@ def plot_comparison(
         raise InputError(
             f"{path} cannot be written: {reason}. Name a file in a folder that exists."
         ) from error
+
+
+def require_plot(path: Path) -> None:
+    """Say what stands in the way of a picture before hours of ranking, and not after.
+
+    Raises:
+        InputError: The suffix is none of a picture's.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(f"{path}: a picture is .png or .svg, by its suffix; it is {path.suffix!r}")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Drawing a comparison", "plot") from error
 
 
 def _draw_differences(

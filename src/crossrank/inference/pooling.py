@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 
 from crossrank.errors import ModelError
+from crossrank.inference import Similarity
 from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
 from crossrank.inference.openvino_library import op
 from crossrank.models.folder import ModelFolder
 from crossrank.models.weights import Weights
 
-Similarity = Literal["cosine", "dot", "euclidean"]
 _MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",

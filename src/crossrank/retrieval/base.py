@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from crossrank.errors import InputError
+from crossrank.inference import Similarity
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Similarity: TypeAlias = Literal["cosine", "dot", "euclidean"]
 Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
 """The first stages by name: by words (``lexical``), by vectors (``dense``), or both fused."""
 

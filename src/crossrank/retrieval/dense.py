@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crossrank.errors import InputError
-from crossrank.retrieval.base import Candidate, Similarity, check_k
+from crossrank.inference import Similarity
+from crossrank.retrieval.base import Candidate, check_k
 
 
 class DenseIndex:

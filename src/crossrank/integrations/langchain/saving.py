@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.retrieval.base import Similarity
+from crossrank.inference import Similarity
 
 _FORMAT = 1
 

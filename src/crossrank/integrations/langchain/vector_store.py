@@ -17,10 +17,11 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
+from crossrank.inference import Similarity
 from crossrank.integrations.langchain.embeddings import HuggingFaceEmbeddings
 from crossrank.integrations.langchain.filters import Filter, metadata_test
 from crossrank.integrations.langchain.saving import Saved, check_same_embedder, read_saved, write_saved
-from crossrank.retrieval.base import Candidate, Similarity, check_k
+from crossrank.retrieval.base import Candidate, check_k
 from crossrank.retrieval.dense import DenseIndex
 
 # By the names of crossrank and of LangChain's DistanceStrategy.
