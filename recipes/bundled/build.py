@@ -40,9 +40,11 @@ def build(source: Path, name: str) -> None:
     embedder = (folder / "modules.json").is_file()
     task = embedder_task(read_settings(written)) if embedder else loading.CROSS_ENCODER
     probe = loading.probe_in_float32(written, task, tokenizer)
-    write_settings(
-        folder, {"scripts": ["LATIN"], "probe": [[round(float(v), 5) for v in row] for row in probe]}
-    )
+    settings: dict[str, object] = {"scripts": ["LATIN"]}
+    if interpolation := model.json("crossrank.json").get("interpolation"):
+        settings["interpolation"] = interpolation
+    settings["probe"] = [[round(float(v), 5) for v in row] for row in probe]
+    write_settings(folder, settings)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{name}: {size / 1e6:.1f} MB")
 

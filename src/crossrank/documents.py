@@ -89,12 +89,13 @@ class Hit:
     Attributes:
         rank: Place in the ranking, from 1.
         document: The document itself.
-        score: The relevance score: the logit through the model's own activation (see docs/scores.md).
-            None where the model could not read the text.
+        score: The relevance score: the logit through the model's own activation, or that of logit and
+            similarity together (see docs/scores.md). None where the model could not read the text.
         logit: The model's raw output in float32; None where ``score`` is.
         first_stage_rank: Place before reranking, from 1.
         first_stage_score: What the first stage gave it, on its own scale; None where it gave none.
         truncated_tokens: How many tokens of the passage did not fit into the model and were not read.
+        similarity: The bi-encoder's, where it is part of ``score`` beside the logit; else None.
     """
 
     rank: int
@@ -104,6 +105,7 @@ class Hit:
     first_stage_rank: int
     first_stage_score: float | None = None
     truncated_tokens: int = 0
+    similarity: float | None = None
 
     @property
     def text(self) -> str:
@@ -125,6 +127,7 @@ class Hit:
             "first_stage_rank": self.first_stage_rank,
             "first_stage_score": self.first_stage_score,
             "truncated_tokens": self.truncated_tokens,
+            "similarity": self.similarity,
         }
 
 

@@ -61,9 +61,11 @@ class Searcher:
             )
         clock = _Clock()
         self.reranker = model if isinstance(model, Reranker) else Reranker(model)
-        bi_encoder = (
-            embedder if isinstance(embedder, BiEncoder) or retrieval == "lexical" else BiEncoder(embedder)
-        )
+        bi_encoder = None
+        if retrieval != "lexical":
+            bi_encoder = embedder if isinstance(embedder, BiEncoder) else BiEncoder(embedder)
+        own = self.reranker.model.interpolation
+        self._interpolates = own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
         clock.stop("models")
         self._first_stage = _first_stage(self.passages, retrieval, bi_encoder, progress)
         clock.stop("index")
@@ -105,6 +107,7 @@ class Searcher:
             top_n=top_n,
             activation=activation,
             first_stage_scores=[candidate.score for candidate in found],
+            similarities=[candidate.similarity for candidate in found] if self._interpolates else None,
             progress=progress,
         )
         return replace(ranking, timings={**clock.seconds, **ranking.timings})

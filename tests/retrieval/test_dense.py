@@ -80,8 +80,8 @@ def test_cosine_ignores_lengths_however_large_or_small() -> None:
 def test_zero_vector_has_cosine_zero() -> None:
     index = DenseIndex(np.array([[0, 0], [1, 0]], dtype=np.float32), similarity="cosine")
     assert index.search_vector(np.array([1, 0], dtype=np.float32), 2) == [
-        Candidate(1, 1.0),
-        Candidate(0, 0.0),
+        Candidate(1, 1.0, 1.0),
+        Candidate(0, 0.0, 0.0),
     ]
 
 

@@ -83,7 +83,8 @@ def test_hybrid_fuses_both_to_rank_100_and_cuts_at_k() -> None:
     dense = DenseIndex(np.array(vectors), similarity="cosine").search_vector(query, 100)
     fused = reciprocal_rank_fusion([lexical, dense])
     first_stage = HybridFirstStage(documents, bi_encoder)
-    assert first_stage.search("car road", 5) == fused[:5]
+    found = first_stage.search("car road", 5)
+    assert [(c.position, c.score) for c in found] == [(c.position, c.score) for c in fused[:5]]
     assert fused[:5] != reciprocal_rank_fusion([lexical[:5], dense[:5]])[:5]
     assert len(first_stage.search("car road", 250)) == 250
 
@@ -129,3 +130,14 @@ def test_fewer_than_one_candidate_is_refused(k: int) -> None:
     for first_stage in first_stages(DOCUMENTS):
         with pytest.raises(InputError, match="at least 1"):
             first_stage.search("car", k)
+
+
+def test_every_candidate_of_vectors_has_its_similarity() -> None:
+    bi_encoder = HashedWords()
+    dense = DenseFirstStage(DOCUMENTS, bi_encoder)
+    hybrid = HybridFirstStage(DOCUMENTS, bi_encoder)
+    known = {candidate.position: candidate.score for candidate in dense.search("car", len(DOCUMENTS))}
+    assert all(candidate.similarity == candidate.score for candidate in dense.search("car", 3))
+    found = hybrid.search("car", len(DOCUMENTS))
+    assert {candidate.position: candidate.similarity for candidate in found} == pytest.approx(known)
+    assert all(candidate.similarity is None for candidate in LexicalFirstStage(DOCUMENTS).search("car", 3))

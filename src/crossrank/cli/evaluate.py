@@ -67,13 +67,23 @@ def evaluate(
         judged = load_qrels(qrels)
         queries = {query: text for query, text in collection.queries.items() if query in judged}
         collection = replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
-    before = _first_stage(collection, first_stage, embedder, candidates)
+    similarities: dict[str, dict[str, float]] = {}
+    before = _first_stage(collection, first_stage, embedder, candidates, similarities)
     reranker = Reranker(model)
+    own = reranker.model.interpolation
+    interpolates = own is not None and own.embedder == embedder
     for notice in reranker.model.notices:
         notify(notice)
     pairs = sum(min(candidates, len(before.get(query, ()))) for query in collection.queries)
     with progress_bar("Reranking", pairs) as progress:
-        after = reranked_run(collection, before, reranker, depth=candidates, progress=progress)
+        after = reranked_run(
+            collection,
+            before,
+            reranker,
+            depth=candidates,
+            similarities=similarities if interpolates else None,
+            progress=progress,
+        )
     a, b = evaluate_run(before, collection.qrels), evaluate_run(after, collection.qrels)
     comparisons = {measure: compare(a, b, measure) for measure in a.means}
     if run is not None:
@@ -97,7 +107,11 @@ def evaluate(
 
 
 def _first_stage(
-    collection: Any, first_stage: str, embedder: str, candidates: int
+    collection: Any,
+    first_stage: str,
+    embedder: str,
+    candidates: int,
+    similarities: dict[str, dict[str, float]],
 ) -> dict[str, dict[str, float]]:
     from crossrank.evaluation import read_run
     from crossrank.evaluation.experiment import first_stage_run
@@ -116,6 +130,7 @@ def _first_stage(
             first_stage,  # type: ignore[arg-type]
             depth=candidates,
             bi_encoder=bi_encoder,
+            similarities=similarities,
             progress=progress,
         )
 

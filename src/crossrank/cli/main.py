@@ -16,7 +16,7 @@ from crossrank.errors import CrossrankError, ModelError
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, search
+    from crossrank.cli import check, evaluate, search, train
 
     app = typer.Typer(
         name="crossrank",
@@ -29,6 +29,7 @@ def _app() -> typer.Typer:
     app.command("search")(search.search)
     app.command("rerank")(search.rerank)
     app.command("eval")(evaluate.evaluate)
+    app.command("train")(train.train)
     app.command("check")(check.check)
 
     @app.callback(invoke_without_command=True)

@@ -22,6 +22,7 @@ def first_stage_run(
     *,
     depth: int = 100,
     bi_encoder: BiEncoder | None = None,
+    similarities: dict[str, dict[str, float]] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Fetch candidates for every query of a collection.
@@ -33,6 +34,7 @@ def first_stage_run(
         first_stage: ``bm25``, ``dense`` or ``hybrid``.
         depth: Candidates a query.
         bi_encoder: The embedder; needed for all but ``bm25``.
+        similarities: Filled with the bi-encoder's similarity of every candidate, for :func:`reranked_run`.
         progress: Called with the number of documents embedded since the last call.
 
     Returns:
@@ -53,8 +55,13 @@ def first_stage_run(
     found = stage.search_many(list(collection.queries.values()), depth + 1)
     run: dict[str, dict[str, float]] = {}
     for query, candidates in zip(collection.queries, found, strict=True):
-        named = [(collection.documents[candidate.position].id, candidate.score) for candidate in candidates]
-        run[query] = dict([(name, score) for name, score in named if name != query][:depth])
+        named = [(collection.documents[candidate.position].id, candidate) for candidate in candidates]
+        kept = [(name, candidate) for name, candidate in named if name != query][:depth]
+        run[query] = {name: candidate.score for name, candidate in kept}
+        if similarities is not None:
+            similarities[query] = {
+                name: candidate.similarity for name, candidate in kept if candidate.similarity is not None
+            }
     return untied(run)
 
 
@@ -64,6 +71,7 @@ def reranked_run(
     reranker: Reranker,
     *,
     depth: int = 100,
+    similarities: Run | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Rerank the best candidates of every query.
@@ -73,6 +81,8 @@ def reranked_run(
         run: Query id to document id to score; queries without judgements are passed over.
         reranker: What ranks.
         depth: Candidates a query; those below keep their places, under the reranked ones.
+        similarities: Query id to document id to the bi-encoder's similarity, as :func:`first_stage_run` fills
+            it: ranked is then as a :class:`~crossrank.Searcher` ranks, by logit and similarity together.
         progress: Called with the number of candidates scored since the last call.
 
     Returns:
@@ -101,6 +111,12 @@ def reranked_run(
     rankings = reranker.rank_many(
         [collection.queries[query] for query in ordered],
         [[texts[name] for name in names[:depth]] for names in ordered.values()],
+        similarities=None
+        if similarities is None
+        else [
+            [similarities.get(query, {}).get(name) for name in names[:depth]]
+            for query, names in ordered.items()
+        ],
         progress=progress,
     )
     result: dict[str, dict[str, float]] = {}

@@ -15,7 +15,7 @@ from crossrank.errors import InputError, ModelError
 from crossrank.inference.engines import Engine
 from crossrank.inference.loading import CROSS_ENCODER, load_engine, require_head
 from crossrank.inference.running import Progress, run_inputs
-from crossrank.inference.scores import ActivationName, activation_named, scoring_of
+from crossrank.inference.scores import ActivationName, activation_named, interpolation_of, scoring_of
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.folder import open_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
@@ -38,6 +38,7 @@ class CrossEncoder:
     Attributes:
         name: What was asked for.
         scoring: What the model's outputs mean.
+        interpolation: How its logit goes together with a bi-encoder's similarity; None: not known.
         tokenizer: The model's tokenizer.
         scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
         notices: What a person should know about the loaded model, one sentence each.
@@ -64,6 +65,7 @@ class CrossEncoder:
         self.name = model.name
         require_head(model)
         self.scoring = scoring_of(model)
+        self.interpolation = interpolation_of(model)
         self.tokenizer = Tokenizer(model, max_tokens=max_length)
         scripts = model.json("crossrank.json").get("scripts")
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None

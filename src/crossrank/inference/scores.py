@@ -77,6 +77,54 @@ def activation_named(function: object) -> ActivationName | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpolation:
+    """How a bi-encoder's similarity and a cross-encoder's logit make one logit.
+
+    The two err differently: one knows what a passage is about, the other whether it answers. The weights are
+    those of a logistic regression on questions that were kept out of the training.
+
+    Attributes:
+        embedder: The name of the bi-encoder that the weights are for.
+        logit: What the cross-encoder's logit is multiplied by.
+        similarity: What the similarity is multiplied by.
+        constant: What is added.
+
+    Example:
+        >>> Interpolation("all-MiniLM-L6-v2", logit=0.5, similarity=8.0, constant=-4.0).combine(2.0, 0.5)
+        1.0
+    """
+
+    embedder: str
+    logit: float
+    similarity: float
+    constant: float
+
+    def combine(self, logit: float, similarity: float) -> float:
+        """One logit of both."""
+        return self.logit * logit + self.similarity * similarity + self.constant
+
+
+def interpolation_of(model: ModelFolder) -> Interpolation | None:
+    """Read a model's own interpolation from its crossrank.json; None where it has none.
+
+    Raises:
+        ModelError: It is there and is not what it should be.
+    """
+    saved = model.json("crossrank.json").get("interpolation")
+    if saved is None:
+        return None
+    try:
+        return Interpolation(
+            str(saved["embedder"]), *(float(saved[name]) for name in ("logit", "similarity", "constant"))
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{model.name}: 'interpolation' in crossrank.json must have embedder, logit, similarity and "
+            f"constant; it is {saved!r:.100}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
 class Scoring:
     """How one model's raw outputs become logits and scores.
 

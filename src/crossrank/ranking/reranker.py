@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Reranker:
         top_n: int | None = None,
         activation: ActivationName | None = None,
         first_stage_scores: Sequence[float] | None = None,
+        similarities: Sequence[float | None] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
         """Rank the candidates of one query.
@@ -68,6 +70,8 @@ class Reranker:
             top_n: Return the best so many; all by default.
             activation: From logit to score; the model's own by default, ``"none"`` for logits.
             first_stage_scores: What the first stage gave each candidate; kept in the hits.
+            similarities: What the bi-encoder that ``model.interpolation`` names gave each candidate. If it
+                gave all of them one, ranking and score go by logit and similarity together.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
@@ -78,7 +82,8 @@ class Reranker:
         """
         given = as_documents(documents)
         scores = None if first_stage_scores is None else [first_stage_scores]
-        return self._rank([query], [given], top_n, activation, scores, progress)[0]
+        near = None if similarities is None else [similarities]
+        return self._rank([query], [given], top_n, activation, scores, near, progress)[0]
 
     def rank_many(
         self,
@@ -88,6 +93,7 @@ class Reranker:
         top_n: int | None = None,
         activation: ActivationName | None = None,
         first_stage_scores: Sequence[Sequence[float]] | None = None,
+        similarities: Sequence[Sequence[float | None]] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[Ranking]:
         """Rank the candidates of many queries, batched together.
@@ -98,6 +104,7 @@ class Reranker:
             top_n: As for :meth:`rank`.
             activation: As for :meth:`rank`.
             first_stage_scores: As for :meth:`rank`, one sequence a query.
+            similarities: As for :meth:`rank`, one sequence a query.
             progress: As for :meth:`rank`.
 
         Returns:
@@ -111,7 +118,7 @@ class Reranker:
         given = [as_documents(candidates) for candidates in documents]
         if len(queries) != len(given):
             raise InputError(f"there are {len(queries)} queries and {len(given)} lists of candidates")
-        return self._rank(queries, given, top_n, activation, first_stage_scores, progress)
+        return self._rank(queries, given, top_n, activation, first_stage_scores, similarities, progress)
 
     async def arank(self, query: str, documents: Iterable[DocumentLike], **options: Any) -> Ranking:
         """:meth:`rank` on another thread, so that the event loop goes on."""
@@ -130,6 +137,7 @@ class Reranker:
         top_n: int | None,
         activation: ActivationName | None,
         first_stage_scores: Sequence[Sequence[float]] | None,
+        similarities: Sequence[Sequence[float | None]] | None,
         progress: Callable[[int], object] | None,
     ) -> list[Ranking]:
         started = time.perf_counter()
@@ -137,20 +145,8 @@ class Reranker:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
         for query in queries:
             check_query(query)
-        first_stage: Sequence[Sequence[float | None]]
-        if first_stage_scores is None:
-            first_stage = [[None] * len(candidates) for candidates in documents]
-        else:
-            first_stage = first_stage_scores
-        if len(first_stage) != len(documents):
-            raise InputError(
-                f"there are {len(documents)} queries and {len(first_stage)} lists of first-stage scores"
-            )
-        for candidates, known in zip(documents, first_stage, strict=True):
-            if len(known) != len(candidates):
-                raise InputError(
-                    f"there are {len(candidates)} candidates and {len(known)} first-stage scores"
-                )
+        first_stage = _one_each("first-stage scores", first_stage_scores, documents)
+        nearness = _one_each("similarities", similarities, documents)
         # A wrong name is refused before the work, not after.
         self.model.scoring.scores(_NO_LOGITS, activation)
         readable = [
@@ -163,20 +159,36 @@ class Reranker:
             if read
         ]
         logits, truncated = self.model.logits(pairs, progress=progress)
-        scores = self.model.scoring.scores(logits, activation)
-        numbers = zip(scores.tolist(), logits.tolist(), truncated.tolist(), strict=True)
+        numbers = zip(logits.tolist(), truncated.tolist(), strict=True)
+        rows: list[_Row] = []
+        for candidates, reads, known, near in zip(documents, readable, first_stage, nearness, strict=True):
+            added = self.model.interpolation is not None and None not in near
+            for place, (document, read) in enumerate(zip(candidates, reads, strict=True)):
+                row = _Row(place + 1, document, known[place])
+                if read:
+                    row.logit, row.truncated = next(numbers)
+                    row.combined, row.similarity = self._combined(row.logit, near[place] if added else None)
+                rows.append(row)
+        scored = [row for row in rows if row.combined is not None]
+        combined = np.array([row.combined for row in scored], np.float32)
+        for row, score in zip(scored, self.model.scoring.scores(combined, activation).tolist(), strict=True):
+            row.score = score
         seconds = time.perf_counter() - started
+        remaining = iter(rows)
         rankings = []
-        for query, candidates, reads, known in zip(queries, documents, readable, first_stage, strict=True):
-            scored = [next(numbers) if read else None for read in reads]
+        for query, reads in zip(queries, readable, strict=True):
             # Sorting is stable, so that ties keep first-stage order.
-            order = sorted(range(len(candidates)), key=lambda i: _descending(scored[i]))[:top_n]
-            hits = tuple(
-                _hit(rank, i, candidates[i], scored[i], known[i]) for rank, i in enumerate(order, start=1)
-            )
+            best = sorted((next(remaining) for _ in reads), key=_Row.descending)[:top_n]
+            hits = tuple(row.hit(rank) for rank, row in enumerate(best, start=1))
             notices = self.model.notices + self._notices(query, reads)
             rankings.append(Ranking(query, hits, {"rerank": seconds}, notices))
         return rankings
+
+    def _combined(self, logit: float, similarity: float | None) -> tuple[float, float | None]:
+        """The logit to rank by, and the similarity where it is part of it."""
+        if self.model.interpolation is None or similarity is None:
+            return logit, None
+        return self.model.interpolation.combine(logit, similarity), float(similarity)
 
     def _readable(self, query: str, candidates: list[Document]) -> list[bool]:
         if not self._reads(query):
@@ -226,17 +238,45 @@ def check_query(query: object) -> None:
         ) from error
 
 
-def _descending(scored: tuple[float, float, int] | None) -> float:
-    return float("inf") if scored is None else -scored[1]
+def _one_each(
+    what: str, given: Sequence[Sequence[float | None]] | None, documents: list[list[Document]]
+) -> Sequence[Sequence[float | None]]:
+    """The numbers that came with the candidates; None for each where none came."""
+    if given is None:
+        return [[None] * len(candidates) for candidates in documents]
+    if len(given) != len(documents):
+        raise InputError(f"there are {len(documents)} queries and {len(given)} lists of {what}")
+    for candidates, numbers in zip(documents, given, strict=True):
+        if len(numbers) != len(candidates):
+            raise InputError(f"there are {len(candidates)} candidates and {len(numbers)} {what}")
+    return given
 
 
-def _hit(
-    rank: int,
-    position: int,
-    document: Document,
-    scored: tuple[float, float, int] | None,
-    first_stage_score: float | None,
-) -> Hit:
-    score, logit, truncated = scored or (None, None, 0)
-    known = None if first_stage_score is None else float(first_stage_score)
-    return Hit(rank, document, score, logit, position + 1, known, truncated)
+@dataclass(slots=True)
+class _Row:
+    """A candidate on its way to a hit."""
+
+    first_stage_rank: int
+    document: Document
+    first_stage_score: float | None
+    logit: float | None = None
+    combined: float | None = None
+    similarity: float | None = None
+    score: float | None = None
+    truncated: int = 0
+
+    def descending(self) -> float:
+        return float("inf") if self.combined is None else -self.combined
+
+    def hit(self, rank: int) -> Hit:
+        known = None if self.first_stage_score is None else float(self.first_stage_score)
+        return Hit(
+            rank,
+            self.document,
+            self.score,
+            self.logit,
+            self.first_stage_rank,
+            known,
+            self.truncated,
+            self.similarity,
+        )

@@ -24,10 +24,13 @@ class Candidate:
     Attributes:
         position: Where the passage stands among those indexed, from 0.
         score: What the first stage gave it, on the first stage's own scale; higher is better.
+        similarity: How near its vector is to the query's, as the bi-encoder compares them; None where the
+            first stage has no vectors.
     """
 
     position: int
     score: float
+    similarity: float | None = None
 
 
 class FirstStage(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -27,7 +29,7 @@ class DenseIndex:
     Example:
         >>> index = DenseIndex(np.eye(3, dtype=np.float32), similarity="cosine")
         >>> index.search_vector(np.array([0, 2, 0], dtype=np.float32), k=1)
-        [Candidate(position=1, score=1.0)]
+        [Candidate(position=1, score=1.0, similarity=1.0)]
     """
 
     def __init__(self, vectors: NDArray[np.float32], *, similarity: Similarity) -> None:
@@ -73,7 +75,16 @@ class DenseIndex:
             fetched = min(2 * fetched, size)
         scores = -np.sqrt(distances) if self._similarity == "euclidean" else distances
         order = np.lexsort((positions, -scores))[:k]
-        return [Candidate(int(positions[i]), float(scores[i])) for i in order]
+        return [Candidate(int(positions[i]), score := float(scores[i]), score) for i in order]
+
+    def similarities(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[float]:
+        """The scores that given passages have for a query's vector, shape [d]; see :meth:`search_vector`."""
+        if not positions:
+            return []
+        query, rows = self._prepared(vector[np.newaxis])[0], self._index.reconstruct_batch(list(positions))
+        if self._similarity == "euclidean":
+            return [-float(distance) for distance in np.linalg.norm(rows - query, axis=1)]
+        return [float(product) for product in rows @ query]
 
     def _prepared(self, vectors: ArrayLike) -> NDArray[np.float32]:
         """Finite float32 rows, of length 1 where the similarity is the cosine."""

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from crossrank.documents import Document
 from crossrank.retrieval.base import BiEncoderLike, Candidate, check_k
 from crossrank.retrieval.bm25 import BM25Index
 from crossrank.retrieval.dense import DenseIndex
 from crossrank.retrieval.fusion import reciprocal_rank_fusion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _FUSED_DEPTH = 100
 
@@ -58,13 +64,16 @@ class DenseFirstStage(_EncodesQueriesTogether):
         bi_encoder: The model that encodes passages and queries.
         progress: Called with the number of passages encoded since the last call.
 
+    Attributes:
+        index: The passages' vectors.
+
     Raises:
         InputError: The model gives vectors that hold NaN or infinity.
 
     Example:
         >>> first_stage = DenseFirstStage(passages, bi_encoder)  # doctest: +SKIP
         >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
-        [Candidate(position=0, score=0.87), ...]
+        [Candidate(position=0, score=0.87, similarity=0.87), ...]
     """
 
     def __init__(
@@ -76,14 +85,16 @@ class DenseFirstStage(_EncodesQueriesTogether):
     ) -> None:
         vectors = bi_encoder.encode_documents([document.content for document in documents], progress=progress)
         self._bi_encoder = bi_encoder
-        self._index = DenseIndex(vectors, similarity=bi_encoder.similarity)
+        self.index = DenseIndex(vectors, similarity=bi_encoder.similarity)
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries, which are encoded together."""
         check_k(k)
-        return [
-            self._index.search_vector(vector, k) for vector in self._bi_encoder.encode_queries(list(queries))
-        ]
+        return [self.index.search_vector(vector, k) for vector in self.encode(queries)]
+
+    def encode(self, queries: Sequence[str]) -> NDArray[np.float32]:
+        """The queries' vectors, shape [n, d]."""
+        return self._bi_encoder.encode_queries(list(queries))
 
 
 class HybridFirstStage(_EncodesQueriesTogether):
@@ -103,7 +114,7 @@ class HybridFirstStage(_EncodesQueriesTogether):
     Example:
         >>> first_stage = HybridFirstStage(passages, bi_encoder)  # doctest: +SKIP
         >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
-        [Candidate(position=0, score=0.0328), ...]
+        [Candidate(position=0, score=0.0328, similarity=0.87), ...]
     """
 
     def __init__(
@@ -113,13 +124,21 @@ class HybridFirstStage(_EncodesQueriesTogether):
         *,
         progress: Callable[[int], object] | None = None,
     ) -> None:
-        self._first_stages = (
-            LexicalFirstStage(documents),
-            DenseFirstStage(documents, bi_encoder, progress=progress),
-        )
+        self._lexical = LexicalFirstStage(documents)
+        self._dense = DenseFirstStage(documents, bi_encoder, progress=progress)
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries, which are encoded together."""
         check_k(k)
-        found = [stage.search_many(queries, max(k, _FUSED_DEPTH)) for stage in self._first_stages]
-        return [reciprocal_rank_fusion(rankings)[:k] for rankings in zip(*found, strict=True)]
+        depth = max(k, _FUSED_DEPTH)
+        lexical, vectors = self._lexical.search_many(queries, depth), self._dense.encode(queries)
+        dense = [self._dense.index.search_vector(vector, depth) for vector in vectors]
+        return [
+            self._with_similarities(reciprocal_rank_fusion(rankings)[:k], vector)
+            for *rankings, vector in zip(lexical, dense, vectors, strict=True)
+        ]
+
+    def _with_similarities(self, found: list[Candidate], vector: NDArray[np.float32]) -> list[Candidate]:
+        """What only BM25 found has a vector, too."""
+        similarities = self._dense.index.similarities(vector, [candidate.position for candidate in found])
+        return [replace(c, similarity=value) for c, value in zip(found, similarities, strict=True)]

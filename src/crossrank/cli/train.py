@@ -1,0 +1,112 @@
+"""crossrank train: a cross-encoder for your own questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from crossrank.cli.output import console, notify, print_json
+from crossrank.errors import InputError
+
+
+def train(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Judged collections in BEIR layout, each a folder.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with all settings (docs/training.md).")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The model to train further; by default the bundled one.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which qrels/SPLIT.tsv of each collection.")] = "train",
+    passes: Annotated[int | None, typer.Option(help="How often each question is seen.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every choice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Train a cross-encoder on judged questions; run the same command again after a stop, and it goes on.
+
+    Needs the extra crossrank[train].
+
+    Example: crossrank train my-collection/ -o my-reranker
+    """
+    if output is None:
+        raise InputError("name the folder to write: -o my-reranker")
+    from crossrank.training.run import train as run
+    from crossrank.training.settings import JudgedData, TrainingSettings, read_settings
+
+    given: dict[str, Any] = {"base": base, "passes": passes, "seed": seed}
+    if data:
+        given["data"] = tuple(JudgedData(folder, split=split) for folder in data)
+    if config is not None:
+        settings = read_settings(config, **given)
+    elif data:
+        settings = TrainingSettings(**{name: value for name, value in given.items() if value is not None})
+    else:
+        raise InputError("name the judged collections to train on, or a --config that does")
+    with _report() as (progress, log):
+        report = run(settings, output, progress=progress, log=log)
+    if as_json:
+        print_json({"model": str(report.model), "pairs": report.pairs, **report.figures.as_dict()})
+        return
+    screen = console()
+    names = list(report.figures.evaluations)
+    table = Table("nDCG@10", *names)
+    for source, values in report.figures.by_source("nDCG@10").items():
+        table.add_row(source, *(f"{values[name]:.4f}" for name in names))
+    table.add_row(
+        "all questions", *(f"{e.means['nDCG@10']:.4f}" for e in report.figures.evaluations.values())
+    )
+    screen.print(
+        f"{len(report.figures.lists)} questions kept out of the training; {report.pairs:,} pairs learnt"
+    )
+    screen.print(table)
+    reference = "before" if "before" in names else "bi-encoder"
+    gain = report.figures.gain(reference, "after")
+    low, high = gain.interval
+    screen.print(
+        f"after against {reference}: {gain.difference:+.4f} (95% {low:+.4f} to {high:+.4f})", markup=False
+    )
+    screen.print(f"Written: {report.model} (int8 for the CPU: {report.model / 'int8'})", soft_wrap=True)
+
+
+@contextmanager
+def _report() -> Iterator[
+    tuple[Callable[[str, int, int], object], Callable[[dict[str, float], int], object]]
+]:
+    """Bars for people at a terminal; a line for each validation, and each task, for logs."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    screen = Console(stderr=True)
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+                if not screen.is_terminal:
+                    notify(what)
+            bars.update(tasks[what], completed=done, total=total)
+
+        def log(line: dict[str, float], steps: int) -> None:
+            loss = f", loss {line['loss']:.3f}" if "loss" in line else ""
+            progress("Training", int(line["step"]), steps)
+            if loss:
+                bars.update(tasks["Training"], description=f"Training{loss}")
+            if "ndcg@10" in line:
+                ndcg = f"nDCG@10 {line['ndcg@10']:.4f} on questions kept out"
+                text = f"step {int(line['step'])} of {steps}: {ndcg}"
+                bars.console.print(text) if screen.is_terminal else notify(text)
+
+        yield progress, log

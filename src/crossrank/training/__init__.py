@@ -1,0 +1,1 @@
+"""Judged data in, a cross-encoder's folder out."""

@@ -1,0 +1,244 @@
+"""Judged questions to lists to learn from: passages from relevant to far off, and what each should get."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.documents import Document
+from crossrank.errors import InputError
+from crossrank.evaluation.collection import load_collection
+from crossrank.evaluation.qrels import load_qrels
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.retrieval.bm25 import BM25Index
+from crossrank.training.settings import JudgedData, TrainingSettings
+from crossrank.training.unjudged import make_question
+
+Progress: TypeAlias = Callable[[str, int, int], object]
+"""Told what is done, how much of it, and out of how much."""
+
+_DENSE_DEPTH, _LEXICAL_DEPTH = 110, 20
+# Ranks of the embedder from which negatives come, in turn, hard ones first; None stands for BM25's.
+_GRADES: tuple[tuple[int, int] | None, ...] = ((0, 6), (6, 20), None, (0, 6), (6, 20), (20, 50), (50, 110))
+# What is this much nearer to the question than the judged passage is may well be relevant, too.
+_SUSPICIOUS = 0.15
+_SHARED_VALIDATION = 10
+_QUERIES_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingList:
+    """A question and passages to rank for it.
+
+    Attributes:
+        source: The collection's name.
+        query: The question.
+        documents: The passages; those judged relevant first.
+        targets: The logit that each should get, up to a constant.
+        relevant: How many of the passages are judged relevant.
+    """
+
+    source: str
+    query: str
+    documents: tuple[str, ...]
+    targets: tuple[float, ...]
+    relevant: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    source: str
+    text: str
+    relevant: tuple[int, ...] = ()
+    not_relevant: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Pool:
+    documents: list[Document] = field(default_factory=list)
+    questions: list[_Question] = field(default_factory=list)
+    held_out: list[_Question] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the first stages found for one question: positions, nearest first, and all similarities."""
+
+    dense: NDArray[np.int64]
+    lexical: Sequence[int]
+    similarity: NDArray[np.float32]
+
+
+class Miner:
+    """Finds what to train on and what to validate on.
+
+    Args:
+        settings: The training's.
+        embedder: Finds negatives and teaches.
+        progress: Told how far the work is.
+
+    Raises:
+        InputError: A collection cannot be read, or no question has a relevant passage.
+    """
+
+    def __init__(self, settings: TrainingSettings, embedder: BiEncoder, progress: Progress) -> None:
+        self._settings = settings
+        self._embedder = embedder
+        self._progress = progress
+        self._random = random.Random(settings.seed)
+        self.validation: list[TrainingList] = []
+        """The questions kept out, each with the relevant passages first, then the nearest."""
+
+    def lists(self) -> Iterator[TrainingList]:
+        """All lists of all passes, by collection; ``validation`` is complete once they are through."""
+        grouped: dict[str, list[JudgedData]] = defaultdict(list)
+        for number, data in enumerate(self._settings.data):
+            grouped[data.pool or f"\0{number}"].append(data)
+        for group in grouped.values():
+            pool = self._pool(group)
+            yield from self._pool_lists(pool, " and ".join(data.folder.name for data in group))
+
+    def _pool(self, group: Sequence[JudgedData]) -> _Pool:
+        pool = _Pool()
+        for data in group:
+            collection = load_collection(data.folder, split=data.split)
+            others = _judged_elsewhere(data)
+            judged = {name for grades in collection.qrels.values() for name in grades}
+            positions: dict[str, int] = {}
+            for document in collection.documents:
+                # What only another split judges is somebody's test: not even a negative is made of it.
+                if document.id in judged or document.id not in others:
+                    positions[document.id] = len(pool.documents)
+                    pool.documents.append(document)
+            questions = []
+            for query, text in collection.queries.items():
+                grades = {
+                    positions[name]: grade
+                    for name, grade in collection.qrels[query].items()
+                    if name in positions
+                }
+                relevant = tuple(place for place, grade in grades.items() if grade > 0)
+                if relevant and text.strip():
+                    rest = tuple(place for place in grades if place not in relevant)
+                    questions.append(_Question(collection.name, text, relevant, rest))
+            if not questions:
+                raise InputError(
+                    f"{data.folder}: no question of the split {data.split!r} has a relevant passage"
+                )
+            self._random.shuffle(questions)
+            kept_out = min(self._settings.validation, max(1, len(questions) // _SHARED_VALIDATION))
+            pool.held_out += questions[:kept_out]
+            pool.questions += questions[kept_out:][: data.limit]
+        return pool
+
+    def _pool_lists(self, pool: _Pool, name: str) -> Iterator[TrainingList]:
+        vectors = self._vectors(pool.documents, name)
+        lexical = BM25Index([document.content for document in pool.documents])
+        for question, found in self._search(pool.held_out, vectors, lexical):
+            self.validation.append(self._validation_list(pool, question, found))
+        judged = len(pool.questions) * self._settings.passes
+        share = self._settings.unjudged
+        unjudged = [
+            _Question("unjudged", make_question(self._random.choice(pool.documents), self._random))
+            for _ in range(round(judged * share / (1 - share)))
+        ]
+        total, done = len(pool.questions) + len(unjudged), 0
+        for questions, times in ((pool.questions, self._settings.passes), (unjudged, 1)):
+            for question, found in self._search(questions, vectors, lexical):
+                for _ in range(times):
+                    yield self._training_list(pool, question, found)
+                done += 1
+                self._progress(f"Negatives in {name}", done, total)
+
+    def _vectors(self, documents: Sequence[Document], name: str) -> NDArray[np.float32]:
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            self._progress(f"Embedding {name}", done, len(documents))
+
+        return self._unit(self._embedder.encode_documents([d.content for d in documents], progress=advance))
+
+    def _search(
+        self, questions: Sequence[_Question], vectors: NDArray[np.float32], lexical: BM25Index
+    ) -> Iterator[tuple[_Question, _Found]]:
+        for start in range(0, len(questions), _QUERIES_AT_ONCE):
+            part = questions[start : start + _QUERIES_AT_ONCE]
+            queries = self._unit(self._embedder.encode_queries([question.text for question in part]))
+            for question, similarity in zip(part, queries @ vectors.T, strict=True):
+                nearest = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH]
+                words = [c.position for c in lexical.search(question.text, _LEXICAL_DEPTH)]
+                yield question, _Found(nearest, words, similarity)
+
+    def _unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        # The teacher's scale is one of cosines, whatever the embedder compares by.
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
+        chosen = [self._random.choice(question.relevant)] if question.relevant else []
+        taken = {pool.documents[place].text for place in question.relevant}
+        sources = self._sources(question, found)
+        wanted = self._settings.negatives + (0 if chosen else 1)
+        negatives: list[int] = []
+        while len(negatives) < wanted and any(sources):
+            for source in sources:
+                place = _take_new(source, pool, taken) if len(negatives) < wanted else None
+                if place is not None:
+                    negatives.append(place)
+        places = chosen + negatives
+        targets = [self._settings.teacher_scale * float(found.similarity[place]) for place in places]
+        if chosen and negatives:
+            targets[0] = max(targets[0], max(targets[1:]) + self._settings.lift)
+        # Half of them without titles, so that the score does not hang on there being one.
+        titled = self._random.random() < 0.5
+        texts = tuple(pool.documents[p].content if titled else pool.documents[p].text for p in places)
+        return TrainingList(question.source, question.text, texts, tuple(targets), len(chosen))
+
+    def _sources(self, question: _Question, found: _Found) -> list[list[int]]:
+        """Places to take negatives from, in turn, each shuffled."""
+        dense, lexical = found.dense.tolist(), list(found.lexical)
+        if question.relevant:
+            limit = max(float(found.similarity[place]) for place in question.relevant) + _SUSPICIOUS
+            dense = [place for place in dense if found.similarity[place] < limit]
+            lexical = [place for place in lexical if found.similarity[place] < limit]
+        grades = [lexical if grade is None else dense[slice(*grade)] for grade in _GRADES]
+        sources = [list(question.not_relevant)] * 2 + [list(places) for places in grades]
+        for source in sources:
+            self._random.shuffle(source)
+        return [source for source in sources if source]
+
+    def _validation_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
+        relevant = question.relevant[:10]
+        known = set(question.relevant)
+        near = [place for place in found.dense.tolist() if place not in known][: 30 - len(relevant)]
+        places = [*relevant, *near]
+        return TrainingList(
+            question.source,
+            question.text,
+            tuple(pool.documents[place].content for place in places),
+            tuple(float(found.similarity[place]) for place in places),
+            len(relevant),
+        )
+
+
+def _take_new(source: list[int], pool: _Pool, taken: set[str]) -> int | None:
+    """The next place whose text is not in the list yet; None where the source has no more."""
+    while source:
+        text = pool.documents[place := source.pop()].text
+        if text not in taken:
+            taken.add(text)
+            return place
+    return None
+
+
+def _judged_elsewhere(data: JudgedData) -> set[str]:
+    """The documents that the collection's other splits judge."""
+    splits = (file for file in (data.folder / "qrels").glob("*.tsv") if file.stem != data.split)
+    return {name for file in splits for grades in load_qrels(file).values() for name in grades}

@@ -1,0 +1,124 @@
+"""A whole training: lists, steps, figures, and the folder that comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossrank.errors import InputError
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.models.folder import open_model
+from crossrank.models.quantise import write_int8, write_settings
+from crossrank.training.base_model import write_float_folder
+from crossrank.training.calibration import fit_interpolation, fit_logits
+from crossrank.training.card import write_card
+from crossrank.training.figures import Figures, logits, ranks
+from crossrank.training.lists import load_lists, prepare_lists
+from crossrank.training.mining import Progress
+from crossrank.training.plot import plot_training
+from crossrank.training.settings import TrainingSettings, claim
+from crossrank.training.trainer import ListwiseTrainer, LogLine, read_log, require_train
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What a training gave.
+
+    Attributes:
+        model: The folder, in float32; ``int8`` within it holds the copy for the CPU engine.
+        pairs: How many pairs of question and passage were seen.
+        figures: How the questions kept out were ranked, before and after.
+    """
+
+    model: Path
+    pairs: int
+    figures: Figures
+
+
+def train(
+    settings: TrainingSettings,
+    output: Path,
+    *,
+    progress: Progress = lambda *_: None,
+    log: Callable[[LogLine, int], object] = lambda *_: None,
+) -> TrainingReport:
+    """Train a cross-encoder and write its folder; called again after a kill, it goes on where it was.
+
+    Until it is done everything lies in ``OUTPUT.training``. The folder that comes out is a plain Hugging Face
+    one: model.safetensors, config.json, the tokenizer and README.md (the model card), with training.jsonl,
+    training.png and figures.json beside, and the int8 copy in ``int8``.
+
+    Args:
+        settings: What is trained on what, and how.
+        output: The folder to write; it must not exist.
+        progress: Told what is done, how much, and out of how much.
+        log: Told each line of the training's log, and how many steps there are.
+
+    Returns:
+        Where the model is and how it ranks.
+
+    Raises:
+        InputError: The output exists, the data cannot be read, or OUTPUT.training holds a training with
+            other settings.
+        ModelError: The base model or the embedder cannot be loaded, or is of a family without a graph here.
+        MissingExtraError: ``crossrank[train]`` is not installed.
+
+    Example:
+        >>> settings = TrainingSettings(data=(JudgedData(Path("my-questions")),))  # doctest: +SKIP
+        >>> train(settings, Path("my-reranker")).model  # doctest: +SKIP
+        PosixPath('my-reranker')
+    """
+    require_train()
+    if output.exists():
+        raise InputError(f"{output} exists; name a new folder, or remove it first")
+    base = open_model(settings.base)
+    embedder = BiEncoder(settings.embedder)
+    work = output.with_name(f"{output.name}.training")
+    claim(work, settings)
+    if not (work / "lists").is_dir():
+        prepare_lists(work / "lists", settings, embedder, progress)
+    lists, validation = load_lists(work / "lists")
+    write_float_folder(base, work / "base")
+    trainer = ListwiseTrainer(work / "base", work, settings, log)
+    trainer.train(lists, validation)
+
+    model = work / "model"
+    shutil.rmtree(model, ignore_errors=True)
+    trainer.save(model)
+    figures = Figures(validation)
+    figures.add("bi-encoder", [list(item.targets) for item in validation])
+    if ranks(base):
+        figures.add("before", logits(work / "base", validation, progress))
+    trained = logits(model, validation, progress)
+    figures.add("after", trained)
+    scale, shift = fit_logits(validation, trained)
+    trainer.save(model, scale, shift)
+    calibrated = [[scale * value + shift for value in row] for row in trained]
+    interpolation = (
+        fit_interpolation(validation, calibrated, settings.embedder)
+        if embedder.similarity == "cosine"
+        else None
+    )
+    if interpolation is not None:
+        write_settings(model, {"interpolation": dataclasses.asdict(interpolation)})
+        figures.add(
+            "after, with bi-encoder",
+            [
+                [interpolation.combine(*both) for both in zip(row, item.targets, strict=True)]
+                for row, item in zip(calibrated, validation, strict=True)
+            ],
+        )
+    write_int8(open_model(model), model / "int8")
+    figures.add("after, int8", logits(model / "int8", validation, progress))
+
+    shutil.copyfile(work / "log.jsonl", model / "training.jsonl")
+    plot_training(model / "training.png", read_log(work / "log.jsonl"))
+    figures.write(model / "figures.json")
+    pairs = sum(len(labels) for labels in lists["labels"])
+    write_card(model, base, settings, figures, pairs)
+    model.replace(output)
+    shutil.rmtree(work, ignore_errors=True)
+    return TrainingReport(output, pairs, figures)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossrank.errors import InputError
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.training.mining import Miner, TrainingList
+from crossrank.training.settings import JudgedData, TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def embedder() -> BiEncoder:
+    return BiEncoder()
+
+
+def mine(
+    embedder: BiEncoder, folder: Path, **options: object
+) -> tuple[list[TrainingList], list[TrainingList]]:
+    settings = TrainingSettings(data=(JudgedData(folder),), **options)  # type: ignore[arg-type]
+    miner = Miner(settings, embedder, lambda *_: None)
+    lists = list(miner.lists())
+    return lists, miner.validation
+
+
+def test_each_pass_meets_every_question_that_is_not_held_out(embedder: BiEncoder, judged: Path) -> None:
+    lists, validation = mine(embedder, judged, passes=2, validation=60)
+    assert len(validation) == 4  # a tenth of 42
+    assert len(lists) == 2 * (42 - 4)
+    assert not {item.query for item in lists} & {item.query for item in validation}
+
+
+def test_the_relevant_passage_comes_first_and_alone(embedder: BiEncoder, judged: Path) -> None:
+    lists, _ = mine(embedder, judged)
+    for item in lists:
+        _, _, animal, verb = item.query.split()
+        assert item.relevant == 1
+        assert len(item.documents) == 8 == len(set(item.documents))
+        assert animal in item.documents[0]
+        assert verb in item.documents[0]
+        assert not any(f" {animal} {verb}" in text for text in item.documents[1:])
+
+
+def test_targets_are_the_similarity_with_the_relevant_passage_lifted(
+    embedder: BiEncoder, judged: Path
+) -> None:
+    lists, _ = mine(embedder, judged, teacher_scale=10.0, lift=1.5)
+    item = next(item for item in lists if "\n" not in item.documents[1])
+    query = embedder.encode_queries([item.query])[0]
+    other = embedder.encode_documents([item.documents[1]])[0]
+    # Similarities are of title and text, here compared with the text alone: near, and not the same.
+    assert item.targets[1] == pytest.approx(10 * float(query @ other), abs=2.5)
+    assert all(item.targets[0] >= max(item.targets[1:]) + 1.5 - 1e-6 for item in lists)
+
+
+def test_what_another_split_judges_is_not_even_a_negative(embedder: BiEncoder, judged: Path) -> None:
+    lists, validation = mine(embedder, judged)
+    assert not any("somebody's test" in text for item in [*lists, *validation] for text in item.documents)
+
+
+def test_the_same_seed_gives_the_same_lists(embedder: BiEncoder, judged: Path) -> None:
+    first, again, other = (mine(embedder, judged, seed=seed)[0] for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_unjudged_questions_follow_the_embedder_alone(embedder: BiEncoder, judged: Path) -> None:
+    lists, _ = mine(embedder, judged, unjudged=0.5)
+    unjudged = [item for item in lists if item.source == "unjudged"]
+    assert len(unjudged) == len(lists) / 2
+    assert all(item.relevant == 0 and item.query.strip() for item in unjudged)
+    assert all(len(item.documents) == 8 for item in unjudged)
+
+
+def test_pools_share_their_passages(embedder: BiEncoder, judged: Path, tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "1", "text": "The badger eats worms, at dusk."}\n')
+    (tmp_path / "queries.jsonl").write_text(
+        "".join(f'{{"_id": "{n}", "text": "what eats worms {n}"}}\n' for n in range(2))
+    )
+    (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n0\t1\t1\n1\t1\t1\n")
+    data = (JudgedData(judged, pool="p"), JudgedData(tmp_path, pool="p"))
+    lists = list(Miner(TrainingSettings(data=data), embedder, lambda *_: None).lists())
+    badger = [item for item in lists if item.query.startswith("what eats worms")]
+    assert badger
+    assert all(len(item.documents) == 8 for item in badger)
+
+
+def test_a_collection_without_a_relevant_passage_is_refused(
+    embedder: BiEncoder, judged: Path, tmp_path: Path
+) -> None:
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (tmp_path / name).write_bytes((judged / name).read_bytes())
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq-bee-eats\tbee-eats\t0\n")
+    with pytest.raises(InputError, match="no question of the split 'train' has a relevant passage"):
+        mine(embedder, tmp_path)
