@@ -16,7 +16,7 @@ from crossrank.errors import CrossrankError, ModelError
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, search
+    from crossrank.cli import check, evaluate, search, serve
     from crossrank.cli.sagemaker import sagemaker_app
 
     app = typer.Typer(
@@ -31,6 +31,7 @@ def _app() -> typer.Typer:
     app.command("rerank")(search.rerank)
     app.command("eval")(evaluate.evaluate)
     app.command("check")(check.check)
+    app.command("serve")(serve.serve)
     app.add_typer(sagemaker_app)
 
     @app.callback(invoke_without_command=True)
