@@ -43,7 +43,9 @@ def test_without_weights_the_name_in_the_environment_is_loaded(
 
 def test_without_weights_and_name_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_MODEL_ID", raising=False)
-    with pytest.raises(ModelError, match=r"holds no config.json, and HF_MODEL_ID names none.*crossrank sagemaker"):
+    with pytest.raises(
+        ModelError, match=r"holds no config.json, and HF_MODEL_ID names none.*crossrank sagemaker"
+    ):
         model_fn(str(tmp_path))
 
 
@@ -67,7 +69,9 @@ def test_a_text_that_is_no_unicode_is_the_callers_fault(tiny: CrossEncoder) -> N
 def test_a_score_that_is_not_a_number_is_the_models_fault(
     tiny: CrossEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(tiny.scoring), "logits", lambda _, outputs: np.full(len(outputs), np.nan, np.float32))
+    monkeypatch.setattr(
+        type(tiny.scoring), "logits", lambda _, outputs: np.full(len(outputs), np.nan, np.float32)
+    )
     with pytest.raises(RequestError, match="not a number") as caught:
         answer_body(tiny, b'{"pairs": [["a", "b"]]}')
     assert caught.value.status == 500

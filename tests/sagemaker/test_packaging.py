@@ -41,7 +41,9 @@ def test_an_archive_has_the_documented_layout_and_no_pickle(model: Path, tmp_pat
         "tokenizer.json",
         "tokenizer_config.json",
     ]  # fmt: skip
-    assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {(0, 0, "", 0o644)}
+    assert {(member.mtime, member.uid, member.uname, member.mode) for member in members} == {
+        (0, 0, "", 0o644)
+    }
     lines = requirements.splitlines()
     assert lines[0] == f"crossrank=={__version__}"
     assert any(line.startswith("openvino==") for line in lines)
@@ -50,7 +52,9 @@ def test_an_archive_has_the_documented_layout_and_no_pickle(model: Path, tmp_pat
     assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
 
 
-def test_the_same_model_gives_the_same_bytes_whenever_and_whatever_it_is_called(model: Path, tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes_whenever_and_whatever_it_is_called(
+    model: Path, tmp_path: Path
+) -> None:
     first = package_model(model, tmp_path / "one.tar.gz")
     for file in model.iterdir():
         os.utime(file, (time.time() + 5000,) * 2)
@@ -115,7 +119,11 @@ def test_an_embedder_is_no_cross_encoder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("model.zip", r"\.tar\.gz"), ("folder.tar.gz", "is no file"), ("missing/model.tar.gz", "there is no folder")],
+    [
+        ("model.zip", r"\.tar\.gz"),
+        ("folder.tar.gz", "is no file"),
+        ("missing/model.tar.gz", "there is no folder"),
+    ],
 )
 def test_an_output_that_cannot_be_written_is_refused_first(name: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "folder.tar.gz").mkdir()
@@ -137,7 +145,9 @@ def test_the_command_says_what_it_made(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1000, 50_000])
-def test_a_full_disk_is_one_line_and_leaves_an_older_archive_alone(limit: int, model: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_an_older_archive_alone(
+    limit: int, model: Path, tmp_path: Path
+) -> None:
     older = tmp_path / "model.tar.gz"
     older.write_bytes(b"older")
     process = crossrank(

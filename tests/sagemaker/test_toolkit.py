@@ -115,7 +115,9 @@ def test_errors_of_other_kinds_keep_their_traceback(toolkit: Toolkit) -> None:
     assert "Traceback" in answer
 
 
-def test_a_model_that_fails_to_load_says_why(tmp_path: Path, toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_fails_to_load_says_why(
+    tmp_path: Path, toolkit: Toolkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("HF_MODEL_ID", raising=False)
     shutil.rmtree(tmp_path / "model")
     with pytest.raises(Exception, match=r"holds no config.json"):

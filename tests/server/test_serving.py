@@ -127,8 +127,8 @@ def test_a_caller_that_leaves_ends_the_work_for_it(served: Served) -> None:
     body = json.dumps({"pairs": [["who bakes bread", text] for text in texts]}).encode()
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
         time.sleep(3)
     line = served.wait_for("a caller left; its request was given up after")
     assert int(line.split(" after ")[1].split()[0].replace(",", "")) < len(texts)
@@ -144,7 +144,9 @@ def test_a_caller_that_leaves_in_the_middle_of_its_request_does_no_harm(served: 
 
 
 @pytest.mark.parametrize("damage", ["missing", "not a number"])
-def test_a_model_that_fails_to_load_is_never_healthy_and_says_why(damage: str, model: Path, tmp_path: Path) -> None:
+def test_a_model_that_fails_to_load_is_never_healthy_and_says_why(
+    damage: str, model: Path, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(model, broken)
     if damage == "missing":
@@ -203,7 +205,11 @@ def test_a_port_that_is_taken_is_one_line(model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "crossrank", "serve", str(model)]
         process = subprocess.run(
-            [*command, "--port", str(taken.getsockname()[1])], capture_output=True, text=True, timeout=60, check=False
+            [*command, "--port", str(taken.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert process.returncode == 4
     assert len(process.stderr.splitlines()) == 1

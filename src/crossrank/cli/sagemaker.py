@@ -31,8 +31,8 @@ def package(
 ) -> None:
     """Write a model's archive for SageMaker, and prove it by serving a request from it.
 
-    Holds the weights, code/inference.py and code/requirements.txt. The same model and the same installed versions
-    give the same bytes.
+    It holds the weights, code/inference.py and code/requirements.txt. The same model and the same installed
+    versions give the same bytes.
 
     Example: crossrank sagemaker package BAAI/bge-reranker-base -o model.tar.gz
     """
@@ -52,7 +52,9 @@ def package(
         return
     screen = console()
     screen.print(
-        f"{made.path}: {made.model}, {made.size / 1e6:.1f} MB, sha256 {made.sha256}", markup=False, soft_wrap=True
+        f"{made.path}: {made.model}, {made.size / 1e6:.1f} MB, sha256 {made.sha256}",
+        markup=False,
+        soft_wrap=True,
     )
     for name in made.files:
         screen.print(f"  {name}", markup=False)

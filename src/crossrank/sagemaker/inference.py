@@ -1,6 +1,6 @@
 """The handlers that Amazon's sagemaker-inference toolkit calls.
 
-``code/inference.py`` of an archive imports ``model_fn`` and ``transform_fn`` from here; see docs/sagemaker.md.
+``code/inference.py`` of an archive imports ``model_fn`` and ``transform_fn`` from here (docs/sagemaker.md).
 """
 
 from __future__ import annotations

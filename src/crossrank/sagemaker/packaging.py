@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from crossrank.errors import InputError, ModelError
 from crossrank.models.folder import ModelFolder, open_model
@@ -53,8 +53,8 @@ class Package:
 def package_model(model: str | Path, output: str | Path) -> Package:
     """Write a model's archive, and prove it: unpack it, load the model with its handlers, serve a request.
 
-    The same model, with the same versions of the packages installed, gives the same bytes. The archive appears
-    under its name when it is whole and proven; an older one stays as it was until then.
+    The same model, with the same versions of the packages installed, gives the same bytes. The archive
+    appears under its name when it is whole and proven; an older one stays as it was until then.
 
     Args:
         model: A bundled model, a folder, or a Hugging Face name of a cross-encoder.
@@ -113,7 +113,7 @@ def _model_files(model: ModelFolder) -> Mapping[str, Path]:
     return {name: model.path / name for name in wanted}
 
 
-def _write_archive(file: IO[bytes], contents: Mapping[str, Path | bytes]) -> None:
+def _write_archive(file: BinaryIO, contents: Mapping[str, Path | bytes]) -> None:
     """A tar.gz that holds nothing of when, where and by whom it was made."""
     with (
         # Weights hardly shrink, whatever the level; the lowest is several times as fast.
@@ -133,7 +133,7 @@ def _write_archive(file: IO[bytes], contents: Mapping[str, Path | bytes]) -> Non
 
 
 @contextmanager
-def _written_whole(target: Path) -> Iterator[IO[bytes]]:
+def _written_whole(target: Path) -> Iterator[io.BufferedRandom]:
     """A file that gets its name when the block ends well, and is gone when it does not."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
     partial = Path(name)

@@ -1,4 +1,4 @@
-"""Proof that an unpacked archive serves: its own handlers, one request, the scores of the model it was made of."""
+"""Proof that an unpacked archive serves: its own handlers, one request, the scores of its model."""
 
 from __future__ import annotations
 

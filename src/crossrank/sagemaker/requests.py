@@ -202,8 +202,8 @@ def _csv_pairs(text: str) -> Iterator[tuple[str, str]]:
             elif row:
                 raise RequestError(
                     400,
-                    f"line {rows.line_num} has {len(row)} columns; each line holds a query and a passage, without "
-                    "a header (quote texts with commas)",
+                    f"line {rows.line_num} has {len(row)} columns; each line holds a query and a passage, "
+                    "without a header (quote texts with commas)",
                 )
     except csv.Error as error:
         raise RequestError(400, f"line {rows.line_num} is not CSV: {error}") from error

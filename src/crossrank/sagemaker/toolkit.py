@@ -13,7 +13,7 @@ from crossrank.sagemaker.requests import RequestError
 
 
 def raise_for_toolkit(error: RequestError) -> NoReturn:
-    """Raise the toolkit's error for a request that cannot be answered; ``error`` itself without the toolkit."""
+    """Raise the toolkit's error for a request that cannot be answered, or ``error`` without the toolkit."""
     try:
         from sagemaker_inference.errors import BaseInferenceToolkitError
     except ImportError:

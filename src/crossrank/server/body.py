@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 async def read_body(request: Request, limit: int) -> bytes:
     """Read a body whole.
 
-    What exceeds the limit is read without being kept: a caller that is still sending would otherwise see a broken
-    connection and not the answer.
+    What exceeds the limit is read without being kept: a caller that is still sending would otherwise see a
+    broken connection and not the answer.
 
     Raises:
         RequestError: It has more than ``limit`` bytes.

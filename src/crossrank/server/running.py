@@ -24,7 +24,7 @@ _SECONDS_TO_FINISH = 25
 
 
 def usual_host() -> str:
-    """Every address in a SageMaker container; elsewhere this machine alone, since there is no authentication."""
+    """Every address in a SageMaker container; elsewhere this machine alone: there is no authentication."""
     return "0.0.0.0" if container_model_dir().is_dir() else "127.0.0.1"
 
 
