@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -51,12 +51,20 @@ class Served:
 
 @contextmanager
 def serving(
-    *arguments: str, environment: Mapping[str, str] | None = None, until: str = "is loaded"
+    *arguments: str,
+    command: Sequence[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    until: str = "is loaded",
 ) -> Iterator[Served]:
-    """Serve on a free port until the block ends; begins when standard error says ``until``."""
-    command = [sys.executable, "-m", "crossrank", "serve", *arguments]
-    if "--port" not in arguments:
-        command += ["--port", "0"]
+    """Serve until the block ends; begins when standard error says ``until``.
+
+    Args:
+        arguments: For ``crossrank serve``, which gets a free port.
+        command: What to run instead.
+        environment: Variables over those of this process.
+        until: What to wait for.
+    """
+    command = command or [sys.executable, "-m", "crossrank", "serve", *arguments, "--port", "0"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
     )

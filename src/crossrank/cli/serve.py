@@ -14,8 +14,8 @@ def serve(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A bundled model, a folder, or a Hub name. Without one: the model in /opt/ml/model, else "
-            "the one that HF_MODEL_ID names; where there is no such folder and no such name, the bundled one.",
+            help="A bundled model, a folder, or a Hub name. Without one: that in /opt/ml/model, else the one "
+            "that HF_MODEL_ID names; where there is no such folder and no such name, the bundled one.",
             show_default=False,
         ),
     ] = None,
