@@ -145,7 +145,7 @@ class SagemakerCrossEncoder(PairScorer):
         numbers: dict[Pair, int] = {}
         which = [numbers.setdefault((query, passage), len(numbers)) for query, passage in pairs]
         different = list(numbers)
-        parts = split(different, self._wire, max_pairs=self._max_pairs, max_bytes=self._max_bytes)
+        parts = self._parts(different)
         logits = np.empty(len(different), np.float32)
         stop = threading.Event()
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="sagemaker")
@@ -164,9 +164,26 @@ class SagemakerCrossEncoder(PairScorer):
             progress(len(pairs) - len(different))
         return logits[which], np.zeros(len(pairs), np.intp)
 
+    def requests(self, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """What ``invoke_endpoint`` would be called with for pairs, one a request; nothing is sent.
+
+        Raises:
+            InputError: As for :meth:`logits`.
+        """
+        different = list(dict.fromkeys(pairs))
+        return [self._request(self._wire.encode(different[part])) for part in self._parts(different)]
+
     def unknown_share(self, text: str) -> float:
         """0: the vocabulary is at the endpoint, and is not asked."""
         return 0.0
+
+    def _parts(self, pairs: Sequence[Pair]) -> list[slice]:
+        return split(pairs, self._wire, max_pairs=self._max_pairs, max_bytes=self._max_bytes)
+
+    def _request(self, body: bytes) -> dict[str, Any]:
+        wire = self._wire
+        fixed = {"EndpointName": self.name, "ContentType": wire.content_type, "Accept": wire.accept}
+        return {**fixed, **self._endpoint_kwargs, "Body": body}
 
     def _score(self, pairs: Sequence[Pair], stop: threading.Event) -> NDArray[np.float32]:
         client = self._connection.client
@@ -187,14 +204,7 @@ class SagemakerCrossEncoder(PairScorer):
         pause = _FIRST_PAUSE
         while True:
             try:
-                response = client.invoke_endpoint(
-                    EndpointName=self.name,
-                    Body=body,
-                    ContentType=self._wire.content_type,
-                    Accept=self._wire.accept,
-                    **self._endpoint_kwargs,
-                )
-                answer: bytes = response["Body"].read()
+                answer: bytes = client.invoke_endpoint(**self._request(body))["Body"].read()
                 return answer
             except (BotoCoreError, ClientError) as error:
                 # Jitter, so that requests that were refused together do not come back together.
