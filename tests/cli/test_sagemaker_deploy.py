@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +156,19 @@ def test_a_dry_run_of_invoke_prints_the_body(endpoint: Endpoint, passages: Path,
         {"pairs": [["who", "a little longer"]]},
     ]
     assert endpoint.requests == []
+
+
+def test_an_interrupt_does_not_wait_for_the_answer(endpoint: Endpoint, passages: Path) -> None:
+    endpoint.seconds = 30
+    command = [sys.executable, "-m", "crossrank", "sagemaker", "invoke", "bakery", "who", str(passages)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not endpoint.requests:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == exit_codes.INTERRUPTED
+        assert process.stderr is not None
+        assert process.stderr.read() == "crossrank: interrupted\n"
 
 
 def test_an_endpoint_that_is_not_there_is_one_line(

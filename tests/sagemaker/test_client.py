@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import multiprocessing
 import pickle
 import threading
@@ -18,6 +19,7 @@ from support.endpoint import Answer, Endpoint, running_endpoint, throttled
 
 from crossrank import CrossEncoder, InputError, Reranker
 from crossrank.sagemaker.client import MAX_BYTES, SagemakerCrossEncoder
+from crossrank.sagemaker.inference import transform_fn
 from crossrank.sagemaker.splitting import JsonPairs, split
 
 PAIRS = [("who bakes", "x" * n) for n in range(1, 30)]
@@ -120,6 +122,24 @@ def test_a_reranker_takes_it_as_it_takes_a_local_one(endpoint: Endpoint, bundled
     there = Reranker(client(endpoint)).rank("Who bakes bread?", documents)
     assert there.hits == here.hits
     assert asyncio.run(Reranker(client(endpoint)).arank("Who bakes bread?", documents)).hits == here.hits
+
+
+def test_the_handlers_of_crossrank_answer_it(endpoint: Endpoint, bundled: CrossEncoder) -> None:
+    endpoint.raw = lambda body, content_type, accept: transform_fn(bundled, body, content_type, accept)[0]
+    pairs = [("Who bakes bread?", text) for text in ("A tide table.", "Bäcker backen Brot.", '🥖 \\ "')]
+    assert client(endpoint).logits(pairs)[0].tolist() == bundled.logits(pairs)[0].tolist()
+
+
+def test_the_notebook_s_handler_answers_it(endpoint: Endpoint, bundled: CrossEncoder) -> None:
+    def cross_encoder(pairs: list[list[str]]) -> list[float]:
+        return [float(logit) for logit in bundled.logits([(q, d) for q, d in pairs])[0]]
+
+    # As the notebook's transform_fn has it, with its names.
+    endpoint.raw = lambda body, content_type, accept: json.dumps(
+        {"scores": cross_encoder(**json.loads(body))}
+    ).encode()
+    pairs = [("Who bakes bread?", text) for text in ("A tide table.", "Bäcker backen Brot.")]
+    assert client(endpoint).logits(pairs)[0].tolist() == bundled.logits(pairs)[0].tolist()
 
 
 def test_activation_none_keeps_what_the_endpoint_gives(endpoint: Endpoint) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from crossrank.sagemaker.faults import (
     EndpointRequestError,
     EndpointTimeoutError,
     EndpointUnreachableError,
+    explained,
 )
 
 PAIRS = [("who", "bakes"), ("who", "sails")]
@@ -214,6 +216,22 @@ def test_missing_credentials_are_said_when_they_are_needed(
 def test_a_profile_that_is_not_there_is_said(endpoint: Endpoint) -> None:
     with pytest.raises(CredentialsError, match="no AWS profile 'bakers'"):
         client(endpoint, profile_name="bakers").logits(PAIRS)
+
+
+def test_a_broken_configuration_is_an_input_error(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("no configuration")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(InputError, match=r"no client can be made .*Unable to parse"):
+        client(endpoint).logits(PAIRS)
+
+
+def test_a_login_that_has_expired_is_an_error_of_credentials() -> None:
+    from botocore.exceptions import LoginRefreshRequired, UnauthorizedSSOTokenError
+
+    for error in (UnauthorizedSSOTokenError(), LoginRefreshRequired()):
+        assert isinstance(explained(error, "endpoint 'bakery'"), CredentialsError)
 
 
 def test_a_region_has_to_be_known(endpoint: Endpoint) -> None:

@@ -63,6 +63,7 @@ class Endpoint:
         answers: What it says to the requests that come first, by number from 0; others are scored.
         choose: Asked otherwise what it says to the pairs of a request; None for nothing special.
         score: From pairs to scores.
+        raw: Answers a body, its content type and what is accepted, instead of ``score``: a handler.
         key: The name of the pairs in a request; another is the TypeError of the notebook's server.
         requests: The requests so far, as JSON.
         sizes: Their bytes.
@@ -75,6 +76,7 @@ class Endpoint:
     choose: Callable[[list[list[str]]], Answer | None] = lambda pairs: None
     score: Callable[[list[list[str]]], list[Any]] = lengths
     key: str = "pairs"
+    raw: Callable[[bytes, str, str], bytes] | None = None
     seconds: float = 0.0
     requests: list[Any] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -101,6 +103,8 @@ class Endpoint:
             if number in self.answers:
                 return self.answers[number]
             time.sleep(self.seconds)
+            if self.raw:
+                return Answer(self.raw(body, headers["Content-Type"], headers["Accept"]))
             if list(self.requests[number]) != [self.key]:
                 return model_error(500, "__call__() got an unexpected keyword argument")
             pairs = self.requests[number][self.key]

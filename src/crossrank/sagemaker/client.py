@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from crossrank.inference.scores import ActivationName, Scoring
 from crossrank.sagemaker.connection import Connection
 from crossrank.sagemaker.faults import EndpointAnswerError, explained, is_passing
 from crossrank.sagemaker.splitting import JsonPairs, Wire, split
+from crossrank.sagemaker.workers import side_by_side
 
 # InvokeEndpoint's limit, 6 MiB, as AWS documented it for real-time endpoints; a serverless one takes 4 MiB.
 MAX_BYTES = 6_291_456
@@ -147,19 +147,14 @@ class SagemakerCrossEncoder(PairScorer):
         different = list(numbers)
         parts = self._parts(different)
         logits = np.empty(len(different), np.float32)
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="sagemaker")
-        try:
-            sent = {pool.submit(self._score, different[part], stop): part for part in parts}
-            for done in as_completed(sent):
-                part = sent[done]
-                logits[part] = done.result()
-                if progress:
-                    progress(part.stop - part.start)
-        finally:
-            # After an error nobody waits for answers that nobody wants, nor does a part wait to try again.
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+
+        def score(part: slice, stop: threading.Event) -> NDArray[np.float32]:
+            return self._score(different[part], stop)
+
+        for part, scores in side_by_side(score, parts, threads=self._concurrency):
+            logits[part] = scores
+            if progress:
+                progress(part.stop - part.start)
         if progress and len(pairs) > len(different):
             progress(len(pairs) - len(different))
         return logits[which], np.zeros(len(pairs), np.intp)

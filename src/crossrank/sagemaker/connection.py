@@ -65,7 +65,7 @@ class Connection:
         try:
             import boto3
             from botocore.config import Config
-            from botocore.exceptions import NoRegionError, ProfileNotFound
+            from botocore.exceptions import BotoCoreError, NoRegionError, ProfileNotFound
         except ModuleNotFoundError as error:
             raise MissingExtraError("Talking to Amazon SageMaker", "sagemaker") from error
         try:
@@ -84,7 +84,7 @@ class Connection:
                 "no AWS region is named; give region_name (--region), or set AWS_DEFAULT_REGION or the "
                 "profile's region"
             ) from error
-        except ValueError as error:
+        except (BotoCoreError, ValueError) as error:
             raise InputError(
                 f"no client can be made for region {self.region_name!r} and address {self._endpoint_url!r}: "
                 f"{error}"

@@ -22,7 +22,7 @@ _REFUSED = frozenset(
     }
 )
 _FORBIDDEN = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "UnauthorizedOperation"})
-# By the names of their classes, so that botocore need not be imported to know them.
+# By the names of their classes or of those above, so that botocore need not be imported to know them.
 _NO_CREDENTIALS = frozenset(
     {
         "CredentialRetrievalError",
@@ -147,11 +147,12 @@ def explained(error: Exception, what: str, *, waited: float = 0.0) -> CrossrankE
     if isinstance(error, CrossrankError):
         return error
     name = type(error).__name__
+    names = {kind.__name__ for kind in type(error).__mro__}
     code, status, response = _parts(error)
     message = str(response.get("Error", {}).get("Message") or error)[:500]
-    if name in _NO_CREDENTIALS:
+    if names & _NO_CREDENTIALS:
         return CredentialsError(f"{what}: there are no usable AWS credentials ({message}). {_HOW_TO_LOG_IN}")
-    if name in _TIMEOUTS:
+    if names & _TIMEOUTS:
         return EndpointTimeoutError(
             f"{what} gave no answer in time ({message}). Send fewer pairs a request (max_pairs), raise "
             "timeout, or give the endpoint more capacity; SageMaker itself gives a model 60 seconds"
@@ -185,7 +186,7 @@ def explained(error: Exception, what: str, *, waited: float = 0.0) -> CrossrankE
         return EndpointRequestError(f"{what} refused the request: {message}")
     if status == 413:
         return EndpointRequestError(f"{what} refused the request as too large ({message}). Lower max_bytes")
-    if name in _NO_CONNECTION:
+    if names & _NO_CONNECTION:
         return EndpointUnreachableError(
             f"{what} cannot be reached ({message}). Check the region's name, the network and any proxy"
         )
