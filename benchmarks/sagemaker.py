@@ -3,9 +3,8 @@
     python benchmarks/sagemaker.py --peer PYTHON [--model FOLDER] [--requests 20] [--runs 5]
 
 PYTHON is an interpreter with torch and transformers. The weights are the bundled cross-encoder's turned back
-into float32, or those of FOLDER, which should be float32 too: transformers computes in the type that weights
-are stored in, crossrank in float32. A request has 1, 20 or 100 pairs of the sample texts; each run is a new
-process, the sides in turn. The bundled int8 model is a third side.
+into float32, or those of FOLDER; both sides compute in float32. A request has 1, 20 or 100 pairs of sample
+texts; each run is a new process, the sides in turn. The bundled int8 model is a third side.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -45,6 +45,17 @@ def make_requests(count: int, pairs: int) -> list[dict[str, Any]]:
         {"pairs": [[query, passage] for passage in draw.choices(passages, k=pairs)]}
         for query in draw.choices(queries, k=count)
     ]
+
+
+def copy_in_float32(source: Path | None, folder: Path) -> None:
+    """A model that transformers, too, computes in float32: it goes by the type that config.json names."""
+    if source is None:
+        write_float32(DEFAULT_CROSS_ENCODER, folder)
+    else:
+        shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("torch_dtype", None)
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), encoding="utf-8")
 
 
 def run(command: list[str]) -> dict[str, Any]:
@@ -95,9 +106,8 @@ def main() -> None:
     arguments = parser.parse_args()
     differences, versions = [], []
     with tempfile.TemporaryDirectory() as temporary:
-        model = arguments.model or Path(temporary, DEFAULT_CROSS_ENCODER)
-        if arguments.model is None:
-            write_float32(DEFAULT_CROSS_ENCODER, model)
+        model = Path(temporary, "model")
+        copy_in_float32(arguments.model, model)
         commands = {
             NOTEBOOK: [arguments.peer, str(HANDLER), "notebook", str(model)],
             SAME: [sys.executable, str(HANDLER), "crossrank", str(model)],

@@ -1,7 +1,7 @@
 """Time per request of a SageMaker handler: the reranker notebook's own inference.py, or crossrank's.
 
-Arguments: notebook or crossrank, a model's folder, a file with one JSON list of requests. Prints JSON: seconds
-to load and for each request, the scores, versions.
+Arguments: notebook or crossrank, a model's folder, a file with a JSON list of requests. Prints JSON: seconds
+to load, seconds of each request, the scores, versions.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,25 @@ def test_as_many_pairs_as_its_size_allows_come_back_in_order(runtime: Any, unpac
     some = [0, 4096, 99_999]
     local = CrossEncoder(unpacked).logits([("when is the tide", texts[i]) for i in some])[0]
     np.testing.assert_allclose([scores[i] for i in some], local, rtol=0, atol=1e-5)
+
+
+def test_ten_megabytes_come_back_whole(runtime: Any, unpacked: Path) -> None:
+    pairs = [("when is the tide", f"{number} " + "harbour " * 125_000) for number in range(11)]
+    scores = json.loads(invoke(runtime, {"pairs": pairs}))["scores"]
+    np.testing.assert_allclose(scores, CrossEncoder(unpacked).logits(pairs)[0], rtol=0, atol=1e-5)
+
+
+def test_it_says_healthy_where_the_model_does_not_load_and_its_answers_say_why(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "model"
+    shutil.copytree(unpacked, broken)
+    (broken / "model.safetensors").unlink()
+    with model_server(broken, tmp_path, loads=False) as url:
+        assert call(f"{url}/ping")[0] == 200, "then docs/sagemaker.md need not say so any more"
+        status, answer, _ = call(f"{url}/invocations", b'{"pairs": []}', {"Content-Type": "application/json"})
+    assert status == 500
+    assert b"has no weights" in answer
 
 
 def test_no_process_stays_behind(unpacked: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from crossrank.errors import InputError, ModelError
 from crossrank.sagemaker import packaging
 from crossrank.sagemaker.packaging import package_model
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -176,3 +178,41 @@ def test_a_disk_that_is_full_when_the_archive_is_unpacked_leaves_nothing(model: 
     assert process.returncode == 4
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.tar.gz", "temporary"]
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.sagemaker
+@pytest.mark.timeout(600)
+def test_its_requirements_install_and_its_handlers_run_in_a_clean_environment(
+    model: Path, tmp_path: Path
+) -> None:
+    made = package_model(model, tmp_path / "model.tar.gz")
+    with tarfile.open(made.path) as archive:
+        archive.extractall(tmp_path / "model", filter="data")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    python = str(tmp_path / "env" / "bin" / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check"]
+    # This crossrank comes from here, as it would from a private index; everything else from the usual one.
+    wheel = [*pip, "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path / "wheels"), str(ROOT)]
+    subprocess.run(wheel, check=True, capture_output=True)
+    install = [*pip, "install", "-q", "--no-compile", "--find-links", str(tmp_path / "wheels")]
+    subprocess.run(
+        [*install, "-r", str(tmp_path / "model" / "code" / "requirements.txt")],
+        check=True,
+        capture_output=True,
+    )
+    code = """
+import sys
+from inference import model_fn, transform_fn
+from sagemaker_inference.errors import BaseInferenceToolkitError
+model = model_fn(sys.argv[1])
+try:
+    transform_fn(model, "{}", "application/json", "*/*")
+except BaseInferenceToolkitError as error:
+    print(error.status_code)
+"""
+    done = subprocess.run(
+        [python, "-c", code, str(tmp_path / "model")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "model" / "code")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "400", done.stderr

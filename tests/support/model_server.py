@@ -1,4 +1,7 @@
-"""Amazon's multi-model-server over an unpacked archive, configured as Amazon's toolkit does it."""
+"""Amazon's multi-model-server over an unpacked archive, configured as Amazon's toolkit does it.
+
+The toolkit's settings here: SAGEMAKER_MODEL_SERVER_WORKERS=1 and SAGEMAKER_MAX_PAYLOAD_IN_MB=20.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ enable_envvars_config=true
 decode_input_request=false
 load_models=ALL
 default_workers_per_model=1
+max_request_size=20971520
 default_service_handler=sagemaker_inference.default_handler_service
 inference_address={url}
 management_address={url}
@@ -29,12 +33,15 @@ vmargs=-XX:-UseContainerSupport
 
 
 @contextmanager
-def model_server(model_dir: Path, workplace: Path, *, seconds: float = 90) -> Iterator[str]:
-    """Its address, once it is healthy.
+def model_server(
+    model_dir: Path, workplace: Path, *, loads: bool = True, seconds: float = 90
+) -> Iterator[str]:
+    """Its address, once it answers requests.
 
     Args:
         model_dir: An unpacked archive.
         workplace: A folder for its configuration, logs and sockets.
+        loads: Whether the model does; if not, it is enough that the server answers at all.
         seconds: How long it may take to start.
     """
     if shutil.which("java") is None:
@@ -58,7 +65,7 @@ def model_server(model_dir: Path, workplace: Path, *, seconds: float = 90) -> It
         command, cwd=workplace, env=environment, stdout=log, stderr=log, start_new_session=True
     )
     try:
-        _wait(url, process, workplace / "output.txt", seconds)
+        _wait(url, process, workplace / "output.txt", seconds, 200 if loads else 500)
         yield url
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -82,12 +89,15 @@ def _free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], output: Path, seconds: float) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes], output: Path, seconds: float, status: int) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         try:
             # Its /ping is healthy before the model is there and when it cannot be loaded; an answer tells.
-            if call(f"{url}/invocations", b'{"pairs": []}', {"Content-Type": "application/json"})[0] == 200:
+            if (
+                call(f"{url}/invocations", b'{"pairs": []}', {"Content-Type": "application/json"})[0]
+                == status
+            ):
                 return
         except OSError:
             pass
