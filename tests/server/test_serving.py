@@ -163,7 +163,7 @@ def test_a_model_that_fails_to_load_is_never_healthy_and_says_why(
         assert served.stop() == 0
 
 
-def test_it_answers_before_its_model_is_there(tmp_path: Path) -> None:
+def test_it_answers_and_ends_before_its_model_is_there(tmp_path: Path) -> None:
     # A folder on the Hub that never answers: the model is loading for as long as the test lasts.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hub = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HOME": str(tmp_path)}
@@ -172,6 +172,7 @@ def test_it_answers_before_its_model_is_there(tmp_path: Path) -> None:
             status, answer, _ = call(f"{served.url}/ping", seconds=20)
             assert status == 503
             assert json.loads(answer)["error"] == "the model is loading"
+            assert served.stop(10) == 0, "a load that does not end does not keep the process"
 
 
 def test_in_a_container_it_serves_the_model_dir_to_everyone_and_ends_on_sigterm_with_its_answers_sent(

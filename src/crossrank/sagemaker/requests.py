@@ -125,6 +125,7 @@ def read_invocation(
     media_type, charset = _media_type(content_type)
     answer_type = _answer_type(accept, lines=media_type == JSON_LINES)
     text = body if isinstance(body, str) else _decoded(bytes(body), charset)
+    text = text.removeprefix("\ufeff")
     if media_type == CSV:
         return Invocation([ScoringRequest(list(_csv_pairs(text)))], answer_type)
     if media_type == JSON:
@@ -174,14 +175,13 @@ def _answer_type(accept: str | None, *, lines: bool) -> str:
 
 def _decoded(body: bytes, charset: str) -> str:
     try:
-        text = body.decode(charset)
+        return body.decode(charset)
     except LookupError as error:
         raise RequestError(415, f"the charset {charset!r:.40} is not known; send UTF-8") from error
     except UnicodeError as error:
         raise RequestError(
             400, f"the body is not valid {charset}: {error}. Send UTF-8, or name the charset in Content-Type"
         ) from error
-    return text.removeprefix("\ufeff")
 
 
 def _json(text: str, place: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -75,9 +75,9 @@ def create_app(load: Callable[[], CrossEncoder], *, max_body: int) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(asyncio.to_thread(model.load))
+        # A daemon: a download that takes its time must not keep a process that is told to end.
+        threading.Thread(target=model.load, daemon=True).start()
         yield
-        await loading
 
     # No pages: an endpoint has no business serving scripts of a content network.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
