@@ -62,6 +62,7 @@ def error_of(endpoint: Endpoint, *answers: Answer, **options: Any) -> CrossrankE
     [
         throttled(),
         not_ready(),
+        Answer({}, 400, "ModelNotReadyException"),
         Answer({}, 429),
         Answer({"message": "busy"}, 503, "ServiceUnavailable"),
         Answer(b"<html>bad gateway</html>", 502),
@@ -192,6 +193,18 @@ def test_an_error_does_not_wait_for_slower_parts(endpoint: Endpoint) -> None:
     with pytest.raises(EndpointRequestError):
         client(endpoint, max_pairs=1).logits(PAIRS)
     assert time.monotonic() - started < 1.5
+
+
+def test_after_an_error_a_throttled_part_is_not_sent_again(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0.2)
+    refused = Answer({"Message": "no"}, 400, "ValidationError", seconds=0.05)
+    endpoint.choose = lambda pairs: throttled() if pairs[0][1] == "bakes" else refused
+    with pytest.raises(EndpointRequestError):
+        client(endpoint, max_pairs=1).logits(PAIRS)
+    time.sleep(0.4)
+    assert len(endpoint.requests) == 2
 
 
 def test_nobody_at_the_address_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
