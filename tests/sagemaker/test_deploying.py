@@ -79,6 +79,7 @@ def test_a_real_time_endpoint_is_made_of_an_archive(archive: Path, aws: Aws) -> 
     container = sagemaker().describe_model(ModelName="bakery")["PrimaryContainer"]
     assert container["Environment"] == {"A": "1"}
     assert lines == [
+        f"uploading {archive}, 0.0 MB",
         f"made archive {address}",
         "made model bakery",
         "made endpoint configuration bakery",
@@ -101,11 +102,11 @@ def test_it_waits_and_tells_until_the_endpoint_is_in_service(archive: Path, aws:
         lines.append(line)
         if line == "made endpoint bakery":
             becomes("Creating")
-        elif len(lines) == 7:
+        elif len(lines) == 8:
             becomes("InService")
 
     assert deploy(deployment(archive), aws, every=0.0, tell=tell)["status"] == "InService"
-    assert lines[4:] == ["endpoint bakery is Creating, 0 s"] * 3
+    assert lines[5:] == ["endpoint bakery is Creating, 0 s"] * 3
 
 
 def test_an_endpoint_that_fails_says_why_what_was_made_and_how_to_remove_it(archive: Path, aws: Aws) -> None:
@@ -138,7 +139,10 @@ def test_an_endpoint_that_takes_too_long_is_said_to_be_still_there(archive: Path
 
 
 def test_a_step_that_fails_names_what_the_steps_before_made(archive: Path, aws: Aws) -> None:
-    with pytest.raises(DeploymentError, match=r"refused the request: Value 'ml\.oven\.large'") as caught:
+    with pytest.raises(
+        DeploymentError,
+        match=r"endpoint configuration bakery \(eu-west-1\) refused the request: Value 'ml\.oven\.large'",
+    ) as caught:
         deploy(deployment(archive, instance_type="ml.oven.large"), aws)
     assert [part.split()[0] for part in caught.value.made] == ["archive", "model"]
     deletion = plan_deletion("bakery", aws)
@@ -161,7 +165,9 @@ def test_an_interrupt_says_what_was_made(archive: Path, aws: Aws) -> None:
 
 
 def test_a_bucket_that_is_not_there_leaves_nothing_made(archive: Path, aws: Aws) -> None:
-    with pytest.raises(EndpointError, match=r"S3 bucket 'flour' failed with NoSuchBucket \(404\)") as caught:
+    with pytest.raises(
+        EndpointError, match=r"archive s3://flour/.* failed with NoSuchBucket \(404\)"
+    ) as caught:
         deploy(deployment(archive, bucket="flour"), aws)
     assert not isinstance(caught.value, DeploymentError)
     with pytest.raises(EndpointNotFoundError):

@@ -20,14 +20,20 @@ class Request:
     Attributes:
         service: ``sagemaker`` or ``s3``.
         operation: boto3's name of it, such as ``create_model``.
-        parameters: Its arguments.
-        makes: What it makes, in words; empty for nothing.
+        parameters: Its arguments; the first names what it is about.
     """
 
     service: str
     operation: str
     parameters: Mapping[str, Any] = field(hash=False)
-    makes: str = ""
+
+    @property
+    def about(self) -> str:
+        """What it makes, deletes or describes, in words."""
+        if self.operation == "upload_file":
+            return f"archive s3://{self.parameters['Bucket']}/{self.parameters['Key']}"
+        kind = self.operation.split("_", 1)[1].replace("_config", " configuration")
+        return f"{kind} {next(iter(self.parameters.values()))}"
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--dry-run``."""
@@ -68,9 +74,7 @@ class Aws:
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
-        what = f"SageMaker ({self.region})"
-        if request.service == "s3":
-            what = f"S3 bucket {request.parameters['Bucket']!r}"
+        what = f"{request.about} ({self.region})"
         try:
             return getattr(client, request.operation)(**request.parameters) or {}
         except (BotoCoreError, ClientError) as error:

@@ -147,9 +147,11 @@ class SagemakerCrossEncoder(PairScorer):
         different = list(numbers)
         parts = self._parts(different)
         logits = np.empty(len(different), np.float32)
+        # Here and not in the threads, each of which would make one of its own.
+        client = self._connection.client if parts else None
 
         def score(part: slice, stop: threading.Event) -> NDArray[np.float32]:
-            return self._score(different[part], stop)
+            return self._score(client, different[part], stop)
 
         for part, scores in side_by_side(score, parts, threads=self._concurrency):
             logits[part] = scores
@@ -180,8 +182,7 @@ class SagemakerCrossEncoder(PairScorer):
         fixed = {"EndpointName": self.name, "ContentType": wire.content_type, "Accept": wire.accept}
         return {**fixed, **self._endpoint_kwargs, "Body": body}
 
-    def _score(self, pairs: Sequence[Pair], stop: threading.Event) -> NDArray[np.float32]:
-        client = self._connection.client
+    def _score(self, client: Any, pairs: Sequence[Pair], stop: threading.Event) -> NDArray[np.float32]:
         what = f"endpoint {self.name!r} ({client.meta.region_name})"
         body = self._invoke(client, what, self._wire.encode(pairs), stop)
         try:

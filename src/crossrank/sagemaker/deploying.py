@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from crossrank.errors import CrossrankError, InputError
@@ -68,9 +69,12 @@ def deploy(
     made: list[str] = []
     try:
         for request in deployment.requests:
+            if request.operation == "upload_file":
+                size = Path(deployment.archive).stat().st_size / 1e6
+                say(f"uploading {deployment.archive}, {size:.1f} MB")
             aws.send(request)
-            made.append(request.makes)
-            say(f"made {request.makes}")
+            made.append(request.about)
+            say(f"made {request.about}")
         if wait:
             _wait_until_in_service(deployment.name, aws, every, limit, say)
     except CrossrankError as error:
@@ -128,7 +132,7 @@ class Deletion:
     @property
     def deletes(self) -> list[str]:
         """What goes, in words."""
-        return [_words(request) for request in self.requests]
+        return [request.about for request in self.requests]
 
 
 def plan_deletion(name: str, aws: Aws) -> Deletion:
@@ -259,11 +263,6 @@ def _variant(variant: Mapping[str, Any], aws: Aws) -> dict[str, Any]:
 def _container(model: Mapping[str, Any]) -> Mapping[str, Any]:
     first: Mapping[str, Any] = model.get("PrimaryContainer") or next(iter(model.get("Containers") or ()), {})
     return first
-
-
-def _words(request: Request) -> str:
-    kind = request.operation.removeprefix("delete_").replace("_config", " configuration")
-    return f"{kind} {next(iter(request.parameters.values()))}"
 
 
 def _a(kind: str) -> str:

@@ -126,7 +126,6 @@ class Deployment:
             "s3",
             "upload_file",
             {"Filename": str(self.archive), "Bucket": self.bucket, "Key": "" if self._in_s3 else self._key},
-            f"archive {self.model_data}",
         )
         return [
             *([] if self._in_s3 else [upload]),
@@ -134,19 +133,16 @@ class Deployment:
                 "sagemaker",
                 "create_model",
                 {"ModelName": self.name, "PrimaryContainer": container, "ExecutionRoleArn": self.role},
-                f"model {self.name}",
             ),
             Request(
                 "sagemaker",
                 "create_endpoint_config",
                 {"EndpointConfigName": self.name, "ProductionVariants": [variant]},
-                f"endpoint configuration {self.name}",
             ),
             Request(
                 "sagemaker",
                 "create_endpoint",
                 {"EndpointName": self.name, "EndpointConfigName": self.name},
-                f"endpoint {self.name}",
             ),
         ]
 
