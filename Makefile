@@ -10,7 +10,7 @@ demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
 
 test: .venv/tested lint  ## the suite, from PyPI packages alone, without PyTorch
-	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity"
+	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker"
 
 lint: .venv/tested
 	.venv/bin/ruff check .
@@ -18,8 +18,9 @@ lint: .venv/tested
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test-all: .venv-parity/installed  ## the comparison with PyTorch and the libraries on it
+test-all: .venv-parity/installed .venv-sagemaker/installed  ## the comparison with PyTorch; SageMaker's own parts
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
+	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
 
 bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
@@ -28,7 +29,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/crossrank eval src/crossrank/samples/judged
 
 clean:
-	rm -rf .venv .venv-parity dist build
+	rm -rf .venv .venv-parity .venv-sagemaker dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -43,4 +44,12 @@ clean:
 .venv-parity/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-parity
 	.venv-parity/bin/pip install $(PIP_FLAGS) -e '.[test,parity]'
+	@touch $@
+
+# The model server is Java; where there is none and Debian's packages can be installed, it is.
+.venv-sagemaker/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-sagemaker
+	.venv-sagemaker/bin/pip install $(PIP_FLAGS) -e '.[test,sagemaker-parts]'
+	@command -v java >/dev/null || (apt-get update -q && apt-get install -qy openjdk-17-jre-headless) \
+		|| echo "There is no Java 17, which the model server needs; its tests will say so."
 	@touch $@

@@ -13,10 +13,12 @@ from crossrank import __version__
 from crossrank.cli import exit_codes
 from crossrank.cli.output import notify
 from crossrank.errors import CrossrankError, ModelError
+from crossrank.sagemaker.faults import EndpointError
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, search, train
+    from crossrank.cli import check, evaluate, search, serve, train
+    from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
 
     app = typer.Typer(
         name="crossrank",
@@ -31,6 +33,8 @@ def _app() -> typer.Typer:
     app.command("eval")(evaluate.evaluate)
     app.command("train")(train.train)
     app.command("check")(check.check)
+    app.command("serve")(serve.serve)
+    app.add_typer(sagemaker_app)
 
     @app.callback(invoke_without_command=True)
     def version_or_help(
@@ -64,7 +68,11 @@ def main() -> None:
         code = 0
     except CrossrankError as error:
         notify(f"error: {error}")
-        code = exit_codes.MODEL if isinstance(error, ModelError) else exit_codes.INPUT
+        code = exit_codes.INPUT
+        if isinstance(error, ModelError):
+            code = exit_codes.MODEL
+        elif isinstance(error, EndpointError):
+            code = exit_codes.SYSTEM
     except OSError as error:
         hint = " Free some space and try again." if error.errno == errno.ENOSPC else ""
         notify(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}")

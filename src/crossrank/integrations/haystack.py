@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
-from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scorer import PairScorer
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 
@@ -54,7 +54,7 @@ class CrossrankRanker:
     def __init__(
         self,
         *,
-        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,
         top_k: int = 10,
         meta_fields_to_embed: list[str] | None = None,
         embedding_separator: str = "\n",
@@ -62,13 +62,13 @@ class CrossrankRanker:
         score_threshold: float | None = None,
     ) -> None:
         _check_top_k(top_k)
-        self.model = model.name if isinstance(model, CrossEncoder) else str(model)
+        self.model = model.name if isinstance(model, PairScorer) else str(model)
         self.top_k = top_k
         self.meta_fields_to_embed = meta_fields_to_embed or []
         self.embedding_separator = embedding_separator
         self.scale_score = scale_score
         self.score_threshold = score_threshold
-        self._reranker = Reranker(model) if isinstance(model, CrossEncoder) else None
+        self._reranker = Reranker(model) if isinstance(model, PairScorer) else None
 
     def warm_up(self) -> None:
         """Load the model, once.

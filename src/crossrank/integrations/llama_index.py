@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
-from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scorer import PairScorer
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
@@ -64,14 +64,14 @@ class CrossrankRerank(BaseNodePostprocessor):
 
     def __init__(
         self,
-        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,
         top_n: int = 2,
         keep_retrieval_score: bool = False,
         activation: ActivationName | None = None,
         **kwargs: Any,
     ) -> None:
         fields: dict[str, Any] = {
-            "model": model.name if isinstance(model, CrossEncoder) else str(model),
+            "model": model.name if isinstance(model, PairScorer) else str(model),
             "top_n": top_n,
             "keep_retrieval_score": keep_retrieval_score,
             "activation": activation,

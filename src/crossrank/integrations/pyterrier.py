@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crossrank.documents import Hit
 from crossrank.errors import MissingExtraError
-from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scorer import PairScorer
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
@@ -50,7 +50,7 @@ class CrossrankTransformer(pt.Transformer):
 
     def __init__(
         self,
-        model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER,
+        model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,
         *,
         text_field: str = "text",
         activation: ActivationName = "none",

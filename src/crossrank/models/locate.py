@@ -129,16 +129,34 @@ def _files_to_download(name: str) -> list[str]:
     # One request, not retried: without a network the answer should come at once.
     siblings = HfApi().model_info(name, timeout=20).siblings or []
     files = [sibling.rfilename for sibling in siblings]
+    has_graph = "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
+    wanted = needed_files(files, has_graph=has_graph)
+    if wanted is None:
+        raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))
+    return wanted
+
+
+def needed_files(files: list[str], *, has_graph: bool) -> list[str] | None:
+    """Which of a model's files it takes to run it: the small ones and one kind of weights.
+
+    Args:
+        files: Paths inside the model's folder or repository, with forward slashes.
+        has_graph: Whether there is a graph for the model, which reads safetensors.
+
+    Returns:
+        The files; None where no weights can be used.
+
+    Example:
+        >>> needed_files(["config.json", "model.safetensors", "pytorch_model.bin"], has_graph=True)
+        ['config.json', 'model.safetensors']
+    """
     small = [file for file in files if _SMALL_FILES.fullmatch(file)]
     # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
     safetensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
     exports = [file for file in EXPORTS if file in files]
-    has_graph = "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
     if any("/" not in file for file in safetensors) and (has_graph or not exports):
         return small + safetensors
-    if exports:
-        return small + _parts_of(PurePosixPath(exports[0]), files)
-    raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))
+    return small + _parts_of(PurePosixPath(exports[0]), files) if exports else None
 
 
 def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from crossrank.documents import Document, DocumentLike, Hit, Ranking, as_documents
 from crossrank.errors import InputError
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scorer import PairScorer
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.text.readability import unreadable_share
@@ -30,7 +31,7 @@ class Reranker:
     One object serves any number of threads, and processes forked off it.
 
     Args:
-        model: A cross-encoder, or the name or folder of one.
+        model: A cross-encoder, here or on an endpoint, or the name or folder of one.
         threads: Processors to use, where the model is loaded here; by default all available.
 
     Raises:
@@ -43,9 +44,9 @@ class Reranker:
     """
 
     def __init__(
-        self, model: str | Path | CrossEncoder = DEFAULT_CROSS_ENCODER, *, threads: int | None = None
+        self, model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER, *, threads: int | None = None
     ) -> None:
-        self.model = model if isinstance(model, CrossEncoder) else CrossEncoder(model, threads=threads)
+        self.model = model if isinstance(model, PairScorer) else CrossEncoder(model, threads=threads)
 
     def rank(
         self,
@@ -201,7 +202,7 @@ class Reranker:
         if scripts is not None and unreadable_share(text, scripts) > _UNREADABLE:
             return False
         # An ASCII text can be unknown to no Latin vocabulary, and tokenising everything twice would cost.
-        return text.isascii() or self.model.tokenizer.unknown_share(text[:2000]) <= _UNREADABLE
+        return text.isascii() or self.model.unknown_share(text[:2000]) <= _UNREADABLE
 
     def _notices(self, query: str, reads: list[bool]) -> tuple[str, ...]:
         unread = reads.count(False)

@@ -25,6 +25,10 @@ try:
     from crossrank.integrations.langchain.embeddings import HuggingFaceEmbeddings
     from crossrank.integrations.langchain.reranker import CrossEncoderReranker
     from crossrank.integrations.langchain.retrievers import ContextualCompressionRetriever, CrossrankRetriever
+    from crossrank.integrations.langchain.sagemaker_endpoint import (
+        CrossEncoderContentHandler,
+        SagemakerEndpointCrossEncoder,
+    )
     from crossrank.integrations.langchain.text_loader import TextLoader
     from crossrank.integrations.langchain.vector_store import FAISS
 except ModuleNotFoundError as error:
@@ -35,10 +39,12 @@ except ModuleNotFoundError as error:
 __all__ = [
     "FAISS",
     "ContextualCompressionRetriever",
+    "CrossEncoderContentHandler",
     "CrossEncoderReranker",
     "CrossrankRetriever",
     "HuggingFaceCrossEncoder",
     "HuggingFaceEmbeddings",
     "RecursiveCharacterTextSplitter",
+    "SagemakerEndpointCrossEncoder",
     "TextLoader",
 ]

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-import numpy as np
-from langchain_core.cross_encoders import BaseCrossEncoder
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
-from crossrank.errors import InputError
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.scores import ActivationName, activation_named
 from crossrank.integrations.langchain.keywords import check_keywords
+from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCrossEncoder, activation_of
 from crossrank.integrations.langchain.shared import SharedModel, shared_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
-_ACTIVATION_KEYS = ("activation", "activation_fn", "default_activation_function")
 
-
-class HuggingFaceCrossEncoder(BaseModel, BaseCrossEncoder):
+class HuggingFaceCrossEncoder(LogitCrossEncoder):
     """A cross-encoder, with the arguments of LangChain's class of that name.
 
     A model is loaded once, however many objects and threads use it. It also fits LangChain's own
@@ -43,17 +38,14 @@ class HuggingFaceCrossEncoder(BaseModel, BaseCrossEncoder):
         True
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
     model_name: str | Path = DEFAULT_CROSS_ENCODER
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     _shared: SharedModel[CrossEncoder] = PrivateAttr()
-    _activation: ActivationName | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Check the keywords and load the model."""
-        check_keywords("model_kwargs", self.model_kwargs, "max_length", "threads", *_ACTIVATION_KEYS)
-        self._activation = _activation(self.model_kwargs)
+        check_keywords("model_kwargs", self.model_kwargs, "max_length", "threads", *ACTIVATION_KEYS)
+        self._activation = activation_of(self.model_kwargs)
         options = {name: self.model_kwargs.get(name) for name in ("max_length", "threads")}
         self._shared = shared_model(CrossEncoder, self.model_name, options)
 
@@ -63,31 +55,6 @@ class HuggingFaceCrossEncoder(BaseModel, BaseCrossEncoder):
         return self._shared.model
 
     @property
-    def activation(self) -> ActivationName:
-        """What turns a logit into a score: the model's own, unless ``model_kwargs`` name another."""
-        return self._activation or self.client.scoring.activation
-
-    def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
-        """Relevance scores of (query, passage) pairs: logits through the activation.
-
-        The activation is computed in double precision, so that pairs whose scores would both round to 1 in
-        single precision still compare as their logits do.
-        """
-        logits, _ = self.client.logits([(query, passage) for query, passage in text_pairs])
-        exact = logits.astype(np.float64)
-        if self.activation == "sigmoid":
-            # exp of the smaller of x and 0 cannot overflow, and neither can that of -|x|.
-            exact = np.exp(np.minimum(exact, 0)) / (1 + np.exp(-np.abs(exact)))
-        elif self.activation == "tanh":
-            exact = np.tanh(exact)
-        scores: list[float] = exact.tolist()
-        return scores
-
-
-def _activation(keywords: dict[str, Any]) -> ActivationName | None:
-    given = next((keywords[key] for key in _ACTIVATION_KEYS if keywords.get(key) is not None), None)
-    if not isinstance(given, str):
-        return activation_named(given)
-    if given not in get_args(ActivationName):
-        raise InputError(f"activation must be one of {', '.join(get_args(ActivationName))}; it is {given!r}")
-    return cast("ActivationName", given)
+    def scorer(self) -> CrossEncoder:
+        """The loaded model."""
+        return self._shared.model

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 
 from crossrank.documents import Ranking
 from crossrank.errors import ModelError
-from crossrank.integrations.langchain.cross_encoder import HuggingFaceCrossEncoder
+from crossrank.integrations.langchain.scoring import LogitCrossEncoder
 from crossrank.ranking.reranker import Reranker
 
 logger = logging.getLogger(__name__)
@@ -35,12 +35,14 @@ class CrossEncoderReranker(BaseDocumentCompressor):
     keep theirs. What the model cannot read (another script) comes last, both numbers None.
 
     Args:
-        model: :class:`HuggingFaceCrossEncoder`, or any other ``BaseCrossEncoder``.
+        model: :class:`HuggingFaceCrossEncoder`, :class:`SagemakerEndpointCrossEncoder`, or any other
+            ``BaseCrossEncoder``.
         top_n: Return so many; None for all.
         score_threshold: Return only documents with at least this ``relevance_score``; 0 is a threshold too.
             Documents without a score are left out.
 
     Example:
+        >>> from crossrank.integrations.langchain import HuggingFaceCrossEncoder
         >>> reranker = CrossEncoderReranker(model=HuggingFaceCrossEncoder(), top_n=1)
         >>> documents = [Document("A tide table."), Document("Bakers bake bread.", metadata={"page": 7})]
         >>> best = reranker.compress_documents(documents, "Who bakes bread?")[0]
@@ -71,8 +73,8 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         if not documents:
             return []
         texts = [document.page_content for document in documents]
-        if isinstance(self.model, HuggingFaceCrossEncoder):
-            reranker = Reranker(self.model.client)
+        if isinstance(self.model, LogitCrossEncoder):
+            reranker = Reranker(self.model.scorer)
             places = _places(reranker, reranker.rank(query, texts, activation=self.model.activation))
         else:
             places = _by_score(self.model.score([(query, text) for text in texts]), len(texts))
@@ -85,8 +87,8 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         if not documents:
             return []
         texts = [document.page_content for document in documents]
-        if isinstance(self.model, HuggingFaceCrossEncoder):
-            reranker = Reranker(self.model.client)
+        if isinstance(self.model, LogitCrossEncoder):
+            reranker = Reranker(self.model.scorer)
             ranking = await reranker.arank(query, texts, activation=self.model.activation)
             places = _places(reranker, ranking)
         else:

@@ -1,0 +1,48 @@
+"""crossrank serve: a cross-encoder over HTTP, as SageMaker calls a container."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crossrank.errors import InputError
+from crossrank.server.running import MAX_BODY, PORT
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A bundled model, a folder, or a Hub name. Without one: that in /opt/ml/model, else the one "
+            "that HF_MODEL_ID names; where there is no such folder and no such name, the bundled one.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to listen: by default on this machine alone, in a SageMaker container everywhere.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[int, typer.Option(envvar="SAGEMAKER_BIND_TO_PORT", help="Where to listen.")] = PORT,
+    max_body: Annotated[
+        int, typer.Option(envvar="CROSSRANK_MAX_BODY", help="Refuse bodies with more bytes.")
+    ] = MAX_BODY,
+) -> None:
+    """Serve a cross-encoder: GET /ping, and POST /invocations with pairs to score (docs/sagemaker.md).
+
+    There is no authentication: whoever reaches the port can use it. Needs the extra crossrank[server].
+
+    Example: crossrank serve BAAI/bge-reranker-base --port 8080
+    """
+    if not 0 <= port <= 65535:
+        raise InputError(f"--port must be from 0 to 65535; it is {port}")
+    if max_body < 1:
+        raise InputError(f"--max-body must be at least 1; it is {max_body}")
+    from crossrank.server import running
+
+    running.serve(
+        running.model_loader(model), host=host or running.usual_host(), port=port, max_body=max_body
+    )

@@ -1,0 +1,1 @@
+"""HTTP: a cross-encoder behind SageMaker's container contract."""

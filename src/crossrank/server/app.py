@@ -1,0 +1,110 @@
+"""The HTTP application: SageMaker's container contract, GET /ping and POST /invocations."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from crossrank.errors import CrossrankError
+from crossrank.sagemaker.requests import RequestError
+from crossrank.sagemaker.scoring import answer_body
+from crossrank.server.body import read_body
+from crossrank.server.leaving import CallerLeft, run_while_connected
+
+if TYPE_CHECKING:
+    from crossrank.inference.cross_encoder import CrossEncoder
+
+_log = logging.getLogger("crossrank.server")
+# What nginx logs for a caller that left; nobody reads the answer.
+_CALLER_LEFT = 499
+
+
+class LoadedModel:
+    """The model, once it is there, or why it is not.
+
+    Args:
+        load: Loads it; run on another thread.
+    """
+
+    def __init__(self, load: Callable[[], CrossEncoder]) -> None:
+        self._load = load
+        self._model: CrossEncoder | None = None
+        self._problem = "the model is loading"
+
+    def load(self) -> None:
+        """Load the model. That its scores are finite is part of every load (``inference.loading``)."""
+        try:
+            self._model = self._load()
+        except CrossrankError as error:
+            self._problem = str(error)
+        except Exception as error:  # whatever it is, /ping has to tell it
+            self._problem = f"the model cannot be loaded ({type(error).__name__}: {error})"
+        if self._model is None:
+            _log.error("%s; /ping answers 503", self._problem)
+        else:
+            for notice in self._model.notices:
+                _log.warning("%s", notice)
+            _log.info("%s is loaded", self._model.name)
+
+    def get(self) -> CrossEncoder:
+        """The model.
+
+        Raises:
+            RequestError: It is not there; the message says why.
+        """
+        if self._model is None:
+            raise RequestError(503, self._problem)
+        return self._model
+
+
+def create_app(load: Callable[[], CrossEncoder], *, max_body: int) -> FastAPI:
+    """The application; it loads its model while it already answers.
+
+    Args:
+        load: Loads the model.
+        max_body: Bodies with more bytes are refused.
+    """
+    model = LoadedModel(load)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # A daemon: a download that takes its time must not keep a process that is told to end.
+        threading.Thread(target=model.load, daemon=True).start()
+        yield
+
+    # No pages: an endpoint has no business serving scripts of a content network.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/ping")
+    async def ping() -> Response:
+        model.get()
+        return Response(status_code=200)
+
+    @app.post("/invocations")
+    async def invocations(request: Request) -> Response:
+        body = await read_body(request, max_body)
+        content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
+        loaded = model.get()
+        answer, answer_type = await run_while_connected(
+            request, lambda progress: answer_body(loaded, body, content_type, accept, progress=progress)
+        )
+        return Response(answer, media_type=answer_type)
+
+    @app.exception_handler(RequestError)
+    async def refuse(_: Request, error: RequestError) -> Response:
+        return JSONResponse({"error": str(error)}, error.status)
+
+    @app.exception_handler(CallerLeft)
+    @app.exception_handler(ClientDisconnect)
+    async def give_up(_: Request, error: Exception) -> Response:
+        _log.info("%s", str(error) or "a caller left before its request was whole")
+        return Response(status_code=_CALLER_LEFT)
+
+    return app
