@@ -67,7 +67,7 @@ def test_a_dry_run_prints_the_requests_and_sends_none(deploy: list[str], capsys:
         "create_endpoint_config",
         "create_endpoint",
     ]
-    assert shown["requests"][1]["parameters"]["PrimaryContainer"]["Environment"] == {"A": "b=c"}
+    assert shown["requests"][1]["parameters"]["PrimaryContainer"]["Environment"]["A"] == "b=c"
     assert "until the endpoint is deleted" in shown["billing"]
     assert run(*deploy, "--serverless", "--dry-run") == 0
     printed = capsys.readouterr().out

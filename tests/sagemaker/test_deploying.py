@@ -77,7 +77,7 @@ def test_a_real_time_endpoint_is_made_of_an_archive(archive: Path, aws: Aws) -> 
         }
     ]
     container = sagemaker().describe_model(ModelName="bakery")["PrimaryContainer"]
-    assert container["Environment"] == {"A": "1"}
+    assert container["Environment"] == {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "A": "1"}
     assert lines == [
         f"uploading {archive}, 0.0 MB",
         f"made archive {address}",

@@ -17,6 +17,8 @@ _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 _MEMORY = range(1024, 6144 + 1, 1024)
 _MOST_SERVERLESS_AT_ONCE = 200
+# Amazon's model server starts a worker a processor, each with a model; one of crossrank uses all processors.
+_ENVIRONMENT = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Deployment:
         instance_count: How many of them.
         serverless_memory: Memory in MB of a serverless endpoint instead, 1024 to 6144 in steps of 1024.
         serverless_concurrency: The most requests that a serverless endpoint answers at a time.
-        environment: Variables for the container.
+        environment: Variables for the container; SAGEMAKER_MODEL_SERVER_WORKERS is 1 unless given.
 
     Raises:
         InputError: One of these cannot be used.
@@ -119,9 +121,11 @@ class Deployment:
                 "MemorySizeInMB": self.serverless_memory,
                 "MaxConcurrency": self.serverless_concurrency,
             }
-        container = {"Image": self.image, "ModelDataUrl": self.model_data}
-        if self.environment:
-            container["Environment"] = dict(self.environment)  # type: ignore[assignment]
+        container = {
+            "Image": self.image,
+            "ModelDataUrl": self.model_data,
+            "Environment": _ENVIRONMENT | dict(self.environment),
+        }
         upload = Request(
             "s3",
             "upload_file",
