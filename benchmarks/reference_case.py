@@ -10,6 +10,7 @@ the same work with the same weights, turned back into float32, in turn with ours
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -51,6 +52,10 @@ def write_float32(name: str, folder: Path) -> None:
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
+    # transformers computes in the type that config.json names, whatever the weights are stored as.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("torch_dtype", None)
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), encoding="utf-8")
 
 
 def show(name: str, results: list[tuple[float, float]]) -> None:

@@ -51,8 +51,8 @@ def copy_in_float32(source: Path | None, folder: Path) -> None:
     """A model that transformers, too, computes in float32: it goes by the type that config.json names."""
     if source is None:
         write_float32(DEFAULT_CROSS_ENCODER, folder)
-    else:
-        shutil.copytree(source, folder)
+        return
+    shutil.copytree(source, folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config.pop("torch_dtype", None)
     (folder / "config.json").write_text(json.dumps(config | {"dtype": "float32"}), encoding="utf-8")
