@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,9 @@ from crossrank.inference.cross_encoder import CrossEncoder
 
 # Read when Haystack is imported, which examples in docstrings do.
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+# A shell that runs the suite in the background has it, and all that it starts, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine makes single examples slow, which is no error.
 settings.register_profile("crossrank", deadline=None)
