@@ -70,6 +70,10 @@ def start(config: Path, output: Path) -> subprocess.Popen[str]:
     )
 
 
+def log(model: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (model / "training.jsonl").read_text().splitlines()]
+
+
 def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     out, err = process.communicate(timeout=170)
     assert process.returncode == 0, err
@@ -105,7 +109,7 @@ def test_the_folder_is_complete_and_nothing_else_is_left(trained: Path) -> None:
 
 
 def test_the_loss_falls(trained: Path) -> None:
-    losses = [line["loss"] for line in map(json.loads, (trained / "training.jsonl").open()) if "loss" in line]
+    losses = [line["loss"] for line in log(trained) if "loss" in line]
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
@@ -150,9 +154,7 @@ def test_a_training_killed_in_the_middle_goes_on_to_the_same_model(
     assert once.keys() == twice.keys()
     for name, values in once.items():
         assert np.abs(values - twice[name]).max() < 1e-6, name
-    assert [json.loads(line)["step"] for line in (output / "training.jsonl").open()] == [
-        json.loads(line)["step"] for line in (trained / "training.jsonl").open()
-    ]
+    assert [line["step"] for line in log(output)] == [line["step"] for line in log(trained)]
 
 
 def test_an_output_that_exists_is_left_alone(config: Path, trained: Path) -> None:
