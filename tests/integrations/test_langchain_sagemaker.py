@@ -98,8 +98,9 @@ def test_a_reranker_gives_what_it_gives_with_a_local_model(endpoint: Endpoint, b
 
 
 def test_langchain_s_own_reranker_takes_it(endpoint: Endpoint) -> None:
-    compressors = pytest.importorskip("langchain_classic.retrievers.document_compressors")
-    reranker = compressors.CrossEncoderReranker(model=model(endpoint), top_n=1)
+    from langchain_classic.retrievers import document_compressors
+
+    reranker = document_compressors.CrossEncoderReranker(model=model(endpoint), top_n=1)
     assert reranker.compress_documents(DOCUMENTS, QUERY)[0].page_content == "Trains run at night."
 
 

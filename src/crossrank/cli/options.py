@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -12,6 +13,12 @@ from crossrank.retrieval.base import Retrieval
 Query: TypeAlias = Annotated[str, typer.Argument(help="The question.", show_default=False)]
 Candidates: TypeAlias = Annotated[
     int, typer.Option(help="How many passages the first stage hands to the reranker.")
+]
+PassagesFile: TypeAlias = Annotated[
+    Path, typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input.")
+]
+TopNOfAll: TypeAlias = Annotated[
+    int | None, typer.Option("--top-n", help="How many hits to show; all by default.")
 ]
 TopN: TypeAlias = Annotated[int, typer.Option("--top-n", help="How many hits to show.")]
 Model: TypeAlias = Annotated[

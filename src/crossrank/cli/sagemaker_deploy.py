@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from crossrank.cli.options import Query
+from crossrank.cli.options import PassagesFile, Query, TopNOfAll
 from crossrank.cli.output import console, notify, print_json, print_ranking, progress_bar
 from crossrank.cli.sagemaker import sagemaker_app
 from crossrank.errors import InputError
@@ -110,13 +110,8 @@ def status(name: Name, region: Region = None, profile: Profile = None, as_json: 
 def invoke(
     name: Name,
     query: Query,
-    file: Annotated[
-        Path,
-        typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input."),
-    ],
-    top_n: Annotated[
-        int | None, typer.Option("--top-n", help="How many hits to show; all by default.")
-    ] = None,
+    file: PassagesFile,
+    top_n: TopNOfAll = None,
     max_pairs: Annotated[int, typer.Option(help="The most pairs in a request.")] = 128,
     max_bytes: Annotated[int, typer.Option(help="The longest request; serverless takes 4 MiB.")] = 6_291_456,
     region: Region = None,

@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from crossrank.cli.options import AsJson, Candidates, Embedder, Model, Query, RetrievalOption, TopN
+from crossrank.cli.options import (
+    AsJson,
+    Candidates,
+    Embedder,
+    Model,
+    PassagesFile,
+    Query,
+    RetrievalOption,
+    TopN,
+    TopNOfAll,
+)
 from crossrank.cli.output import notify, print_before_and_after, print_json, print_ranking, progress_bar
 from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
@@ -65,13 +75,8 @@ def demo(
 
 def rerank(
     query: Query,
-    file: Annotated[
-        Path,
-        typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input."),
-    ],
-    top_n: Annotated[
-        int | None, typer.Option("--top-n", help="How many hits to show; all by default.")
-    ] = None,
+    file: PassagesFile,
+    top_n: TopNOfAll = None,
     model: Model = DEFAULT_CROSS_ENCODER,
     as_json: AsJson = False,
 ) -> None:

@@ -164,22 +164,18 @@ class Miner:
             done += more
             self._progress(f"Embedding {name}", done, len(documents))
 
-        return self._unit(self._embedder.encode_documents([d.content for d in documents], progress=advance))
+        return _unit(self._embedder.encode_documents([d.content for d in documents], progress=advance))
 
     def _search(
         self, questions: Sequence[_Question], vectors: NDArray[np.float32], lexical: BM25Index
     ) -> Iterator[tuple[_Question, _Found]]:
         for start in range(0, len(questions), _QUERIES_AT_ONCE):
             part = questions[start : start + _QUERIES_AT_ONCE]
-            queries = self._unit(self._embedder.encode_queries([question.text for question in part]))
+            queries = _unit(self._embedder.encode_queries([question.text for question in part]))
             for question, similarity in zip(part, queries @ vectors.T, strict=True):
                 nearest = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH]
                 words = [c.position for c in lexical.search(question.text, _LEXICAL_DEPTH)]
                 yield question, _Found(nearest, words, similarity)
-
-    def _unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        # The teacher's scale is one of cosines, whatever the embedder compares by.
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         chosen = [self._random.choice(question.relevant)] if question.relevant else []
@@ -226,6 +222,11 @@ class Miner:
             tuple(float(found.similarity[place]) for place in places),
             len(relevant),
         )
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1: the teacher's scale is one of cosines, whatever the embedder compares by."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _take_new(source: list[int], pool: _Pool, taken: set[str]) -> int | None:

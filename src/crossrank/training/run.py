@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, ModelError
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.models.folder import open_model
+from crossrank.models.locate import NATIVE_ARCHITECTURES
 from crossrank.models.quantise import write_int8, write_settings
 from crossrank.training.base_model import write_float_folder
 from crossrank.training.calibration import fit_interpolation, fit_logits
@@ -75,6 +76,12 @@ def train(
     if output.exists():
         raise InputError(f"{output} exists; name a new folder, or remove it first")
     base = open_model(settings.base)
+    if not base.has_graph:
+        # Said now: it would be measured, and quantised, only when all is trained.
+        raise ModelError(
+            f"{settings.base} cannot be trained here: it takes safetensors weights of one of the families "
+            f"{', '.join(sorted(NATIVE_ARCHITECTURES))}; it is {base.architecture}"
+        )
     embedder = BiEncoder(settings.embedder)
     work = output.with_name(f"{output.name}.training")
     claim(work, settings)

@@ -259,7 +259,7 @@ def _evaluator(validation: Sequence[TrainingList], *, bf16: bool) -> Any:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: giving pages back and fetching them again takes half a training's time.
+    """Have glibc keep what is freed: giving pages back and fetching them again takes long.
 
     Every step allocates and frees the same gigabyte. Elsewhere than on Linux with glibc nothing is done.
     """
