@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -195,7 +196,17 @@ def _load(base: Path, settings: TrainingSettings) -> CrossEncoder:
         # A few passes do not overfit, and drawing the noise takes a CPU as long as the whole model.
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    if settings.frozen_layers is not None:
+        _freeze(model, settings.frozen_layers)
     return model
+
+
+def _freeze(model: CrossEncoder, layers: int) -> None:
+    """Keep the embeddings and the lowest layers as they are."""
+    for name, parameter in model.named_parameters():
+        layer = re.search(r"\.layers?\.(\d+)\.", name)
+        if "embeddings" in name or (layer and int(layer[1]) < layers):
+            parameter.requires_grad = False
 
 
 def _classifier(model: CrossEncoder) -> Any:
