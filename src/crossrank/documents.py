@@ -96,6 +96,8 @@ class Hit:
         first_stage_score: What the first stage gave it, on its own scale; None where it gave none.
         truncated_tokens: How many tokens of the passage did not fit into the model and were not read.
         similarity: The bi-encoder's, where it is part of ``score`` beside the logit; else None.
+        stage_ranks: Where the first stage fused several, the rank that each gave it, from 1, by its name
+            (``lexical``, ``dense``).
     """
 
     rank: int
@@ -106,6 +108,7 @@ class Hit:
     first_stage_score: float | None = None
     truncated_tokens: int = 0
     similarity: float | None = None
+    stage_ranks: Mapping[str, int] = field(default_factory=lambda: _NOTHING, hash=False)
 
     @property
     def text(self) -> str:
@@ -128,6 +131,7 @@ class Hit:
             "first_stage_score": self.first_stage_score,
             "truncated_tokens": self.truncated_tokens,
             "similarity": self.similarity,
+            "stage_ranks": dict(self.stage_ranks),
         }
 
 

@@ -90,9 +90,26 @@ def test_query_without_words_finds_nothing(typed: str) -> None:
     assert BM25Index(["text", "🎉"]).search(typed, 5) == []
 
 
-def test_word_typed_twice_counts_once() -> None:
+def test_word_typed_twice_counts_twice() -> None:
     index = BM25Index(["cat here", "dog here", "bird"])
-    assert index.search("cat Cat CAT", 5) == index.search("cat", 5)
+    once, twice = index.search("cat", 5)[0].score, index.search("cat Cat", 5)[0].score
+    assert twice == pytest.approx(2 * once)
+
+
+def test_korean_word_is_found_with_any_ending() -> None:
+    assert positions(BM25Index(["한국어를 배운다", "비가 온다"]), "한국어") == [0]
+
+
+def test_thai_word_is_found_within_a_sentence() -> None:
+    assert positions(BM25Index(["ฉันเรียนภาษาไทยทุกวัน", "วันนี้ฝนตก"]), "ภาษา") == [0]
+
+
+def test_vowel_signs_do_not_cut_a_word() -> None:
+    assert positions(BM25Index(["हिन्दी भाषा", "हद"]), "हिन्दी") == [0]
+
+
+def test_neighbours_count_more_than_characters_apart() -> None:
+    assert positions(BM25Index(["京都在东面", "住在东京", "无"]), "东京")[0] == 1
 
 
 def test_stop_words_do_not_find_passages() -> None:
@@ -157,12 +174,12 @@ def test_sqlite_without_fts5_is_an_error_that_says_what_to_do(monkeypatch: pytes
 
 @pytest.mark.shared
 @pytest.mark.skipif(not JUDGED.is_dir(), reason="the judged collections are not here")
-def test_judged_queries_are_answered_no_worse_than_by_bm25s() -> None:
+def test_judged_queries_are_answered_better_than_by_bm25s() -> None:
     import bm25s
     import ir_measures
 
     differences = []
-    for name in ["cranfield", "cacm", "covid_faq", "clapnq_dev", "trecdl19"]:
+    for name in ["cranfield", "cacm", "cisi", "covid_faq", "clapnq_dev", "trecdl19"]:
         corpus = [
             json.loads(line) for line in (JUDGED / name / "corpus.jsonl").read_text("utf-8").splitlines()
         ]
@@ -197,7 +214,7 @@ def test_judged_queries_are_answered_no_worse_than_by_bm25s() -> None:
         measure = ir_measures.nDCG @ 10
         figures = [ir_measures.calc_aggregate([measure], judgements, run)[measure] for run in (ours, theirs)]
         differences.append(figures[0] - figures[1])
-    assert fmean(differences) > -0.01
+    assert fmean(differences) > 0.01
 
 
 def test_candidates_hold_plain_numbers() -> None:

@@ -81,11 +81,11 @@ def test_hybrid_fuses_both_to_rank_100_and_cuts_at_k() -> None:
     lexical = BM25Index([document.text for document in documents]).search("car road", 100)
     query, *vectors = bi_encoder.encode_documents(["car road", *(document.text for document in documents)])
     dense = DenseIndex(np.array(vectors), similarity="cosine").search_vector(query, 100)
-    fused = reciprocal_rank_fusion([lexical, dense])
+    fused = reciprocal_rank_fusion({"lexical": lexical, "dense": dense})
     first_stage = HybridFirstStage(documents, bi_encoder)
     found = first_stage.search("car road", 5)
     assert [(c.position, c.score) for c in found] == [(c.position, c.score) for c in fused[:5]]
-    assert fused[:5] != reciprocal_rank_fusion([lexical[:5], dense[:5]])[:5]
+    assert fused[:5] != reciprocal_rank_fusion({"lexical": lexical[:5], "dense": dense[:5]})[:5]
     assert len(first_stage.search("car road", 250)) == 250
 
 

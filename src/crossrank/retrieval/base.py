@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from crossrank.errors import InputError
@@ -17,6 +18,9 @@ Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
 """The first stages by name: by words (``lexical``), by vectors (``dense``), or both fused."""
 
 
+_NOTHING: Mapping[str, int] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One passage that a first stage found.
@@ -26,11 +30,13 @@ class Candidate:
         score: What the first stage gave it, on the first stage's own scale; higher is better.
         similarity: How near its vector is to the query's, as the bi-encoder compares them; None where the
             first stage has no vectors.
+        ranks: Where several first stages were fused, the rank that each gave it, from 1, by their names.
     """
 
     position: int
     score: float
     similarity: float | None = None
+    ranks: Mapping[str, int] = field(default_factory=lambda: _NOTHING, hash=False)
 
 
 class FirstStage(Protocol):

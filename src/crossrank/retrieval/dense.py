@@ -40,7 +40,7 @@ class DenseIndex:
         self._similarity = similarity
         make_index = faiss.IndexFlatL2 if similarity == "euclidean" else faiss.IndexFlatIP
         self._index = make_index(vectors.shape[1])
-        self._index.add(self._prepared(vectors))
+        self._index.add(prepared(vectors, similarity))
 
     def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
         """Find the passages nearest to a vector.
@@ -65,7 +65,7 @@ class DenseIndex:
                 f"the query's vector must have the shape [{self._index.d}], as the indexed vectors have; "
                 f"its shape is {list(vector.shape)}. Encode both with the same model"
             )
-        query = self._prepared(vector[np.newaxis])
+        query = prepared(vector[np.newaxis], self._similarity)
         # FAISS returns any of those that tie for the last place, so fetch until no tie is cut off.
         k = fetched = min(k, size)
         while True:
@@ -81,20 +81,30 @@ class DenseIndex:
         """The scores that given passages have for a query's vector, shape [d]; see :meth:`search_vector`."""
         if not positions:
             return []
-        query, rows = self._prepared(vector[np.newaxis])[0], self._index.reconstruct_batch(list(positions))
-        if self._similarity == "euclidean":
-            return [-float(distance) for distance in np.linalg.norm(rows - query, axis=1)]
-        return [float(product) for product in rows @ query]
+        query, rows = prepared(vector[np.newaxis], self._similarity)[0], self._index.reconstruct_batch(list(positions))
+        return [float(score) for score in nearest(rows, query, self._similarity)]
 
-    def _prepared(self, vectors: ArrayLike) -> NDArray[np.float32]:
-        """Finite float32 rows, of length 1 where the similarity is the cosine."""
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        finite = np.isfinite(rows).all(axis=1)
-        if not finite.all():
-            raise InputError(
-                f"vector {int(np.argmin(finite))} holds NaN or infinity; check the model that made it"
-            )
-        if self._similarity != "cosine":
-            return rows
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-        return (rows / np.where(lengths == 0, 1, lengths)[:, np.newaxis]).astype(np.float32)
+
+def prepared(vectors: ArrayLike, similarity: Similarity) -> NDArray[np.float32]:
+    """Vectors as FAISS is to be given them: finite float32 rows, of length 1 for the cosine.
+
+    Raises:
+        InputError: A vector holds NaN or infinity.
+    """
+    rows = np.ascontiguousarray(vectors, dtype=np.float32)
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"vector {int(np.argmin(finite))} holds NaN or infinity; check the model that made it"
+        )
+    if similarity != "cosine":
+        return rows
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return (rows / np.where(lengths == 0, 1, lengths)[:, np.newaxis]).astype(np.float32)
+
+
+def nearest(rows: NDArray[np.float32], query: NDArray[np.float32], similarity: Similarity) -> NDArray[np.float32]:
+    """The score of each row, shape [n], for one query, shape [d]; both are ``prepared``."""
+    if similarity == "euclidean":
+        return np.asarray(-np.linalg.norm(rows - query, axis=1))
+    return np.asarray(rows @ query)

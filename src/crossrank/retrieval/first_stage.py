@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FUSED_DEPTH = 100
+FUSED_DEPTH = 100
+"""How deep each search goes before two are fused, where no more are asked for."""
 
 
 class LexicalFirstStage:
@@ -105,6 +106,7 @@ class HybridFirstStage(_EncodesQueriesTogether):
     Args:
         documents: The passages; all are encoded here.
         bi_encoder: The model that encodes passages and queries.
+        lexical_weight: How much a rank by words counts beside a rank by vectors.
         progress: Called with the number of passages encoded since the last call.
 
     Raises:
@@ -114,7 +116,7 @@ class HybridFirstStage(_EncodesQueriesTogether):
     Example:
         >>> first_stage = HybridFirstStage(passages, bi_encoder)  # doctest: +SKIP
         >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
-        [Candidate(position=0, score=0.0328, similarity=0.87), ...]
+        [Candidate(position=0, score=0.0328, similarity=0.87, ranks={'lexical': 1, 'dense': 1}), ...]
     """
 
     def __init__(
@@ -122,20 +124,24 @@ class HybridFirstStage(_EncodesQueriesTogether):
         documents: Sequence[Document],
         bi_encoder: BiEncoderLike,
         *,
+        lexical_weight: float = 1.0,
         progress: Callable[[int], object] | None = None,
     ) -> None:
+        self._weights = {"lexical": lexical_weight}
         self._lexical = LexicalFirstStage(documents)
         self._dense = DenseFirstStage(documents, bi_encoder, progress=progress)
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries, which are encoded together."""
         check_k(k)
-        depth = max(k, _FUSED_DEPTH)
+        depth = max(k, FUSED_DEPTH)
         lexical, vectors = self._lexical.search_many(queries, depth), self._dense.encode(queries)
         dense = [self._dense.index.search_vector(vector, depth) for vector in vectors]
         return [
-            self._with_similarities(reciprocal_rank_fusion(rankings)[:k], vector)
-            for *rankings, vector in zip(lexical, dense, vectors, strict=True)
+            self._with_similarities(
+                reciprocal_rank_fusion({"lexical": words, "dense": near}, weights=self._weights)[:k], vector
+            )
+            for words, near, vector in zip(lexical, dense, vectors, strict=True)
         ]
 
     def _with_similarities(self, found: list[Candidate], vector: NDArray[np.float32]) -> list[Candidate]:

@@ -1,0 +1,82 @@
+"""Filters such as ``year>=2020``: from what a person types to SQL over the documents' metadata."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crossrank.errors import InputError
+
+_FILTER = re.compile(r"\s*(?P<field>[^<>=!\s][^<>=!]*?)\s*(?P<operator>>=|<=|!=|==?|>|<)\s*(?P<value>.*?)\s*", re.S)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_FLAGS = {"true": 1, "false": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison with a field of a document's metadata.
+
+    Attributes:
+        field: The field's name, such as ``year``, ``source`` or ``page``.
+        operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        text: What to compare with, as it was typed.
+    """
+
+    field: str
+    operator: str
+    text: str
+
+    def sql(self) -> tuple[str, list[object]]:
+        """A condition on the table ``document``, with its parameters.
+
+        A field that is a list fulfils a condition if one of its elements does; ``!=`` holds where ``=`` does
+        not, so also where there is no such field. Numbers compare as numbers, everything else as text, letter
+        by letter: dates in ISO 8601 come in their order.
+        """
+        if self.operator == "!=":
+            same, parameters = Condition(self.field, "=", self.text).sql()
+            return f"NOT {same}", parameters
+        tests = [f"(item.type = 'text' AND item.value {self.operator} ?)"]
+        parameters: list[object] = [self.text]
+        if _NUMBER.fullmatch(self.text):
+            tests.append(f"(item.type IN ('integer', 'real') AND item.value {self.operator} ?)")
+            parameters.append(float(self.text))
+        if self.text.lower() in _FLAGS:
+            tests.append(f"(item.type IN ('true', 'false') AND item.value {self.operator} ?)")
+            parameters.append(_FLAGS[self.text.lower()])
+        return (
+            f"EXISTS (SELECT 1 FROM json_each(document.metadata, ?) AS item WHERE {' OR '.join(tests)})",
+            # A quotation mark in a name would end the path: SQLite has no way to escape it.
+            [f"$.{json.dumps(self.field, ensure_ascii=False)}", *parameters],
+        )
+
+
+def parse_filters(filters: str | Iterable[str]) -> tuple[Condition, ...]:
+    """Read filters; a document must fulfil all of them.
+
+    Args:
+        filters: Each ``FIELD OPERATOR VALUE``, with =, !=, <, <=, > or >=. A value may stand in quotes.
+
+    Raises:
+        InputError: One is nothing of the kind.
+
+    Example:
+        >>> parse_filters("year >= 2020")
+        (Condition(field='year', operator='>=', text='2020'),)
+    """
+    return tuple(_parse(text) for text in ([filters] if isinstance(filters, str) else filters))
+
+
+def _parse(text: str) -> Condition:
+    found = _FILTER.fullmatch(text)
+    if not found or '"' in found["field"]:
+        raise InputError(
+            f"the filter {text!r:.80} is not understood; write FIELD OPERATOR VALUE, such as 'year>=2020' or "
+            "'lang=en' (operators: = != < <= > >=)"
+        )
+    value = found["value"]
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    return Condition(found["field"], found["operator"].replace("==", "="), value)

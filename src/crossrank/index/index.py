@@ -1,0 +1,426 @@
+"""The index that lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from crossrank.documents import Document
+from crossrank.errors import InputError
+from crossrank.index.adding import Adder
+from crossrank.index.filters import parse_filters
+from crossrank.index.reports import AddReport, IndexedFile, IndexInfo
+from crossrank.index.searching import VectorCache, find
+from crossrank.index.sources import Source, keep_source, read_sources, remove, resolve
+from crossrank.index.store import FORMAT, Store, count_generation, new_epoch, setting, transaction
+from crossrank.index.vectors import write_vectors
+from crossrank.index.writing import all_contents, as_blobs, delete_unfound
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.models.locate import DEFAULT_BI_ENCODER
+from crossrank.retrieval.base import Candidate, Retrieval, check_k
+from crossrank.retrieval.words import indexed_text
+
+CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
+"""How files are split where nothing else is said, in characters."""
+
+# A text whose vector tells whether an embedder is the one that made the index, whatever it is called.
+_PROBE = "Which passages answer this question best?"
+_SAME = 0.99
+# How long to wait for another writer, in seconds.
+_PATIENCE = 5.0
+_EMBEDDED_AT_ONCE = 1024
+
+
+class Index:
+    """Passages of files, kept in a folder: found by words and by vectors, and brought up to date file by file.
+
+    One object serves any number of threads, and processes forked off it. Any number of processes may search
+    while one writes; they see what was last written whole. Killed at any moment, it opens again and holds every
+    file that was reported.
+
+    Args:
+        path: The folder. :meth:`add` makes it.
+        embedder: The bi-encoder, or its name or folder: the index's own by default; for a new one, the bundled.
+        chunk_size: The longest passage, in characters, for a new index; 500 by default.
+        chunk_overlap: Characters repeated between passages, for a new index; 100 by default.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "bees.txt").write_text("Bees see ultraviolet light.")
+        ...     index = Index(f"{folder}/index")
+        ...     report = index.add([f"{folder}/bees.txt"])
+        ...     [(document, candidate)] = index.find("What do bees see?", 3)
+        >>> document.text, dict(candidate.ranks)
+        ('Bees see ultraviolet light.', {'lexical': 1, 'dense': 1})
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        embedder: str | Path | BiEncoder | None = None,
+        chunk_size: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._store = Store(self.path)
+        self._given = embedder
+        self._sizes = (chunk_size, chunk_overlap)
+        self._vectors = VectorCache(self._store)
+        self._embedder: BiEncoder | None = None
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        paths: Iterable[Path | str] = (),
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        strict: bool = False,
+        progress: Callable[[int, int], object] = lambda *_: None,
+    ) -> AddReport:
+        """Read files and folders into the index, which is made where there is none.
+
+        An unchanged file costs a look at its size and time. A changed one replaces its passages, a new one is
+        added, and one that has vanished from an added folder disappears. Files are written one after another,
+        each whole: an interruption loses only what was not written yet.
+
+        Args:
+            paths: Files and folders; without any, all that were added before are looked at again.
+            include: For folders, patterns of files to take, in the syntax of .gitignore, relative to the
+                folder; they are remembered.
+            exclude: Patterns of those to leave. ``.gitignore`` files count as well.
+            strict: Whether a file that cannot be read is an error. By default it is reported and passed over.
+            progress: Told how many bytes of files are done, and of how many.
+
+        Returns:
+            What was done.
+
+        Raises:
+            InputError: A path does not exist; another process is writing; the index was made with another
+                embedding model, or other sizes; with ``strict``, a file cannot be read.
+            ModelError: The embedding model cannot be loaded.
+            OSError: The disk is full, or fails; the index is as it was after the last file reported.
+        """
+        if isinstance(paths, (str, Path)):
+            raise InputError("paths must be a list; a single path was given. Write [path].")
+        given = [Source(resolve(path), tuple(include), tuple(exclude)) for path in paths]
+        for source, path in zip(given, paths, strict=False):
+            if not os.path.lexists(source.path):
+                raise InputError(f"{path!s:.300} does not exist; check the path")
+        if not given and not self._store.exists():
+            raise InputError(f"there is no index at {self.path}; name the files and folders to add")
+        with self._writing(create=True) as database:
+            embedder, sizes = self._checked_embedder(database), self._checked_sizes(database)
+            with transaction(database):
+                for source in given:
+                    keep_source(database, source)
+            adder = Adder(database, embedder, sizes, strict=strict, progress=progress)
+            report = adder.add(given or read_sources(database))
+            write_vectors(self.path, database)
+        return report
+
+    def ls(self) -> list[IndexedFile]:
+        """The files that the index knows, by path."""
+        with self._store.reading() as database:
+            rows = database.execute(
+                "SELECT path, (SELECT count(*) FROM document JOIN passage ON passage.document = document.id "
+                "WHERE document.file = file.id), size, problem FROM file ORDER BY path"
+            )
+            return [IndexedFile(*row) for row in rows]
+
+    def rm(self, paths: Iterable[Path | str]) -> list[str]:
+        """Take files and folders out of the index. They stay out until they are added by name again.
+
+        Args:
+            paths: Files or folders; they need not exist any more.
+
+        Returns:
+            The files whose passages are gone.
+
+        Raises:
+            InputError: The index holds nothing at one of the paths, or another process is writing.
+        """
+        if isinstance(paths, (str, Path)):
+            raise InputError("paths must be a list; a single path was given. Write [path].")
+        wanted = [resolve(path) for path in paths]
+        with self._writing() as database:
+            with transaction(database):
+                remove(database, wanted)
+                gone = delete_unfound(database)
+            write_vectors(self.path, database)
+        return gone
+
+    def info(self) -> IndexInfo:
+        """What the index holds, and how well its search over vectors finds the nearest."""
+        with self._store.reading() as database:
+            vectors = self._vectors.get(database)
+            counts = database.execute(
+                "SELECT (SELECT count(*) FROM file WHERE problem IS NULL), "
+                "(SELECT count(*) FROM file WHERE problem IS NOT NULL), "
+                "(SELECT count(*) FROM document), (SELECT count(*) FROM passage)"
+            ).fetchone()
+            return IndexInfo(
+                str(self.path),
+                setting(database, "embedder"),
+                *counts,
+                dimension=int(setting(database, "dimension")),
+                vector_search="HNSW" if vectors.approximate else "exact",
+                recall=vectors.recall(),
+                pending=vectors.pending,
+                tombstones=len(vectors.gone),
+                bytes=sum(file.stat().st_size for file in self.path.iterdir() if file.is_file()),
+                chunk_size=int(setting(database, "chunk_size")),
+                chunk_overlap=int(setting(database, "chunk_overlap")),
+                format=FORMAT,
+                generation=int(setting(database, "generation")),
+                folders=tuple(source.path for source in read_sources(database)),
+            )
+
+    def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> None:
+        """Make vectors and words anew from the stored passages, with the embedder that this object was given.
+
+        This is how an index changes its embedding model; the files are not read. It is done whole or not at all.
+
+        Args:
+            progress: Told how many passages are done, and of how many.
+
+        Raises:
+            InputError: There is no index, or another process is writing.
+            ModelError: The embedding model cannot be loaded.
+        """
+        with self._writing() as database:
+            embedder = self._load(self._wanted_name() or setting(database, "embedder"))
+            (total,) = database.execute("SELECT count(*) FROM passage").fetchone()
+            done = 0
+            with transaction(database):
+                database.execute("INSERT INTO words (words) VALUES ('delete-all')")
+                database.execute("DELETE FROM vector")
+                for some in _batches(all_contents(database)):
+                    vectors = as_blobs(embedder.encode_documents([content for _, content in some]))
+                    database.executemany(
+                        "INSERT INTO vector VALUES (?, ?)",
+                        zip((passage for passage, _ in some), vectors, strict=True),
+                    )
+                    database.executemany(
+                        "INSERT INTO words (rowid, text) VALUES (?, ?)",
+                        ((passage, indexed_text(content)) for passage, content in some),
+                    )
+                    done += len(some)
+                    progress(done, total)
+                values = {**_of_embedder(embedder), "epoch": new_epoch()}
+                database.executemany("UPDATE setting SET value = ? WHERE name = ?", ((v, n) for n, v in values.items()))
+                count_generation(database)
+            write_vectors(self.path, database)
+
+    def find(
+        self,
+        query: str,
+        k: int,
+        *,
+        retrieval: Retrieval = "hybrid",
+        filters: str | Iterable[str] = (),
+        lexical_weight: float = 1.0,
+    ) -> list[tuple[Document, Candidate]]:
+        """The first stage: candidates for a question. :class:`crossrank.Searcher` reranks them.
+
+        Args:
+            query: The question; none of it is read as query syntax.
+            k: How many candidates at most.
+            retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
+            filters: Conditions on the metadata, such as ``year>=2020``; all must hold. Passages that do not
+                fulfil them are not looked at, in either search.
+            lexical_weight: How much a rank by words counts beside a rank by vectors, in ``hybrid``.
+
+        Returns:
+            Passages and candidates, best first. A passage's metadata has ``source``, ``start`` and ``end``
+            (characters), and what its format knows, such as ``page``.
+
+        Raises:
+            InputError: ``k`` is below 1, a filter is not understood, there is no index, or it was made with
+                another embedding model.
+        """
+        check_k(k)
+        if retrieval not in get_args(Retrieval):
+            raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")
+        if not 0 < lexical_weight < float("inf"):
+            raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")
+        conditions = parse_filters(filters)
+        embedder = None
+        if retrieval != "lexical":
+            embedder = self.embedder
+        vector = None if embedder is None else embedder.encode_queries([query])[0]
+        with self._store.reading() as database:
+            if embedder is not None:
+                self._check_name(database, embedder)
+            return find(
+                database,
+                query,
+                vector,
+                None if vector is None else self._vectors.get(database),
+                k,
+                lexical=retrieval != "dense",
+                conditions=conditions,
+                weights={"lexical": lexical_weight},
+            )
+
+    @property
+    def embedder(self) -> BiEncoder:
+        """The bi-encoder whose vectors the index holds; loaded when first asked for.
+
+        Raises:
+            InputError: There is no index, or it was made with another embedding model than the one given.
+            ModelError: The model cannot be loaded.
+        """
+        if self._embedder is None:
+            with self._store.reading() as database:
+                self._checked_embedder(database)
+        assert self._embedder is not None
+        return self._embedder
+
+    async def aadd(self, paths: Iterable[Path | str] = (), **options: Any) -> AddReport:
+        """:meth:`add` on another thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.add, paths, **options)
+
+    async def als(self) -> list[IndexedFile]:
+        """:meth:`ls` on another thread."""
+        return await asyncio.to_thread(self.ls)
+
+    async def arm(self, paths: Iterable[Path | str]) -> list[str]:
+        """:meth:`rm` on another thread."""
+        return await asyncio.to_thread(self.rm, paths)
+
+    async def ainfo(self) -> IndexInfo:
+        """:meth:`info` on another thread."""
+        return await asyncio.to_thread(self.info)
+
+    async def arebuild(self, **options: Any) -> None:
+        """:meth:`rebuild` on another thread."""
+        return await asyncio.to_thread(self.rebuild, **options)
+
+    async def afind(self, query: str, k: int, **options: Any) -> list[tuple[Document, Candidate]]:
+        """:meth:`find` on another thread."""
+        return await asyncio.to_thread(self.find, query, k, **options)
+
+    @contextmanager
+    def _writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection to write with, while no other process or thread writes."""
+        self._store.prepare() if create else self._store.check_exists()
+        try:
+            with FileLock(self.path / "writer.lock", timeout=_PATIENCE):
+                if not self._store.exists():
+                    self._create()
+                with self._store.writing() as database:
+                    yield database
+        except Timeout:
+            raise InputError(
+                f"another process is writing to {self.path}; try again when it is done (searching works meanwhile)"
+            ) from None
+        except PermissionError as error:
+            raise InputError(f"{self.path} is not writable ({error.strerror}); it can only be searched") from error
+
+    def _create(self) -> None:
+        chunk_size = CHUNK_SIZE if self._sizes[0] is None else self._sizes[0]
+        chunk_overlap = min(CHUNK_OVERLAP, chunk_size // 5) if self._sizes[1] is None else self._sizes[1]
+        if chunk_size < 1 or not 0 <= chunk_overlap < chunk_size:
+            raise InputError(
+                f"chunk_size must be at least 1 and above chunk_overlap; they are {chunk_size} and {chunk_overlap}"
+            )
+        embedder = self._load(self._wanted_name() or DEFAULT_BI_ENCODER)
+        self._store.create(
+            {**_of_embedder(embedder), "chunk_size": str(chunk_size), "chunk_overlap": str(chunk_overlap)}
+        )
+
+    def _checked_sizes(self, database: sqlite3.Connection) -> tuple[int, int]:
+        own = int(setting(database, "chunk_size")), int(setting(database, "chunk_overlap"))
+        for name, mine, given in zip(("chunk_size", "chunk_overlap"), own, self._sizes, strict=True):
+            if given not in (None, mine):
+                raise InputError(
+                    f"{self.path} was made with {name} {mine}, not {given}; leave it out, or make another index"
+                )
+        return own
+
+    def _wanted_name(self) -> str | None:
+        """The name of the embedder that was given; of a folder, where it lies."""
+        name = self._given.name if isinstance(self._given, BiEncoder) else self._given
+        if name is None:
+            return None
+        return str(Path(name).resolve()) if Path(name).is_dir() else str(name)
+
+    def _checked_embedder(self, database: sqlite3.Connection) -> BiEncoder:
+        """The embedder, which is the one that the index was made with."""
+        own = setting(database, "embedder")
+        wanted = self._wanted_name()
+        if wanted not in (None, own):
+            raise self._other_model(own, str(wanted))
+        with self._lock:
+            embedder = self._load(own)
+            probe = np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
+            vector = embedder.encode_queries([_PROBE])[0]
+            if vector.shape != probe.shape or _cosine(vector, probe) < _SAME:
+                raise InputError(
+                    f"the embedding model {own} is no longer the one that {self.path} was made with: it gives other "
+                    f"vectors; embed all anew: crossrank index rebuild {self.path}"
+                )
+            self._embedder = embedder
+        return embedder
+
+    def _check_name(self, database: sqlite3.Connection, embedder: BiEncoder) -> None:
+        """Another process may have rebuilt the index since the embedder was loaded."""
+        own, used = setting(database, "embedder"), _name(embedder)
+        if own != used:
+            raise self._other_model(own, used)
+
+    def _other_model(self, own: str, wanted: str) -> InputError:
+        return InputError(
+            f"{self.path} was made with the embedding model {own}, not {wanted}; leave --embedder out, or embed all "
+            f"anew: crossrank index rebuild {self.path} --embedder {wanted}"
+        )
+
+    def _load(self, name: str) -> BiEncoder:
+        if isinstance(self._given, BiEncoder):
+            return self._given
+        if self._embedder is not None and _name(self._embedder) == name:
+            return self._embedder
+        return BiEncoder(name)
+
+
+def _of_embedder(embedder: BiEncoder) -> dict[str, str]:
+    """What an index keeps of its embedder."""
+    vector = embedder.encode_queries([_PROBE])[0]
+    return {
+        "embedder": _name(embedder),
+        "similarity": embedder.similarity,
+        "dimension": str(len(vector)),
+        "probe": vector.astype("<f4").tobytes().hex(),
+    }
+
+
+def _name(embedder: BiEncoder) -> str:
+    return str(Path(embedder.name).resolve()) if Path(embedder.name).is_dir() else embedder.name
+
+
+def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+
+
+def _batches(items: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    batch: list[tuple[int, str]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == _EMBEDDED_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

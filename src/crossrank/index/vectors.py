@@ -1,0 +1,292 @@
+"""The vectors of an index: a FAISS file, and what SQLite knows that the file does not."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.index.store import setting
+from crossrank.inference import Similarity
+from crossrank.retrieval.dense import nearest, prepared
+
+Ids = NDArray[np.int64]
+
+# Up to so many vectors all are compared; above, neighbours are followed (HNSW).
+EXACT_UP_TO = 100_000
+# The file is written anew when more than this share of it is out of date, and above a few hundred.
+_STALE_SHARE, _STALE_FEW = 0.02, 256
+# HNSW cannot forget: it is built anew when more than this share of its vectors is of passages that are gone.
+_TOMBSTONE_SHARE = 0.2
+# Malkov and Yashunin (2016), https://arxiv.org/abs/1603.09320: links a vector, and candidates while building
+# and searching.
+_LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages by their ids, best first, and the score of each."""
+
+    ids: Ids
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The vectors at one generation; made once, never changed, so that threads can share it.
+
+    Attributes:
+        generation: The index's, to which this belongs.
+        similarity: How vectors are compared.
+        base: What the FAISS file holds, under the passages' ids; None where there is no file of use.
+        approximate: Whether the base is HNSW.
+        gone: Ids that the base holds and the index does not.
+        new: The vectors that the index holds and the base does not, under their ids; None for none.
+        count: How many vectors the index holds.
+    """
+
+    generation: int
+    similarity: Similarity
+    base: Any
+    approximate: bool
+    gone: Ids
+    new: Any
+    count: int
+
+    @property
+    def pending(self) -> int:
+        """How many vectors the file lacks."""
+        return 0 if self.new is None else int(self.new.ntotal)
+
+    def search(self, vector: NDArray[np.float32], k: int, allowed: Ids | None = None) -> Found:
+        """The ``k`` passages or fewer that are nearest to a query's vector, shape [d].
+
+        All that tie for the last place are returned. With ``allowed``, only those ids; the search is then
+        exact, since few links lead from one allowed vector to the next.
+        """
+        query = prepared(vector[np.newaxis], self.similarity)
+        if allowed is not None:
+            return _best(*self._all_scores(query[0], allowed), k)
+        parts = [self._search_part(part, query, k) for part in (self.base, self.new) if part is not None]
+        if not parts:
+            return Found(np.empty(0, np.int64), np.empty(0, np.float32))
+        ids, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return _best(ids, scores, k)
+
+    def _search_part(self, part: Any, query: NDArray[np.float32], k: int) -> tuple[Ids, NDArray[np.float32]]:
+        gone = len(self.gone) if part is self.base else 0
+        size = part.ntotal - gone
+        k = fetched = min(k, size)
+        while k:
+            distances, ids = (row[0] for row in part.search(query, fetched, params=self._parameters(part, fetched)))
+            # HNSW may find fewer; they come as -1.
+            distances, ids = distances[ids >= 0], ids[ids >= 0]
+            if fetched == size or len(ids) < fetched or distances[-1] != distances[k - 1]:
+                scores = -np.sqrt(distances) if self.similarity == "euclidean" else distances
+                return ids, scores
+            fetched = min(2 * fetched, size)  # FAISS returns any of those that tie: none may be cut off
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def _parameters(self, part: Any, fetched: int) -> Any:
+        import faiss
+
+        given: dict[str, Any] = {}
+        if part is self.base and len(self.gone):
+            given["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(self.gone))
+        if part is self.base and self.approximate:
+            return faiss.SearchParametersHNSW(efSearch=max(_SEARCH_CANDIDATES, fetched), **given)
+        return faiss.SearchParameters(**given) if given else None
+
+    def _all_scores(self, query: NDArray[np.float32], allowed: Ids) -> tuple[Ids, NDArray[np.float32]]:
+        """Of the allowed ids that have a vector, each one's score."""
+        ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+        for part in (self.base, self.new):
+            if part is None:
+                continue
+            held = np.intersect1d(allowed, _ids(part), assume_unique=True)
+            for start in range(0, len(held), _ROWS_AT_ONCE):
+                rows = held[start : start + _ROWS_AT_ONCE]
+                ids.append(rows)
+                scores.append(nearest(part.reconstruct_batch(rows), query, self.similarity))
+        return np.concatenate(ids), np.concatenate(scores)
+
+    def recall(self, *, at: int = 10, sample: int = 100) -> float | None:
+        """The share of the exact nearest that :meth:`search` finds, for vectors drawn by chance."""
+        if not self.count:
+            return None
+        if not self.approximate:
+            return 1.0
+        ids = np.setdiff1d(_ids(self.base), self.gone)
+        chosen = np.random.default_rng(7).choice(ids, min(sample, len(ids)), replace=False)
+        everything = np.union1d(ids, _ids(self.new)) if self.new is not None else ids
+        shares = []
+        for vector in self.base.reconstruct_batch(chosen):
+            exact, found = self.search(vector, at, everything), self.search(vector, at)
+            # By scores: which of two that are equally near was found does not matter.
+            shares.append(float(np.mean(found.scores[: len(exact.scores[:at])] >= exact.scores[:at][-1])))
+        return float(np.mean(shares))
+
+
+def read_vectors(folder: Path, database: sqlite3.Connection) -> Vectors:
+    """The vectors of the index as a transaction sees it: those of the FAISS file, and the difference."""
+    generation, similarity = int(setting(database, "generation")), setting(database, "similarity")
+    written, base = _read_file(folder, setting(database, "epoch"))
+    gone = new_ids = np.empty(0, np.int64)
+    if written == generation:
+        count = int(base.ntotal)
+    else:
+        live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
+        held = _ids(base) if base is not None else new_ids
+        gone, new_ids = np.setdiff1d(held, live), np.setdiff1d(live, held)
+        count = len(live)
+    return Vectors(
+        generation=generation,
+        similarity=similarity,  # type: ignore[arg-type]
+        base=base,
+        approximate=base is not None and _is_approximate(base),
+        gone=gone,
+        new=_flat(database, new_ids, similarity) if len(new_ids) else None,
+        count=count,
+    )
+
+
+def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
+    """Bring the FAISS file up to date, where that is worth it; the caller holds the writer's lock.
+
+    Raises:
+        OSError: The file cannot be written; the one that was there stays.
+    """
+    vectors = read_vectors(folder, database)
+    stale = vectors.pending + len(vectors.gone)
+    wanted = vectors.count > EXACT_UP_TO
+    if vectors.base is not None and wanted == vectors.approximate:
+        if stale <= max(_STALE_FEW, _STALE_SHARE * vectors.count):
+            return
+        if wanted and len(vectors.gone) <= _TOMBSTONE_SHARE * vectors.base.ntotal:
+            if vectors.new is not None:
+                ids = _ids(vectors.new)
+                vectors.base.add_with_ids(vectors.new.reconstruct_batch(ids), ids)
+                _write_file(folder, database, vectors.base)
+            return
+    if vectors.count <= _STALE_FEW:
+        _forget_files(folder)  # so few are read from SQLite as fast
+        return
+    live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
+    build = _hnsw if wanted else _flat
+    _write_file(folder, database, build(database, live, setting(database, "similarity")))
+
+
+def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
+    """An exact FAISS index over vectors from SQLite."""
+    import faiss
+
+    dimension = int(setting(database, "dimension"))
+    flat = faiss.IndexFlatL2(dimension) if similarity == "euclidean" else faiss.IndexFlatIP(dimension)
+    return _filled(faiss.IndexIDMap2(flat), database, ids, similarity)
+
+
+def _hnsw(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
+    import faiss
+
+    metric = faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT
+    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, metric)
+    graph.hnsw.efConstruction = _BUILD_CANDIDATES
+    return _filled(faiss.IndexIDMap2(graph), database, ids, similarity)
+
+
+def _filled(index: Any, database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        part = ids[start : start + _ROWS_AT_ONCE]
+        index.add_with_ids(prepared(stored_vectors(database, part), similarity), part)  # type: ignore[arg-type]
+    return index
+
+
+def stored_vectors(database: sqlite3.Connection, ids: Ids) -> NDArray[np.float32]:
+    """The vectors of passages as SQLite holds them, shape [n, d], in the order of their ids.
+
+    Args:
+        ids: Ascending; each has a vector.
+    """
+    wanted = set(ids.tolist())
+    query = "SELECT passage, value FROM vector WHERE passage BETWEEN ? AND ? ORDER BY passage"
+    if len(ids) * 4 < ids[-1] - ids[0]:  # far apart: one by one
+        blobs = [
+            database.execute("SELECT value FROM vector WHERE passage = ?", (int(id_),)).fetchone()[0] for id_ in ids
+        ]
+    else:
+        rows = database.execute(query, (int(ids[0]), int(ids[-1])))
+        blobs = [value for passage, value in rows if passage in wanted]
+    return np.frombuffer(b"".join(blobs), np.float32).reshape(len(ids), -1)
+
+
+def _best(ids: Ids, scores: NDArray[np.float32], k: int) -> Found:
+    """The best ``k``, and those that tie with the last of them."""
+    order = np.argsort(-scores, kind="stable")
+    if len(order) > k:
+        order = order[: k + int(np.sum(scores[order[k:]] == scores[order[k - 1]]))]
+    return Found(ids[order], scores[order])
+
+
+def _ids(index: Any) -> Ids:
+    import faiss
+
+    return np.asarray(faiss.vector_to_array(index.id_map), np.int64)
+
+
+def _is_approximate(index: Any) -> bool:
+    import faiss
+
+    return isinstance(faiss.downcast_index(index.index), faiss.IndexHNSW)
+
+
+def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
+    """The FAISS files of an epoch by the generation that they were written at, newest first."""
+    found = []
+    for path in folder.glob(f"vectors-{epoch}-*.faiss"):
+        with suppress(ValueError):
+            found.append((int(path.stem.rpartition("-")[2]), path))
+    return sorted(found, reverse=True)
+
+
+def _read_file(folder: Path, epoch: str) -> tuple[int, Any]:
+    """The generation and the content of the newest file that can be read; -1 and None where there is none."""
+    import faiss
+
+    for generation, path in _files(folder, epoch):
+        # A damaged file, or one that a writer has just replaced, costs time and loses nothing.
+        with suppress(RuntimeError):
+            index = faiss.read_index(str(path))
+            if isinstance(index, faiss.IndexIDMap2):
+                return generation, index
+    return -1, None
+
+
+def _write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
+    import faiss
+
+    name = f"vectors-{setting(database, 'epoch')}-{setting(database, 'generation')}.faiss"
+    partial = folder / f"{name}.partial"
+    try:
+        faiss.write_index(index, str(partial))
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(folder / name)
+    except RuntimeError as error:
+        raise OSError(f"{folder / name} cannot be written: {str(error)[:200]}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    _forget_files(folder, but=name)
+
+
+def _forget_files(folder: Path, but: str = "") -> None:
+    for path in folder.glob("vectors-*"):
+        if path.name != but:
+            with suppress(OSError):  # Windows keeps a file that is being read
+                path.unlink()
