@@ -1,7 +1,19 @@
-"""Files to passages: reading files, splitting them, and telling which scripts a text is written in."""
+"""Files to passages: finding and reading files, splitting, and telling which scripts a text is written in."""
 
+from crossrank.text.finding import FoundFile, find_files
 from crossrank.text.loading import Loaded, load_documents
 from crossrank.text.readability import unreadable_share
+from crossrank.text.reading import is_supported, read_documents, supported_suffixes
 from crossrank.text.splitting import split_documents
 
-__all__ = ["Loaded", "load_documents", "split_documents", "unreadable_share"]
+__all__ = [
+    "FoundFile",
+    "Loaded",
+    "find_files",
+    "is_supported",
+    "load_documents",
+    "read_documents",
+    "split_documents",
+    "supported_suffixes",
+    "unreadable_share",
+]

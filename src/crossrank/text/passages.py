@@ -6,7 +6,9 @@ from pathlib import Path
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
-from crossrank.text.loading import decode_text, parse_json_lines, read_bytes
+from crossrank.text.reading import ignore
+from crossrank.text.reading.decoding import decode_text, read_bytes
+from crossrank.text.reading.json_lines import parse_json_lines
 
 
 def read_passages(source: Path | bytes) -> list[Document]:
@@ -31,7 +33,7 @@ def read_passages(source: Path | bytes) -> list[Document]:
         raise InputError(f"{name} is not text (it holds NUL bytes); give UTF-8 text or JSON Lines")
     text, _ = decode_text(data)
     if text.lstrip().startswith("{"):
-        passages = list(parse_json_lines(name, text, []))
+        passages = list(parse_json_lines(name, text.split("\n"), ignore))
     else:
         lines = enumerate(text.split("\n"), start=1)
         passages = [Document(id=str(number), text=line.strip()) for number, line in lines if line.strip()]

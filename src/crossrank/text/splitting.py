@@ -24,7 +24,9 @@ def split_documents(
     Returns:
         The passages, in order. The n-th passage of document ``a`` has the id ``a#n``, counted from 1, and
         the document's title and metadata, to which ``start`` and ``end`` are added: the character offsets
-        with ``document.text[start:end] == passage.text``. A document of white space gives no passage.
+        with ``document.text[start:end] == passage.text``. Where the document's metadata holds a whole
+        number in ``start``, it is itself a part of a longer text, and they are the offsets in that one.
+        A document of white space gives no passage.
 
     Raises:
         InputError: ``chunk_size`` is below 1, or ``chunk_overlap`` is negative or not below ``chunk_size``.
@@ -57,10 +59,12 @@ def split_documents(
 def _passages(document: Document, chunks: list[str], chunk_overlap: int) -> list[Document]:
     passages: list[Document] = []
     end = 0
+    given = document.metadata.get("start")
+    offset = given if isinstance(given, int) and not isinstance(given, bool) else 0
     for number, chunk in enumerate(chunks, start=1):
         # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
         start = document.text.find(chunk, max(0, end - chunk_overlap))
         end = start + len(chunk)
-        metadata = {**document.metadata, "start": start, "end": end}
+        metadata = {**document.metadata, "start": offset + start, "end": offset + end}
         passages.append(Document(f"{document.id}#{number}", chunk, document.title, metadata))
     return passages

@@ -1,0 +1,167 @@
+"""Paths to files: folders are walked, and patterns say what of them is taken."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from crossrank.errors import InputError
+from crossrank.text.ignoring import Rule, compile_patterns, is_ignored, read_rule, rules_above
+from crossrank.text.naming import printable
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that may be read.
+
+    Attributes:
+        path: The path as given, or the folder's path as given and the way down from it.
+        named: The caller named this file, rather than a folder that holds it.
+    """
+
+    path: Path
+    named: bool
+
+
+def find_files(
+    paths: Iterable[Path | str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    skipped: list[str] | None = None,
+) -> Iterator[FoundFile]:
+    """Find every file once; no file is opened except ``.gitignore``.
+
+    Folders are walked in sorted order, through symbolic links too. Hidden entries are passed over, and so
+    is what ``.gitignore`` files say: those in the folder, and those above it up to the root of its
+    repository (where ``.git`` lies). A file that is named is found whatever the patterns say.
+
+    Args:
+        paths: Files and folders.
+        include: Of folders, take only files that match one of these patterns: gitignore's syntax
+            (https://git-scm.com/docs/gitignore), relative to the folder. All files by default.
+        exclude: Of folders, leave out what matches one of these, in the same syntax.
+        skipped: Gets one sentence for each folder that cannot be read, and each entry of a folder that is
+            no regular file.
+
+    Returns:
+        The files, found as they are asked for.
+
+    Raises:
+        InputError: A path does not exist, or a pattern is malformed. Raised at once, before any walking.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ["notes.md", "old.md", "photo.png"]:
+        ...         Path(folder, name).touch()
+        ...     [file.path.name for file in find_files([folder], include=["*.md"], exclude=["old*"])]
+        ['notes.md']
+    """
+    if isinstance(paths, str):
+        raise InputError("paths must be a list; a single string was given. Write [path] for one path.")
+    walk = _Walk(
+        compile_patterns(include, "include"),
+        compile_patterns(exclude, "exclude"),
+        [] if skipped is None else skipped,
+    )
+    return _every_file_once([(path, _is_folder(path)) for path in map(Path, paths)], walk)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{printable(path)} does not exist; check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{printable(path)} cannot be read: {error}") from error
+
+
+def _every_file_once(paths: list[tuple[Path, bool]], walk: _Walk) -> Iterator[FoundFile]:
+    seen: set[str] = set()
+    for path, is_folder in paths:
+        for file, real in walk.files(path) if is_folder else [(path, os.path.realpath(path))]:
+            if real not in seen:
+                seen.add(real)
+                yield FoundFile(file, named=not is_folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder on the way down: its path as given, where it really lies, and how deep the way has come.
+
+    ``place`` is the path below the real root folder: what patterns are matched with, which is not
+    where the folder lies if the way came through a symbolic link.
+    """
+
+    path: Path
+    real: str
+    place: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    include: GitIgnoreSpec | None
+    exclude: GitIgnoreSpec | None
+    skipped: list[str]
+
+    def files(self, root: Path) -> Iterator[tuple[Path, str]]:
+        """Each file with where it really lies, sorted by the parts of its path."""
+        real = os.path.realpath(root)
+        top = _Folder(root, real, real, rules_above(real))
+        visited: set[str] = set()
+        # A stack rather than recursion: folders can be nested deeper than Python's calls.
+        waiting: list[Iterator[_Folder | tuple[Path, str]]] = [iter([top])]
+        while waiting:
+            entry = next(waiting[-1], None)
+            if entry is None:
+                waiting.pop()
+            elif isinstance(entry, tuple):
+                yield entry
+            elif entry.real not in visited:
+                visited.add(entry.real)
+                waiting.append(self._entries(entry, top))
+
+    def _entries(self, folder: _Folder, top: _Folder) -> Iterator[_Folder | tuple[Path, str]]:
+        try:
+            with os.scandir(folder.path) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self.skipped.append(f"{printable(folder.path)} cannot be read: {error.strerror}")
+            return
+        rule = read_rule(str(folder.path), folder.place)
+        rules = folder.rules if rule is None else (*folder.rules, rule)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path, place = folder.path / entry.name, f"{folder.place.rstrip('/')}/{entry.name}"
+            is_folder = _holds(entry.is_dir)
+            if is_ignored(place, rules, is_folder=is_folder) or not self._wants(place, top, is_folder):
+                continue
+            real = os.path.realpath(path) if entry.is_symlink() else f"{folder.real.rstrip('/')}/{entry.name}"
+            if is_folder:
+                yield _Folder(path, real, place, rules)
+            elif _holds(entry.is_file):
+                yield path, real
+            else:
+                self.skipped.append(f"{printable(path)} is not a regular file")
+
+    def _wants(self, place: str, top: _Folder, is_folder: bool) -> bool:
+        relative = place[len(top.place.rstrip("/")) + 1 :]
+        if self.exclude is not None and self.exclude.match_file(relative + "/" * is_folder):
+            return False
+        return self.include is None or is_folder or self.include.match_file(relative)
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """What a directory entry says about itself; a link that loops or leads nowhere is neither."""
+    try:
+        return question()
+    except OSError:
+        return False

@@ -1,0 +1,30 @@
+"""What files are called in ids, metadata and messages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(path: Path) -> str:
+    """The path as given, fit for printing whatever bytes the file system holds."""
+    return without_surrogates(path.as_posix())
+
+
+def without_surrogates(text: str) -> str:
+    """A text with U+FFFD for the code points that no UTF-8 file can hold."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def storable(value: Any) -> Any:
+    """A JSON value without lone surrogates, which JSON and YAML can escape but UTF-8 cannot hold."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return value

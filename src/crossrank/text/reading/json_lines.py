@@ -1,0 +1,59 @@
+"""JSON Lines: one document a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from crossrank.documents import Document
+from crossrank.text.naming import storable
+from crossrank.text.reading.decoding import Notice, text_chunks, text_lines
+from crossrank.text.reading.problems import NoTextError, RecordError
+
+_TEXT_FIELDS = ("text", "page_content", "contents")
+
+
+def read_json_lines(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+    """The records of a file, a line at a time; a record is one document, however long."""
+    return parse_json_lines(name, text_lines(text_chunks(path, name, notice), name), notice)
+
+
+def parse_json_lines(name: str, lines: Iterable[str], notice: Notice) -> Iterator[Document]:
+    """One document a line; ``notice`` hears of a record without text.
+
+    Raises:
+        RecordError: A line is malformed.
+        NoTextError: All lines are blank.
+    """
+    records = 0
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            records += 1
+            document = _record(name, f"{name}:{number}", line)
+            if document.content.strip():
+                yield document
+            else:
+                notice(f"{name}:{number} holds no text")
+    if not records:
+        raise NoTextError(f"{name} holds no text")
+
+
+def _record(name: str, place: str, line: str) -> Document:
+    try:
+        record = storable(json.loads(line))
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{place} is not valid JSON ({error}); write one object a line") from error
+    if not isinstance(record, dict):
+        raise RecordError(f'{place} must be a JSON object such as {{"text": "..."}}; it is {line:.80}')
+    text = next((record.pop(field) for field in _TEXT_FIELDS if field in record), None)
+    if not isinstance(text, str):
+        raise RecordError(
+            f"{place} needs a string in 'text' (or 'page_content', 'contents'); it is {line:.80}"
+        )
+    title, metadata = record.pop("title", None) or "", record.pop("metadata", None) or {}
+    if not isinstance(title, str) or not isinstance(metadata, dict):
+        raise RecordError(f"{place} needs a string in 'title' and an object in 'metadata'; it is {line:.80}")
+    names = [record.pop(field, None) for field in ("id", "_id")]
+    given = next((str(value) for value in names if value not in (None, "")), place)
+    return Document(id=given, text=text, title=title, metadata={"source": name, **record, **metadata})

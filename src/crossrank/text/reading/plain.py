@@ -1,0 +1,15 @@
+"""Plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from crossrank.documents import Document
+from crossrank.text.reading.decoding import Notice, text_chunks
+from crossrank.text.reading.parts import text_documents
+
+
+def read_plain(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+    """The text as it is."""
+    return text_documents(text_chunks(path, name, notice), name, part_characters)
