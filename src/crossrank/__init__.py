@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crossrank.documents import Document, Hit, Ranking
     from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError
+    from crossrank.index import Index
     from crossrank.inference.bi_encoder import BiEncoder
     from crossrank.inference.cross_encoder import CrossEncoder
     from crossrank.ranking.reranker import Reranker
@@ -23,6 +24,7 @@ _HOMES = {
     "CrossrankError": "crossrank.errors",
     "Document": "crossrank.documents",
     "Hit": "crossrank.documents",
+    "Index": "crossrank.index",
     "InputError": "crossrank.errors",
     "MissingExtraError": "crossrank.errors",
     "ModelError": "crossrank.errors",
@@ -39,6 +41,7 @@ __all__ = [
     "CrossrankError",
     "Document",
     "Hit",
+    "Index",
     "InputError",
     "MissingExtraError",
     "ModelError",

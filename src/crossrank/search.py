@@ -6,35 +6,39 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from crossrank.documents import Document, DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
+from crossrank.index import Index
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
-from crossrank.retrieval.base import FirstStage, Retrieval
+from crossrank.retrieval.base import Candidate, FirstStage, Retrieval
 from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage
 
 
 class Searcher:
-    """Searches passages held in memory: a first stage fetches candidates, a cross-encoder ranks them.
+    """Searches an index, or passages held in memory: a first stage fetches, a cross-encoder ranks.
 
     Args:
-        passages: What is searched; see :func:`crossrank.text.load_documents` and
-            :func:`crossrank.text.split_documents` for files.
+        passages: An :class:`crossrank.Index`, or what is searched itself; see
+            :func:`crossrank.text.load_documents` and :func:`crossrank.text.split_documents` for files.
         retrieval: The first stage: BM25 (``lexical``), vectors (``dense``), or both fused (``hybrid``).
-        embedder: The bi-encoder, or its name or folder; not loaded for ``lexical``.
+        embedder: The bi-encoder, or its name or folder; the bundled one by default. Not loaded for
+            ``lexical``; an index has its own.
         model: The reranker, or the name or folder of its cross-encoder.
+        lexical_weight: How much a rank by words counts beside a rank by vectors, where both are fused.
         progress: Called with the number of passages embedded since the last call.
 
     Attributes:
         timings: Seconds that it took to load the models and to index.
 
     Raises:
-        InputError: There are no passages, or there is no such first stage.
+        InputError: There are no passages or no such first stage, or an embedder was given for an index.
         ModelError: A model cannot be loaded or is not what was asked for.
 
     Example:
@@ -45,29 +49,39 @@ class Searcher:
 
     def __init__(
         self,
-        passages: Iterable[DocumentLike],
+        passages: Iterable[DocumentLike] | Index,
         *,
         retrieval: Retrieval = "hybrid",
-        embedder: str | Path | BiEncoder = DEFAULT_BI_ENCODER,
+        embedder: str | Path | BiEncoder | None = None,
         model: str | Path | Reranker = DEFAULT_CROSS_ENCODER,
+        lexical_weight: float = 1.0,
         progress: Callable[[int], object] | None = None,
     ) -> None:
-        self.passages = as_documents(passages)
-        if not self.passages:
-            raise InputError("there are no passages to search; give at least one")
         if retrieval not in get_args(Retrieval):
             raise InputError(
                 f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}"
             )
+        if not 0 < lexical_weight < float("inf"):
+            raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")
+        if isinstance(passages, Index) and embedder is not None:
+            raise InputError("an index searches with its own embedder; give the embedder to Index")
+        given = passages if isinstance(passages, Index) else as_documents(passages)
+        if not isinstance(given, Index) and not given:
+            raise InputError("there are no passages to search; give at least one")
         clock = _Clock()
         self.reranker = model if isinstance(model, Reranker) else Reranker(model)
         bi_encoder = None
         if retrieval != "lexical":
-            bi_encoder = embedder if isinstance(embedder, BiEncoder) else BiEncoder(embedder)
+            bi_encoder = given.embedder if isinstance(given, Index) else _loaded(embedder)
         own = self.reranker.model.interpolation
         self._interpolates = own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
         clock.stop("models")
-        self._first_stage = _first_stage(self.passages, retrieval, bi_encoder, progress)
+        self._candidates: _Candidates
+        if isinstance(given, Index):
+            self._candidates = partial(given.find, retrieval=retrieval, lexical_weight=lexical_weight)
+        else:
+            stage = _first_stage(given, retrieval, bi_encoder, lexical_weight, progress)
+            self._candidates = partial(_find, given, stage)
         clock.stop("index")
         self.timings: Mapping[str, float] = clock.seconds
 
@@ -77,6 +91,7 @@ class Searcher:
         *,
         candidates: int = 20,
         top_n: int | None = 3,
+        filters: str | Iterable[str] = (),
         activation: ActivationName | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
@@ -86,6 +101,8 @@ class Searcher:
             query: The question.
             candidates: How many passages the first stage hands to the reranker.
             top_n: How many hits to return; None for all candidates.
+            filters: Of an index, conditions on the metadata, such as ``year>=2020``; see
+                :meth:`crossrank.Index.find`.
             activation: As for :meth:`crossrank.Reranker.rank`.
             progress: Called with the number of candidates scored since the last call.
 
@@ -93,40 +110,63 @@ class Searcher:
             The ranking; ``timings`` has ``first_stage`` and ``rerank``, in seconds.
 
         Raises:
-            InputError: The question is empty, or a number is below 1.
+            InputError: The question is empty, a number is below 1, or there are filters and no index.
         """
         check_query(query)
         if candidates < 1:
             raise InputError(f"candidates must be at least 1; it is {candidates}")
         clock = _Clock()
-        found = self._first_stage.search(query, candidates)
+        found = self._candidates(query, candidates, filters=filters)
         clock.stop("first_stage")
         ranking = self.reranker.rank(
             query,
-            [self.passages[candidate.position] for candidate in found],
+            [document for document, _ in found],
             top_n=top_n,
             activation=activation,
-            first_stage_scores=[candidate.score for candidate in found],
-            similarities=[candidate.similarity for candidate in found] if self._interpolates else None,
+            first_stage_scores=[candidate.score for _, candidate in found],
+            similarities=[candidate.similarity for _, candidate in found] if self._interpolates else None,
             progress=progress,
         )
-        return replace(ranking, timings={**clock.seconds, **ranking.timings})
+        hits = tuple(replace(hit, stage_ranks=found[hit.first_stage_rank - 1][1].ranks) for hit in ranking)
+        return replace(ranking, hits=hits, timings={**clock.seconds, **ranking.timings})
 
     async def asearch(self, query: str, **options: Any) -> Ranking:
         """:meth:`search` on another thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.search, query, **options)
 
 
+class _Candidates(Protocol):
+    """Fetches passages and what the first stage says of them, best first."""
+
+    def __call__(
+        self, query: str, k: int, *, filters: str | Iterable[str]
+    ) -> list[tuple[Document, Candidate]]: ...
+
+
+def _find(
+    passages: list[Document], stage: FirstStage, query: str, k: int, *, filters: str | Iterable[str]
+) -> list[tuple[Document, Candidate]]:
+    if filters:
+        raise InputError("filters need an index; make one with crossrank index add, or leave them out")
+    return [(passages[candidate.position], candidate) for candidate in stage.search(query, k)]
+
+
+def _loaded(embedder: str | Path | BiEncoder | None) -> BiEncoder:
+    return embedder if isinstance(embedder, BiEncoder) else BiEncoder(embedder or DEFAULT_BI_ENCODER)
+
+
 def _first_stage(
     passages: list[Document],
     retrieval: Retrieval,
     bi_encoder: Any,
+    lexical_weight: float,
     progress: Callable[[int], object] | None,
 ) -> FirstStage:
     if retrieval == "lexical":
         return LexicalFirstStage(passages)
-    kind = DenseFirstStage if retrieval == "dense" else HybridFirstStage
-    return kind(passages, bi_encoder, progress=progress)
+    if retrieval == "dense":
+        return DenseFirstStage(passages, bi_encoder, progress=progress)
+    return HybridFirstStage(passages, bi_encoder, lexical_weight=lexical_weight, progress=progress)
 
 
 class _Clock:

@@ -18,6 +18,7 @@ from crossrank.sagemaker.faults import EndpointError
 
 def _app() -> typer.Typer:
     from crossrank.cli import check, evaluate, search, serve, train
+    from crossrank.cli.index import index_app
     from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
 
     app = typer.Typer(
@@ -29,6 +30,7 @@ def _app() -> typer.Typer:
     )
     app.command("demo")(search.demo)
     app.command("search")(search.search)
+    app.add_typer(index_app)
     app.command("rerank")(search.rerank)
     app.command("eval")(evaluate.evaluate)
     app.command("train")(train.train)

@@ -27,5 +27,11 @@ Model: TypeAlias = Annotated[
 Embedder: TypeAlias = Annotated[
     str, typer.Option(help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.")
 ]
+IndexEmbedder: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--embedder", help="Bi-encoder: bundled, a folder, or a Hub name.", show_default="the index's own"
+    ),
+]
 RetrievalOption: TypeAlias = Annotated[Retrieval, typer.Option(help="The first stage.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON (docs/ranking.schema.json).")]

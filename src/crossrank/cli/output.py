@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,8 +41,23 @@ def notify(message: str) -> None:
     print(f"crossrank: {message}", file=sys.stderr)
 
 
+class Bar:
+    """A progress bar: called, it advances; ``update`` says how much of what is done."""
+
+    def __init__(self, progress: Any, task: Any) -> None:
+        self._progress, self._task = progress, task
+
+    def __call__(self, done: int) -> None:
+        """So much more is done."""
+        self._progress.advance(self._task, done)
+
+    def update(self, done: int, total: int) -> None:
+        """So much is done, of so much."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
 @contextmanager
-def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], object] | None]:
+def progress_bar(description: str, total: int | None) -> Iterator[Bar | None]:
     """A progress bar on standard error; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -51,8 +66,7 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int]
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda done: progress.advance(task, done)
+        yield Bar(progress, progress.add_task(description, total=total))
 
 
 def print_ranking(ranking: Ranking) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crossrank.cli.options import (
     AsJson,
     Candidates,
-    Embedder,
     Model,
     PassagesFile,
     Query,
@@ -28,6 +27,9 @@ from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval
 
+if TYPE_CHECKING:
+    from crossrank.index import Index
+
 # The sample texts, paragraph by paragraph.
 _SAMPLES = Path(__file__).parents[1] / "samples" / "judged" / "corpus.jsonl"
 _SAMPLE_QUESTION = "Where should potatoes be kept over winter, and why not somewhere very cold?"
@@ -35,24 +37,57 @@ _SAMPLE_QUESTION = "Where should potatoes be kept over winter, and why not somew
 
 def search(
     query: Query,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.", show_default=False)] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Search this index instead of files (crossrank index add).")
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Of an index: a condition on the metadata, such as 'year>=2020'."),
+    ] = None,
     candidates: Candidates = 20,
     top_n: TopN = 3,
     model: Model = DEFAULT_CROSS_ENCODER,
-    embedder: Embedder = DEFAULT_BI_ENCODER,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.",
+            show_default=f"{DEFAULT_BI_ENCODER}, or the index's own",
+        ),
+    ] = None,
     retrieval: RetrievalOption = "hybrid",
-    chunk_size: Annotated[int, typer.Option(help="The longest passage, in characters.")] = 500,
-    chunk_overlap: Annotated[int, typer.Option(help="Characters repeated between passages.")] = 100,
+    lexical_weight: Annotated[
+        float, typer.Option(help="For hybrid: how much a rank by words counts beside one by vectors.")
+    ] = 1.0,
+    chunk_size: Annotated[
+        int | None, typer.Option(help="Of files: the longest passage, in characters.", show_default="500")
+    ] = None,
+    chunk_overlap: Annotated[
+        int | None, typer.Option(help="Of files: characters repeated between passages.", show_default="100")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question from text files: fetch candidates, rerank them, show the best.
+    """Answer a question from files, or from an index of them: fetch candidates, rerank them, show the best.
 
-    Reads text, Markdown, JSON Lines, and folders of them.
+    Reads text, Markdown, HTML, PDF, Word (.docx), CSV, JSON Lines, and folders of them.
 
     Example: crossrank search "What is the plan for the economy?" notes/ speech.txt --top-n 5
+
+    Example: crossrank search "What is the plan for the economy?" --index my-index --filter 'year>=2020'
     """
     _check_numbers(candidates, top_n)
-    ranking = _search(query, paths, candidates, model, embedder, retrieval, (chunk_size, chunk_overlap))
+    stages = _Stages(candidates, model, retrieval, lexical_weight)
+    if index is not None:
+        if paths or chunk_size is not None or chunk_overlap is not None:
+            raise InputError("--index searches what the index holds; leave files and --chunk-... out")
+        ranking = _search_index(query, index, embedder, filters or [], stages)
+    elif not paths:
+        raise InputError("name files or folders to search, or an index: --index INDEX")
+    elif filters:
+        raise InputError("--filter needs --index; make an index with crossrank index add")
+    else:
+        sizes = (chunk_size or 500, 100 if chunk_overlap is None else chunk_overlap)
+        ranking = _search(query, paths, embedder, stages, sizes)
     shown = replace(ranking, hits=ranking.hits[:top_n])
     print_json(shown.to_dict()) if as_json else print_ranking(shown)
 
@@ -65,7 +100,7 @@ def demo(
 
     Example: crossrank demo "How is vaccine kept cold?"
     """
-    ranking = _search(query, [_SAMPLES], 20, DEFAULT_CROSS_ENCODER, DEFAULT_BI_ENCODER, "hybrid")
+    ranking = _search(query, [_SAMPLES], None, _Stages(20, DEFAULT_CROSS_ENCODER, "hybrid", 1.0))
     shown = replace(ranking, hits=ranking.hits[:3])
     if as_json:
         print_json(shown.to_dict())
@@ -102,18 +137,36 @@ def rerank(
     print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """How to search."""
+
+    candidates: int
+    model: str
+    retrieval: Retrieval
+    lexical_weight: float
+
+
+def _search_index(
+    query: str, index: Path, embedder: str | None, filters: Sequence[str], stages: _Stages
+) -> Ranking:
+    """All candidates from an index, ranked."""
+    from crossrank.index import Index
+    from crossrank.ranking.reranker import check_query
+
+    check_query(query)
+    return _ranked(query, Index(index, embedder=embedder), None, stages, filters)
+
+
 def _search(
     query: str,
     paths: Sequence[Path],
-    candidates: int,
-    model: str,
-    embedder: str,
-    retrieval: Retrieval,
+    embedder: str | None,
+    stages: _Stages,
     chunks: tuple[int, int] | None = None,
 ) -> Ranking:
     """All candidates, ranked; the commands cut. Without ``chunks``, documents are passages as they are."""
     from crossrank.ranking.reranker import check_query
-    from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents
 
     check_query(query)
@@ -125,11 +178,33 @@ def _search(
     if chunks is not None:
         passages = split_documents(loaded.documents, chunk_size=chunks[0], chunk_overlap=chunks[1])
     seconds = time.perf_counter() - started
-    with progress_bar("Indexing", len(passages)) as progress:
-        searcher = Searcher(passages, retrieval=retrieval, embedder=embedder, model=model, progress=progress)
-    with progress_bar("Ranking", candidates) as progress:
-        ranking = searcher.search(query, candidates=candidates, top_n=None, progress=progress)
-    return replace(ranking, timings={"load": seconds, **searcher.timings, **ranking.timings})
+    ranking = _ranked(query, passages, embedder, stages)
+    return replace(ranking, timings={"load": seconds, **ranking.timings})
+
+
+def _ranked(
+    query: str,
+    passages: Sequence[Document] | Index,
+    embedder: str | None,
+    stages: _Stages,
+    filters: Sequence[str] = (),
+) -> Ranking:
+    from crossrank.search import Searcher
+
+    with progress_bar("Indexing", len(passages) if isinstance(passages, Sequence) else None) as progress:
+        searcher = Searcher(
+            passages,
+            retrieval=stages.retrieval,
+            embedder=embedder,
+            model=stages.model,
+            lexical_weight=stages.lexical_weight,
+            progress=progress,
+        )
+    with progress_bar("Ranking", stages.candidates) as progress:
+        ranking = searcher.search(
+            query, candidates=stages.candidates, top_n=None, filters=filters, progress=progress
+        )
+    return replace(ranking, timings={**searcher.timings, **ranking.timings})
 
 
 def _check_numbers(candidates: int, top_n: int) -> None:

@@ -217,7 +217,7 @@ class Adder:
             with transaction(self._database):
                 file = put_file(self._database, item.state, item.source)
                 while True:
-                    some, passages = _take(parts, _PASSAGES_AT_ONCE)
+                    some, _ = _take(parts, _PASSAGES_AT_ONCE)
                     if not some:
                         break
                     vectors: dict[str, bytes] = {}

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from crossrank.errors import InputError
 
-_FILTER = re.compile(r"\s*(?P<field>[^<>=!\s][^<>=!]*?)\s*(?P<operator>>=|<=|!=|==?|>|<)\s*(?P<value>.*?)\s*", re.S)
+_FILTER = re.compile(
+    r"\s*(?P<field>[^<>=!\s][^<>=!]*?)\s*(?P<operator>>=|<=|!=|==?|>|<)\s*(?P<value>.*?)\s*", re.S
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FLAGS = {"true": 1, "false": 0}
 
@@ -36,8 +38,8 @@ class Condition:
         by letter: dates in ISO 8601 come in their order.
         """
         if self.operator == "!=":
-            same, parameters = Condition(self.field, "=", self.text).sql()
-            return f"NOT {same}", parameters
+            same, compared = Condition(self.field, "=", self.text).sql()
+            return f"NOT {same}", compared
         tests = [f"(item.type = 'text' AND item.value {self.operator} ?)"]
         parameters: list[object] = [self.text]
         if _NUMBER.fullmatch(self.text):

@@ -5,52 +5,45 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.index.adding import Adder
+from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
+from crossrank.index.rebuilding import rebuild
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo
 from crossrank.index.searching import VectorCache, find
 from crossrank.index.sources import Source, keep_source, read_sources, remove, resolve
-from crossrank.index.store import FORMAT, Store, count_generation, new_epoch, setting, transaction
+from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.vectors import write_vectors
-from crossrank.index.writing import all_contents, as_blobs, delete_unfound
+from crossrank.index.writing import delete_unfound
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.models.locate import DEFAULT_BI_ENCODER
 from crossrank.retrieval.base import Candidate, Retrieval, check_k
-from crossrank.retrieval.words import indexed_text
 
 CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
 """How files are split where nothing else is said, in characters."""
 
-# A text whose vector tells whether an embedder is the one that made the index, whatever it is called.
-_PROBE = "Which passages answer this question best?"
-_SAME = 0.99
 # How long to wait for another writer, in seconds.
 _PATIENCE = 5.0
-_EMBEDDED_AT_ONCE = 1024
 
 
 class Index:
-    """Passages of files, kept in a folder: found by words and by vectors, and brought up to date file by file.
+    """Passages of files, kept in a folder: found by words and vectors, brought up to date file by file.
 
     One object serves any number of threads, and processes forked off it. Any number of processes may search
-    while one writes; they see what was last written whole. Killed at any moment, it opens again and holds every
-    file that was reported.
+    while one writes; they see what was last written whole. Killed at any moment, it opens again and holds
+    every file that was reported.
 
     Args:
         path: The folder. :meth:`add` makes it.
-        embedder: The bi-encoder, or its name or folder: the index's own by default; for a new one, the bundled.
+        embedder: The bi-encoder, or its name or folder; the index's own by default, for a new one the bundled.
         chunk_size: The longest passage, in characters, for a new index; 500 by default.
         chunk_overlap: Characters repeated between passages, for a new index; 100 by default.
 
@@ -75,11 +68,9 @@ class Index:
     ) -> None:
         self.path = Path(path)
         self._store = Store(self.path)
-        self._given = embedder
         self._sizes = (chunk_size, chunk_overlap)
         self._vectors = VectorCache(self._store)
-        self._embedder: BiEncoder | None = None
-        self._lock = threading.Lock()
+        self._embedder = IndexEmbedder(self.path, embedder)
 
     def add(
         self,
@@ -122,7 +113,7 @@ class Index:
         if not given and not self._store.exists():
             raise InputError(f"there is no index at {self.path}; name the files and folders to add")
         with self._writing(create=True) as database:
-            embedder, sizes = self._checked_embedder(database), self._checked_sizes(database)
+            embedder, sizes = self._embedder.own(database), self._checked_sizes(database)
             with transaction(database):
                 for source in given:
                     keep_source(database, source)
@@ -171,10 +162,14 @@ class Index:
                 "(SELECT count(*) FROM file WHERE problem IS NOT NULL), "
                 "(SELECT count(*) FROM document), (SELECT count(*) FROM passage)"
             ).fetchone()
+            files, problems, documents, passages = counts
             return IndexInfo(
-                str(self.path),
-                setting(database, "embedder"),
-                *counts,
+                path=str(self.path),
+                embedder=setting(database, "embedder"),
+                files=files,
+                problems=problems,
+                documents=documents,
+                passages=passages,
                 dimension=int(setting(database, "dimension")),
                 vector_search="HNSW" if vectors.approximate else "exact",
                 recall=vectors.recall(),
@@ -191,7 +186,7 @@ class Index:
     def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> None:
         """Make vectors and words anew from the stored passages, with the embedder that this object was given.
 
-        This is how an index changes its embedding model; the files are not read. It is done whole or not at all.
+        This is how an index changes its embedding model; the files are not read. It is done whole, or not.
 
         Args:
             progress: Told how many passages are done, and of how many.
@@ -201,27 +196,7 @@ class Index:
             ModelError: The embedding model cannot be loaded.
         """
         with self._writing() as database:
-            embedder = self._load(self._wanted_name() or setting(database, "embedder"))
-            (total,) = database.execute("SELECT count(*) FROM passage").fetchone()
-            done = 0
-            with transaction(database):
-                database.execute("INSERT INTO words (words) VALUES ('delete-all')")
-                database.execute("DELETE FROM vector")
-                for some in _batches(all_contents(database)):
-                    vectors = as_blobs(embedder.encode_documents([content for _, content in some]))
-                    database.executemany(
-                        "INSERT INTO vector VALUES (?, ?)",
-                        zip((passage for passage, _ in some), vectors, strict=True),
-                    )
-                    database.executemany(
-                        "INSERT INTO words (rowid, text) VALUES (?, ?)",
-                        ((passage, indexed_text(content)) for passage, content in some),
-                    )
-                    done += len(some)
-                    progress(done, total)
-                values = {**_of_embedder(embedder), "epoch": new_epoch()}
-                database.executemany("UPDATE setting SET value = ? WHERE name = ?", ((v, n) for n, v in values.items()))
-                count_generation(database)
+            rebuild(database, self._embedder.wanted(setting(database, "embedder")), progress)
             write_vectors(self.path, database)
 
     def find(
@@ -253,22 +228,22 @@ class Index:
         """
         check_k(k)
         if retrieval not in get_args(Retrieval):
-            raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")
+            raise InputError(
+                f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}"
+            )
         if not 0 < lexical_weight < float("inf"):
             raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")
         conditions = parse_filters(filters)
-        embedder = None
-        if retrieval != "lexical":
-            embedder = self.embedder
-        vector = None if embedder is None else embedder.encode_queries([query])[0]
         with self._store.reading() as database:
-            if embedder is not None:
-                self._check_name(database, embedder)
+            vector = vectors = None
+            if retrieval != "lexical":
+                vector = self._embedder.own(database).encode_queries([query])[0]
+                vectors = self._vectors.get(database)
             return find(
                 database,
                 query,
                 vector,
-                None if vector is None else self._vectors.get(database),
+                vectors,
                 k,
                 lexical=retrieval != "dense",
                 conditions=conditions,
@@ -283,11 +258,8 @@ class Index:
             InputError: There is no index, or it was made with another embedding model than the one given.
             ModelError: The model cannot be loaded.
         """
-        if self._embedder is None:
-            with self._store.reading() as database:
-                self._checked_embedder(database)
-        assert self._embedder is not None
-        return self._embedder
+        with self._store.reading() as database:
+            return self._embedder.own(database)
 
     async def aadd(self, paths: Iterable[Path | str] = (), **options: Any) -> AddReport:
         """:meth:`add` on another thread, so that the event loop goes on."""
@@ -325,102 +297,31 @@ class Index:
                     yield database
         except Timeout:
             raise InputError(
-                f"another process is writing to {self.path}; try again when it is done (searching works meanwhile)"
+                f"another process is writing to {self.path}; try again when it is done "
+                "(searching works meanwhile)"
             ) from None
         except PermissionError as error:
-            raise InputError(f"{self.path} is not writable ({error.strerror}); it can only be searched") from error
+            raise InputError(
+                f"{self.path} is not writable ({error.strerror}); it can only be searched"
+            ) from error
 
     def _create(self) -> None:
         chunk_size = CHUNK_SIZE if self._sizes[0] is None else self._sizes[0]
         chunk_overlap = min(CHUNK_OVERLAP, chunk_size // 5) if self._sizes[1] is None else self._sizes[1]
         if chunk_size < 1 or not 0 <= chunk_overlap < chunk_size:
             raise InputError(
-                f"chunk_size must be at least 1 and above chunk_overlap; they are {chunk_size} and {chunk_overlap}"
+                "chunk_size must be at least 1 and above chunk_overlap; "
+                f"they are {chunk_size} and {chunk_overlap}"
             )
-        embedder = self._load(self._wanted_name() or DEFAULT_BI_ENCODER)
-        self._store.create(
-            {**_of_embedder(embedder), "chunk_size": str(chunk_size), "chunk_overlap": str(chunk_overlap)}
-        )
+        sizes = {"chunk_size": str(chunk_size), "chunk_overlap": str(chunk_overlap)}
+        self._store.create({**embedder_settings(self._embedder.wanted()), **sizes})
 
     def _checked_sizes(self, database: sqlite3.Connection) -> tuple[int, int]:
         own = int(setting(database, "chunk_size")), int(setting(database, "chunk_overlap"))
         for name, mine, given in zip(("chunk_size", "chunk_overlap"), own, self._sizes, strict=True):
             if given not in (None, mine):
                 raise InputError(
-                    f"{self.path} was made with {name} {mine}, not {given}; leave it out, or make another index"
+                    f"{self.path} was made with {name} {mine}, not {given}; leave it out, "
+                    "or make another index"
                 )
         return own
-
-    def _wanted_name(self) -> str | None:
-        """The name of the embedder that was given; of a folder, where it lies."""
-        name = self._given.name if isinstance(self._given, BiEncoder) else self._given
-        if name is None:
-            return None
-        return str(Path(name).resolve()) if Path(name).is_dir() else str(name)
-
-    def _checked_embedder(self, database: sqlite3.Connection) -> BiEncoder:
-        """The embedder, which is the one that the index was made with."""
-        own = setting(database, "embedder")
-        wanted = self._wanted_name()
-        if wanted not in (None, own):
-            raise self._other_model(own, str(wanted))
-        with self._lock:
-            embedder = self._load(own)
-            probe = np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
-            vector = embedder.encode_queries([_PROBE])[0]
-            if vector.shape != probe.shape or _cosine(vector, probe) < _SAME:
-                raise InputError(
-                    f"the embedding model {own} is no longer the one that {self.path} was made with: it gives other "
-                    f"vectors; embed all anew: crossrank index rebuild {self.path}"
-                )
-            self._embedder = embedder
-        return embedder
-
-    def _check_name(self, database: sqlite3.Connection, embedder: BiEncoder) -> None:
-        """Another process may have rebuilt the index since the embedder was loaded."""
-        own, used = setting(database, "embedder"), _name(embedder)
-        if own != used:
-            raise self._other_model(own, used)
-
-    def _other_model(self, own: str, wanted: str) -> InputError:
-        return InputError(
-            f"{self.path} was made with the embedding model {own}, not {wanted}; leave --embedder out, or embed all "
-            f"anew: crossrank index rebuild {self.path} --embedder {wanted}"
-        )
-
-    def _load(self, name: str) -> BiEncoder:
-        if isinstance(self._given, BiEncoder):
-            return self._given
-        if self._embedder is not None and _name(self._embedder) == name:
-            return self._embedder
-        return BiEncoder(name)
-
-
-def _of_embedder(embedder: BiEncoder) -> dict[str, str]:
-    """What an index keeps of its embedder."""
-    vector = embedder.encode_queries([_PROBE])[0]
-    return {
-        "embedder": _name(embedder),
-        "similarity": embedder.similarity,
-        "dimension": str(len(vector)),
-        "probe": vector.astype("<f4").tobytes().hex(),
-    }
-
-
-def _name(embedder: BiEncoder) -> str:
-    return str(Path(embedder.name).resolve()) if Path(embedder.name).is_dir() else embedder.name
-
-
-def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
-
-
-def _batches(items: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    batch: list[tuple[int, str]] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == _EMBEDDED_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -96,7 +96,8 @@ def find(
 def _allowed(database: sqlite3.Connection, conditions: Sequence[Condition]) -> Ids:
     where, parameters = _where(conditions)
     rows = database.execute(
-        f"SELECT passage.id FROM document JOIN passage ON passage.document = document.id WHERE {where}", parameters
+        f"SELECT passage.id FROM document JOIN passage ON passage.document = document.id WHERE {where}",
+        parameters,
     )
     return np.array([row[0] for row in rows], np.int64)
 
@@ -111,12 +112,14 @@ def _by_words(database: sqlite3.Connection, query: str, k: int, conditions: Sequ
     expression = match_expression(query)
     if not expression:
         return Found(np.empty(0, np.int64), np.empty(0, np.float32))
-    joined, where, parameters = "", "", []
+    joined, where = "", ""
+    parameters: list[object] = []
     if conditions:
         where, parameters = _where(conditions)
         # CROSS JOIN keeps SQLite from going through all documents first.
         joined = (
-            "CROSS JOIN passage ON passage.id = words.rowid CROSS JOIN document ON document.id = passage.document"
+            "CROSS JOIN passage ON passage.id = words.rowid "
+            "CROSS JOIN document ON document.id = passage.document"
         )
         where = f"AND {where}"
     fetched = k + 1
@@ -133,7 +136,7 @@ def _by_words(database: sqlite3.Connection, query: str, k: int, conditions: Sequ
     kept = [row for row in rows if row[1] >= cut]
     return Found(
         np.array([row[0] for row in kept], np.int64),
-        np.array([row[1] for row in kept], np.float64),  # type: ignore[arg-type]
+        np.array([row[1] for row in kept], np.float64),
     )
 
 
@@ -157,13 +160,18 @@ def _passages(
 
 def _ranking(found: Found, places: Mapping[int, int]) -> list[Candidate]:
     candidates = [
-        Candidate(places[int(passage)], float(score)) for passage, score in zip(found.ids, found.scores, strict=True)
+        Candidate(places[int(passage)], float(score))
+        for passage, score in zip(found.ids, found.scores, strict=True)
     ]
     return sorted(candidates, key=lambda candidate: (-candidate.score, candidate.position))
 
 
 def _similarities(
-    database: sqlite3.Connection, vector: NDArray[np.float32], vectors: Vectors, ids: Sequence[int], found: Found
+    database: sqlite3.Connection,
+    vector: NDArray[np.float32],
+    vectors: Vectors,
+    ids: Sequence[int],
+    found: Found,
 ) -> dict[int, float]:
     """Each passage's similarity: as it was found, or computed where only words found it."""
     near = {int(passage): float(score) for passage, score in zip(found.ids, found.scores, strict=True)}

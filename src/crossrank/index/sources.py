@@ -62,7 +62,10 @@ def within(path: str, folder: str) -> bool:
 def read_sources(database: sqlite3.Connection) -> list[Source]:
     """All that was added, by path."""
     rows = database.execute("SELECT path, include, exclude FROM source ORDER BY path")
-    return [Source(path, tuple(json.loads(include)), tuple(json.loads(exclude))) for path, include, exclude in rows]
+    return [
+        Source(path, tuple(json.loads(include)), tuple(json.loads(exclude)))
+        for path, include, exclude in rows
+    ]
 
 
 def keep_source(database: sqlite3.Connection, source: Source) -> None:

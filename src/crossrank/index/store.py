@@ -105,7 +105,7 @@ class Store:
             database = sqlite3.connect(partial, isolation_level=None)
             try:
                 database.executescript(
-                    f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {_TABLES}"
+                    f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT};BEGIN; {_TABLES}"
                 )
                 create_words_table(database, "words")
                 values = {"generation": "0", "epoch": new_epoch(), **settings}
@@ -214,7 +214,10 @@ def _connect(file: Path) -> sqlite3.Connection:
             return database
         except sqlite3.OperationalError as error:
             database.close()
-            if not last or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if not last or error.sqlite_errorcode & 0xFF not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            ):
                 raise
     raise AssertionError("the last way returns or raises")
 
@@ -244,12 +247,15 @@ def _told(file: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, "the disk is full; the index is as it was", str(file)) from error
         if code == sqlite3.SQLITE_IOERR:
-            raise OSError(errno.EIO, f"the disk failed ({error}); the index is as it was", str(file)) from error
+            raise OSError(
+                errno.EIO, f"the disk failed ({error}); the index is as it was", str(file)
+            ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise InputError(f"{file} cannot be opened ({error}); check the folder's permissions") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise InputError(
-                f"{file} is damaged ({error}); remove the folder and make the index anew with crossrank index add"
+                f"{file} is damaged ({error}); remove the folder and make the index anew with "
+                "crossrank index add"
             ) from error
         raise
 

@@ -85,7 +85,9 @@ class Vectors:
         size = part.ntotal - gone
         k = fetched = min(k, size)
         while k:
-            distances, ids = (row[0] for row in part.search(query, fetched, params=self._parameters(part, fetched)))
+            distances, ids = (
+                row[0] for row in part.search(query, fetched, params=self._parameters(part, fetched))
+            )
             # HNSW may find fewer; they come as -1.
             distances, ids = distances[ids >= 0], ids[ids >= 0]
             if fetched == size or len(ids) < fetched or distances[-1] != distances[k - 1]:
@@ -101,7 +103,9 @@ class Vectors:
         if part is self.base and len(self.gone):
             given["sel"] = faiss.IDSelectorNot(faiss.IDSelectorBatch(self.gone))
         if part is self.base and self.approximate:
-            return faiss.SearchParametersHNSW(efSearch=max(_SEARCH_CANDIDATES, fetched), **given)
+            return faiss.SearchParametersHNSW(  # type: ignore[attr-defined]
+                efSearch=max(_SEARCH_CANDIDATES, fetched), **given
+            )
         return faiss.SearchParameters(**given) if given else None
 
     def _all_scores(self, query: NDArray[np.float32], allowed: Ids) -> tuple[Ids, NDArray[np.float32]]:
@@ -218,7 +222,8 @@ def stored_vectors(database: sqlite3.Connection, ids: Ids) -> NDArray[np.float32
     query = "SELECT passage, value FROM vector WHERE passage BETWEEN ? AND ? ORDER BY passage"
     if len(ids) * 4 < ids[-1] - ids[0]:  # far apart: one by one
         blobs = [
-            database.execute("SELECT value FROM vector WHERE passage = ?", (int(id_),)).fetchone()[0] for id_ in ids
+            database.execute("SELECT value FROM vector WHERE passage = ?", (int(id_),)).fetchone()[0]
+            for id_ in ids
         ]
     else:
         rows = database.execute(query, (int(ids[0]), int(ids[-1])))

@@ -87,7 +87,9 @@ def put_passages(
                 (owner, number, _valid(passage.text), passage.metadata["start"], passage.metadata["end"]),
             ).lastrowid
             database.execute("INSERT INTO vector VALUES (?, ?)", (row, vectors[passage.content]))
-            database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row, indexed_text(passage.content)))
+            database.execute(
+                "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, indexed_text(passage.content))
+            )
             count += 1
     return count
 
@@ -133,9 +135,13 @@ def delete_unfound(database: sqlite3.Connection) -> list[str]:
 def _delete_passages(database: sqlite3.Connection, file: int) -> None:
     for passage, text in _contents(database, "WHERE document.file = ?", file):
         # FTS5 keeps no texts here, so it must be told which words the passage had.
-        database.execute("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (passage, indexed_text(text)))
+        database.execute(
+            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (passage, indexed_text(text))
+        )
         database.execute("DELETE FROM vector WHERE passage = ?", (passage,))
-    database.execute("DELETE FROM passage WHERE document IN (SELECT id FROM document WHERE file = ?)", (file,))
+    database.execute(
+        "DELETE FROM passage WHERE document IN (SELECT id FROM document WHERE file = ?)", (file,)
+    )
     database.execute("DELETE FROM document WHERE file = ?", (file,))
 
 
@@ -146,7 +152,8 @@ def all_contents(database: sqlite3.Connection) -> Iterator[tuple[int, str]]:
 
 def _contents(database: sqlite3.Connection, which: str, *parameters: object) -> Iterator[tuple[int, str]]:
     rows = database.execute(
-        f"SELECT passage.id, title, text FROM passage JOIN document ON document.id = passage.document {which}",
+        "SELECT passage.id, title, text FROM passage "
+        f"JOIN document ON document.id = passage.document {which}",
         parameters,
     )
     for passage, title, text in rows:

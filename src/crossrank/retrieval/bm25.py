@@ -15,9 +15,9 @@ class BM25Index:
     """Passages that can be searched by their words.
 
     Scores are Okapi BM25 as SQLite computes it (k1 = 1.2, b = 0.75), over words without case, accents and
-    English endings, each as often as it is typed (https://www.sqlite.org/fts5.html#the_bm25_function; Robertson
-    and Zaragoza, 2009, https://doi.org/10.1561/1500000019). An index may be searched from several threads at
-    once.
+    English endings, each as often as it is typed (https://www.sqlite.org/fts5.html#the_bm25_function;
+    Robertson and Zaragoza, 2009, https://doi.org/10.1561/1500000019). An index may be searched from several
+    threads at once.
 
     Args:
         texts: The passages.

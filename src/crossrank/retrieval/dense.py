@@ -81,7 +81,10 @@ class DenseIndex:
         """The scores that given passages have for a query's vector, shape [d]; see :meth:`search_vector`."""
         if not positions:
             return []
-        query, rows = prepared(vector[np.newaxis], self._similarity)[0], self._index.reconstruct_batch(list(positions))
+        query, rows = (
+            prepared(vector[np.newaxis], self._similarity)[0],
+            self._index.reconstruct_batch(list(positions)),
+        )
         return [float(score) for score in nearest(rows, query, self._similarity)]
 
 
@@ -103,7 +106,9 @@ def prepared(vectors: ArrayLike, similarity: Similarity) -> NDArray[np.float32]:
     return (rows / np.where(lengths == 0, 1, lengths)[:, np.newaxis]).astype(np.float32)
 
 
-def nearest(rows: NDArray[np.float32], query: NDArray[np.float32], similarity: Similarity) -> NDArray[np.float32]:
+def nearest(
+    rows: NDArray[np.float32], query: NDArray[np.float32], similarity: Similarity
+) -> NDArray[np.float32]:
     """The score of each row, shape [n], for one query, shape [d]; both are ``prepared``."""
     if similarity == "euclidean":
         return np.asarray(-np.linalg.norm(rows - query, axis=1))

@@ -14,8 +14,8 @@ def reciprocal_rank_fusion(
 ) -> list[Candidate]:
     """Fuse rankings by rank alone, so that scores on different scales need no calibration.
 
-    A candidate's score is the sum of weight / (k + rank) over the rankings that hold it, ranks from 1 (Cormack,
-    Clarke and Buettcher, 2009, https://doi.org/10.1145/1571941.1572114).
+    A candidate's score is the sum of weight / (k + rank) over the rankings that hold it, ranks from 1
+    (Cormack, Clarke and Buettcher, 2009, https://doi.org/10.1145/1571941.1572114).
 
     Args:
         rankings: By name, candidates over the same passages, best first; their scores are not read.

@@ -1,0 +1,183 @@
+"""crossrank index: an index that lasts, and what is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+from rich.table import Table
+
+from crossrank.cli.options import IndexEmbedder
+from crossrank.cli.output import console, notify, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from crossrank.index import AddReport
+
+index_app = typer.Typer(
+    name="index",
+    help="Keep files in an index, and search that (crossrank search --index).",
+    no_args_is_help=True,
+)
+
+# Of so many things no more are listed one by one.
+_LISTED = 10
+
+Folder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="The index's folder.", show_default=False)
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@index_app.command("add")
+def add(
+    index: Folder,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files and folders; without any, all added before.", show_default=False),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(help="In folders, take only files of this pattern (.gitignore's syntax)."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="In folders, leave files of this pattern.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail at a file that cannot be read.")] = False,
+    embedder: IndexEmbedder = None,
+    chunk_size: Annotated[
+        int | None,
+        typer.Option(help="For a new index: the longest passage, in characters.", show_default="500"),
+    ] = None,
+    chunk_overlap: Annotated[
+        int | None,
+        typer.Option(help="For a new index: characters repeated between passages.", show_default="100"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read files into an index, which is made where there is none; what is unchanged is passed over.
+
+    Text, Markdown, HTML, PDF, Word (.docx), CSV, JSON Lines, and folders of them. Run it again to bring the
+    index up to date: changed files are read again, and vanished ones disappear.
+
+    Example: crossrank index add my-index notes/ report.pdf --exclude 'drafts/'
+    """
+    from crossrank.index import Index
+
+    kept = Index(index, embedder=embedder, chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    with _progress("Indexing") as progress:
+        report = kept.add(
+            paths or (), include=include or (), exclude=exclude or (), strict=strict, progress=progress
+        )
+    print_json(dataclasses.asdict(report)) if as_json else _print_report(report)
+
+
+@index_app.command("ls")
+def ls(index: Folder, as_json: AsJson = False) -> None:
+    """List the files that an index knows, with how many passages each has, or why it has none.
+
+    Example: crossrank index ls my-index
+    """
+    from crossrank.index import Index
+
+    files = Index(index).ls()
+    if as_json:
+        print_json({"files": [dataclasses.asdict(file) for file in files]})
+        return
+    for file in files:
+        line = f"{file.passages:>7}  {_shown(file.path)}"
+        console().print(f"{line}  ({file.problem})" if file.problem else line, soft_wrap=True, markup=False)
+
+
+@index_app.command("rm")
+def rm(
+    index: Folder,
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to take out.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Take files out of an index, until they are added by name again; the files themselves stay.
+
+    Example: crossrank index rm my-index notes/old.md
+    """
+    from crossrank.index import Index
+
+    gone = Index(index).rm(paths)
+    if as_json:
+        print_json({"removed": gone})
+    else:
+        _print_paths("removed", gone)
+
+
+@index_app.command("info")
+def info(index: Folder, as_json: AsJson = False) -> None:
+    """Show what an index holds, and how well its search over vectors finds the nearest.
+
+    Example: crossrank index info my-index
+    """
+    from crossrank.index import Index
+
+    values = dataclasses.asdict(Index(index).info())
+    if as_json:
+        print_json(values)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in values.items():
+        shown = "\n".join(value) if isinstance(value, (tuple, list)) else str(value)
+        table.add_row(name.replace("_", " "), shown)
+    console().print(table, markup=False)
+
+
+@index_app.command("rebuild")
+def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = False) -> None:
+    """Make vectors and words anew from the stored passages, with another embedding model if one is named.
+
+    Example: crossrank index rebuild my-index --embedder BAAI/bge-small-en-v1.5
+    """
+    from crossrank.index import Index
+
+    kept = Index(index, embedder=embedder)
+    with _progress("Embedding") as progress:
+        kept.rebuild(progress=progress)
+    after = kept.info()
+    if as_json:
+        print_json({"passages": after.passages, "embedder": after.embedder})
+    else:
+        print(f"{after.passages} passages embedded with {after.embedder}")
+
+
+@contextmanager
+def _progress(description: str) -> Iterator[Callable[[int, int], object]]:
+    """A bar whose end is known only once the work has been planned."""
+    with progress_bar(description, None) as bar:
+        yield (lambda done, total: None) if bar is None else bar.update
+
+
+def _print_report(report: AddReport) -> None:
+    for line in (*report.skipped, *report.notices):
+        notify(line)
+    if report.unsupported:
+        kinds = ", ".join(
+            f"{count} {suffix or 'without a suffix'}" for suffix, count in report.unsupported.items()
+        )
+        notify(f"passed over, since these types are not read: {kinds}")
+    _print_paths("added", report.added)
+    _print_paths("changed", report.changed)
+    _print_paths("removed", report.removed)
+    print(f"{report.unchanged} unchanged; {report.passages} passages written")
+
+
+def _print_paths(what: str, paths: list[str]) -> None:
+    for path in paths[:_LISTED]:
+        print(f"{what} {_shown(path)}")
+    if len(paths) > _LISTED:
+        print(f"{what} {len(paths) - _LISTED} more")
+
+
+def _shown(path: str) -> str:
+    """A path as it is written from here, where that is shorter; nothing in it moves the cursor."""
+    here = Path(path)
+    with_dots = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(with_dots))

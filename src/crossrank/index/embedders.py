@@ -1,0 +1,96 @@
+"""Which embedding model an index belongs to, and whether that is the one at hand."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.errors import InputError
+from crossrank.index.store import setting
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.models.locate import DEFAULT_BI_ENCODER
+
+# A text whose vector tells whether an embedder is the one that made the index, whatever it is called.
+_PROBE = "Which passages answer this question best?"
+_SAME = 0.99
+
+
+class IndexEmbedder:
+    """The embedder of one index, loaded when it is needed.
+
+    Args:
+        index: The index's folder, for messages.
+        given: The bi-encoder that the caller wants, or its name or folder; None for the index's own.
+    """
+
+    def __init__(self, index: Path, given: str | Path | BiEncoder | None) -> None:
+        self._index, self._given = index, given
+        self._loaded = given if isinstance(given, BiEncoder) else None
+        self._checked: str | None = None
+        self._lock = threading.Lock()
+
+    def wanted(self, own: str = DEFAULT_BI_ENCODER) -> BiEncoder:
+        """The embedder that was given; where none was, the one of this name.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        name = own if self._given is None else lasting_name(self._given)
+        with self._lock:
+            if self._loaded is None or lasting_name(self._loaded) != name:
+                self._loaded = BiEncoder(name)
+            return self._loaded
+
+    def own(self, database: sqlite3.Connection) -> BiEncoder:
+        """The embedder that the index was made with.
+
+        Raises:
+            InputError: Another one was given, or the model of that name gives other vectors by now.
+            ModelError: It cannot be loaded.
+        """
+        name, epoch = setting(database, "embedder"), setting(database, "epoch")
+        wanted = name if self._given is None else lasting_name(self._given)
+        if wanted != name:
+            raise InputError(
+                f"{self._index} was made with the embedding model {name}, not {wanted}; leave the "
+                f"embedder out, or embed all anew: crossrank index rebuild {self._index} --embedder {wanted}"
+            )
+        embedder = self.wanted(name)
+        if self._checked != epoch:
+            vector, probe = _probe(embedder), np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
+            if vector.shape != probe.shape or _cosine(vector, probe) < _SAME:
+                raise InputError(
+                    f"the embedding model {name} is no longer the one that {self._index} was made with: "
+                    f"it gives other vectors; embed all anew: crossrank index rebuild {self._index}"
+                )
+            self._checked = epoch
+        return embedder
+
+
+def lasting_name(embedder: str | Path | BiEncoder) -> str:
+    """The name of an embedder; of one in a folder, where that lies, so that it is found from anywhere."""
+    name = embedder.name if isinstance(embedder, BiEncoder) else str(embedder)
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+
+def embedder_settings(embedder: BiEncoder) -> dict[str, str]:
+    """What an index keeps of its embedder."""
+    vector = _probe(embedder)
+    return {
+        "embedder": lasting_name(embedder),
+        "similarity": embedder.similarity,
+        "dimension": str(len(vector)),
+        "probe": vector.astype("<f4").tobytes().hex(),
+    }
+
+
+def _probe(embedder: BiEncoder) -> NDArray[np.float32]:
+    return np.asarray(embedder.encode_queries([_PROBE])[0])
+
+
+def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))

@@ -1,0 +1,50 @@
+"""Vectors and words made anew from the stored passages."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable
+
+from crossrank.index.embedders import embedder_settings
+from crossrank.index.store import count_generation, new_epoch, transaction
+from crossrank.index.writing import all_contents, as_blobs
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.retrieval.words import indexed_text
+
+_AT_ONCE = 1024
+
+
+def rebuild(
+    database: sqlite3.Connection, embedder: BiEncoder, progress: Callable[[int, int], object]
+) -> None:
+    """Embed and index every passage again, in one transaction, and make the embedder the index's own.
+
+    Args:
+        database: To write with; nobody else writes.
+        embedder: The model from now on.
+        progress: Told how many passages are done, and of how many.
+    """
+    (total,) = database.execute("SELECT count(*) FROM passage").fetchone()
+    with transaction(database):
+        database.execute("INSERT INTO words (words) VALUES ('delete-all')")
+        database.execute("DELETE FROM vector")
+        contents = all_contents(database)
+        done = 0
+        while some := list(itertools.islice(contents, _AT_ONCE)):
+            vectors = as_blobs(embedder.encode_documents([content for _, content in some]))
+            database.executemany(
+                "INSERT INTO vector VALUES (?, ?)",
+                zip((passage for passage, _ in some), vectors, strict=True),
+            )
+            database.executemany(
+                "INSERT INTO words (rowid, text) VALUES (?, ?)",
+                ((passage, indexed_text(content)) for passage, content in some),
+            )
+            done += len(some)
+            progress(done, total)
+        values = {**embedder_settings(embedder), "epoch": new_epoch()}
+        database.executemany(
+            "UPDATE setting SET value = ? WHERE name = ?", ((value, name) for name, value in values.items())
+        )
+        count_generation(database)
