@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossrank.documents import Document
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingExtraError
 from crossrank.index.reports import AddReport
 from crossrank.index.sources import Source, removed_paths
 from crossrank.index.store import transaction
@@ -99,7 +99,7 @@ class Adder:
             try:
                 first, passages = _take(parts, _PASSAGES_AT_ONCE)
                 second = next(parts, None) if passages >= _PASSAGES_AT_ONCE else None
-            except InputError as problem:
+            except (InputError, MissingExtraError) as problem:
                 self._give_up(item, str(problem))
                 self._advance(item.state.size)
                 continue
@@ -226,7 +226,7 @@ class Adder:
                     now = min(item.state.size, read + sum(len(document.text) for document, _ in some))
                     self._advance(now - read)
                     read = now
-        except InputError as problem:
+        except (InputError, MissingExtraError) as problem:
             self._give_up(item, str(problem))
         else:
             self._wrote(item)

@@ -43,7 +43,7 @@ class Index:
 
     Args:
         path: The folder. :meth:`add` makes it.
-        embedder: The bi-encoder, or its name or folder; by default the index's own; the bundled for a new one.
+        embedder: The bi-encoder, or its name or folder; by default the index's own, or the bundled one.
         chunk_size: The longest passage, in characters, for a new index; 500 by default.
         chunk_overlap: Characters repeated between passages, for a new index; 100 by default.
 

@@ -163,10 +163,14 @@ def _contents(database: sqlite3.Connection, which: str, *parameters: object) -> 
 def _metadata(database: sqlite3.Connection, document: Document) -> str:
     """A document's metadata as JSON that SQLite can search; the spans are the passages' own."""
     values = {name: value for name, value in document.metadata.items() if name not in ("start", "end")}
-    text = json.dumps(_plain(values), ensure_ascii=False)
-    if database.execute("SELECT json_valid(?)", (text,)).fetchone()[0]:
-        return text
-    return json.dumps({"source": _valid(str(values.get("source", "")))})  # nested deeper than SQLite reads
+    try:
+        text = json.dumps(_plain(values), ensure_ascii=False)
+        if database.execute("SELECT json_valid(?)", (text,)).fetchone()[0]:
+            return text
+    except RecursionError:
+        pass
+    # Nested deeper than Python or SQLite follow: of no use as a filter.
+    return json.dumps({"source": _plain(values.get("source"))}, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
