@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingExtraError
 from crossrank.text import load_documents
 
 
@@ -113,9 +114,46 @@ def test_unreadable_file_is_skipped_in_a_folder_and_refused_by_name(
 
 
 def test_refusal_of_a_file_type_names_the_supported_ones(here: Path) -> None:
-    (here / "a.docx").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.docx.*\.docx.*\.txt.*\.md.*\.jsonl"):
-        load_documents(["a.docx"])
+    (here / "a.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.png.*\.png.*\.txt.*\.md.*\.pdf.*\.csv.*\.jsonl"):
+        load_documents(["a.png"])
+
+
+def test_old_word_file_is_refused_with_what_to_do(here: Path) -> None:
+    (here / "a.doc").write_bytes(b"")
+    with pytest.raises(InputError, match=r"Save it as \.docx$"):
+        load_documents(["a.doc"])
+
+
+def test_formats_are_read_side_by_side(here: Path) -> None:
+    (here / "docs").mkdir()
+    (here / "docs" / "a.csv").write_text("text\nrow\n")
+    (here / "docs" / "b.html").write_text("<p>page</p>")
+    (here / "docs" / "c.jsonl").write_text('{"text": "record"}')
+    assert [d.text for d in load_documents(["docs"]).documents] == ["row", "page", "record"]
+
+
+def test_gitignore_holds_in_folders(here: Path) -> None:
+    (here / "docs").mkdir()
+    (here / "docs" / ".gitignore").write_text("b.txt\n")
+    (here / "docs" / "a.txt").write_text("text")
+    (here / "docs" / "b.txt").write_text("text")
+    loaded = load_documents(["docs"])
+    assert ([d.id for d in loaded.documents], loaded.skipped) == (["docs/a.txt"], ())
+
+
+def test_missing_extra_skips_a_file_in_a_folder_and_is_named_for_a_named_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "docx", None)
+    (here / "docs").mkdir()
+    (here / "docs" / "a.docx").write_bytes(b"")
+    (here / "docs" / "b.txt").write_text("text")
+    (reason,) = load_documents(["docs"]).skipped
+    assert "docs/a.docx" in reason
+    assert "pip install 'crossrank[docx]'" in reason
+    with pytest.raises(MissingExtraError):
+        load_documents(["docs/a.docx"])
 
 
 def test_missing_path_is_named(here: Path) -> None:

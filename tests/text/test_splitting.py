@@ -57,6 +57,20 @@ def test_metadata_is_extended_and_the_document_left_alone() -> None:
     assert metadata == {"source": "a.txt", "start": "mine"}
 
 
+def test_passages_of_a_part_have_their_place_in_the_whole() -> None:
+    whole = "first paragraph\n\nsecond paragraph\n\nthird"
+    part = Document("a#char=17", whole[17:], metadata={"start": 17})
+    passages = split_documents([part], chunk_size=20, chunk_overlap=0)
+    assert [whole[p.metadata["start"] : p.metadata["end"]] for p in passages] == ["second paragraph", "third"]
+    assert [p.text for p in passages] == ["second paragraph", "third"]
+
+
+@pytest.mark.parametrize("start", ["17", True, 1.5, None])
+def test_start_that_is_no_whole_number_is_no_place(start: object) -> None:
+    (passage,) = split_documents([Document("a", "text", metadata={"start": start})])
+    assert passage.metadata["start"] == 0
+
+
 @pytest.mark.parametrize("size", [1, 500])
 @pytest.mark.parametrize("text", ["", " ", "\n\n\t\n"])
 def test_white_space_gives_no_passages(text: str, size: int) -> None:

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from crossrank.errors import InputError
-from crossrank.text.ignoring import Rule, compile_patterns, is_ignored, read_rule, rules_above
+from crossrank.text.ignoring import Patterns, Rule, compile_patterns, is_ignored, read_rule, rules_above
 from crossrank.text.naming import printable
 
 
@@ -107,8 +105,8 @@ class _Folder:
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    include: GitIgnoreSpec | None
-    exclude: GitIgnoreSpec | None
+    include: Patterns | None
+    exclude: Patterns | None
     skipped: list[str]
 
     def files(self, root: Path) -> Iterator[tuple[Path, str]]:
@@ -154,9 +152,9 @@ class _Walk:
 
     def _wants(self, place: str, top: _Folder, is_folder: bool) -> bool:
         relative = place[len(top.place.rstrip("/")) + 1 :]
-        if self.exclude is not None and self.exclude.match_file(relative + "/" * is_folder):
+        if self.exclude is not None and self.exclude.says(relative, is_folder=is_folder):
             return False
-        return self.include is None or is_folder or self.include.match_file(relative)
+        return self.include is None or is_folder or bool(self.include.says(relative, is_folder=False))
 
 
 def _holds(question: Callable[[], bool]) -> bool:

@@ -7,9 +7,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from pathspec import GitIgnoreSpec, PathSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from crossrank.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns in gitignore's syntax, of which the last that matches decides.
+
+    For files, pathspec lets a pattern for folders, which matches all that they hold, yield to one that
+    matches the file itself; for folders it must not, or ``!*/`` never brings one back.
+    """
+
+    files: GitIgnoreSpec
+    folders: PathSpec[GitIgnoreSpecPattern]
+
+    def says(self, relative: str, *, is_folder: bool) -> bool | None:
+        """Whether an entry matches; False where ``!`` takes that back, None where no pattern speaks of it."""
+        if is_folder:
+            return self.folders.check_file(f"{relative}/").include
+        return self.files.check_file(relative).include
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +36,10 @@ class Rule:
     """The patterns of one ``.gitignore``, and the real folder that they are relative to."""
 
     folder: str
-    patterns: GitIgnoreSpec
+    patterns: Patterns
 
 
-def compile_patterns(patterns: Sequence[str], option: str) -> GitIgnoreSpec | None:
+def compile_patterns(patterns: Sequence[str], option: str) -> Patterns | None:
     """Patterns in gitignore's syntax (https://git-scm.com/docs/gitignore), or None where there are none.
 
     Raises:
@@ -65,16 +84,20 @@ def rules_above(real: str) -> tuple[Rule, ...]:
 def is_ignored(real: str, rules: Sequence[Rule], *, is_folder: bool) -> bool:
     """Whether the rules leave an entry out; of several that speak about it, the deepest decides."""
     for rule in reversed(rules):
-        relative = real[len(rule.folder.rstrip("/")) + 1 :] + "/" * is_folder
-        ignored = rule.patterns.check_file(relative).include
+        ignored = rule.patterns.says(real[len(rule.folder.rstrip("/")) + 1 :], is_folder=is_folder)
         if ignored is not None:
             return ignored
     return False
 
 
-def _compiled(lines: Iterable[str]) -> GitIgnoreSpec:
+def _compiled(lines: Iterable[str]) -> Patterns:
+    # pathspec takes "docs/**" for the folder docs too, and so a later "!docs/*.md" would come too late.
+    exact = [f"{line.rstrip()}/*" if line.rstrip().endswith("/**") else line for line in lines]
     # The simple backend, since "best" depends on what else is installed.
-    return GitIgnoreSpec.from_lines(lines, backend="simple")
+    return Patterns(
+        GitIgnoreSpec.from_lines(exact, backend="simple"),
+        PathSpec.from_lines(GitIgnoreSpecPattern, exact, backend="simple"),
+    )
 
 
 def _is_well_formed(line: str) -> bool:

@@ -35,8 +35,7 @@ def read_docx(path: Path, name: str, notice: Notice, part_characters: int | None
         document = _open(file, name)
     try:
         text = "\n\n".join(_blocks(document.element.body))
-        properties = document.core_properties
-        title, author = (" ".join(value.split()) for value in (properties.title, properties.author))
+        title, author = _title_and_author(document)
     except Exception as error:
         raise _unreadable(name, error) from error
     metadata = {"author": author} if author else {}
@@ -65,6 +64,16 @@ def _open(file: BinaryIO, name: str) -> WordDocument:
         raise
     except Exception as error:  # zipfile, lxml and python-docx each have their own
         raise _unreadable(name, error) from error
+
+
+def _title_and_author(document: WordDocument) -> tuple[str, str]:
+    from docx.opc.constants import RELATIONSHIP_TYPE
+
+    relations = document.part.package.rels.values()
+    if not any(relation.reltype == RELATIONSHIP_TYPE.CORE_PROPERTIES for relation in relations):
+        return "", ""  # python-docx would make some up, with the title "Word Document"
+    properties = document.core_properties
+    return " ".join(properties.title.split()), " ".join(properties.author.split())
 
 
 def _unreadable(name: str, error: Exception) -> InputError:

@@ -37,11 +37,11 @@ def read_table(path: Path, name: str, notice: Notice, part_characters: int | Non
         InputError: A cell is too long to be one: a quote that is never closed.
         NoTextError: There is no row with text.
     """
+    # Only ever raised: the limit is the process's.
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     lines = (f"{line}\n" for line in text_lines(text_chunks(path, name, notice), name))
     sample = _take(lines, _SAMPLE)
     dialect = _sniff(sample, "\t" if path.suffix.lower() == ".tsv" else ",")
-    # Only ever raised: the limit is the process's.
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     rows = _rows(chain(sample, lines), dialect, name)
     _, header = next(rows, (0, []))
     columns = _Columns.named(header)
@@ -126,7 +126,7 @@ def _problem(cells: Sequence[str], columns: int) -> str:
     if any("\0" in cell for cell in cells):
         return "holds NUL bytes"
     if len(cells) < columns or any(map(str.strip, cells[columns:])):
-        return f"has {len(cells)} cells where the header has {columns}"
+        return f"has {len(cells)} cell{'s' * (len(cells) != 1)} where the header has {columns}"
     return ""
 
 
