@@ -15,22 +15,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from support.commands import crossrank, one_line
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ranking.schema.json").read_text())
 SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
 SPEECH = Path(__file__).parents[2].parent / "shared" / "data" / "state_of_the_union.txt"
-
-
-def crossrank(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "crossrank", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
-
-
-def one_line(process: subprocess.CompletedProcess[str]) -> str:
-    assert "Traceback" not in process.stderr
-    lines = process.stderr.splitlines()
-    assert len(lines) == 1, process.stderr
-    return lines[0]
 
 
 def test_search_json_follows_the_schema_and_answers_from_the_files() -> None:
