@@ -139,7 +139,9 @@ def load_engine(
 ) -> tuple[Engine, tuple[str, ...]]:
     """Compile a model and prove that it works here.
 
-    Where int8 arithmetic on this processor moves the outputs (it saturates on some), float32 is used instead.
+    Weights in float32 or float16 are multiplied in float32. int8 weights allow what is faster: bfloat16 where
+    the processor has it, else int8. Where that moves the outputs (int8 saturates on some), float32 is
+    used instead.
 
     Args:
         model: The model's folder.
@@ -154,11 +156,17 @@ def load_engine(
     Raises:
         ModelError: The model cannot be built, or gives outputs that are not finite, or not so many.
     """
-    from crossrank.inference.engines.openvino import OpenVinoEngine
+    from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16
 
     inputs = task.probe(tokenizer)
     is_int8 = model.has_graph and model.weights.is_int8
-    engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
+    if is_int8 and has_bfloat16():
+        # Twice as fast as int8 with AMX, since int8 first has to quantise what it multiplies; and more exact.
+        engine = OpenVinoEngine(
+            partial(task.build, model, keep_int8=False), threads=threads, precision="bf16"
+        )
+    else:
+        engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
     outputs = _probe(model, engine, inputs, tokenizer)
     if width is not None and outputs.shape[1:] != (width,):
         given = " x ".join(map(str, outputs.shape[1:])) or "1 without an axis"
@@ -172,7 +180,7 @@ def load_engine(
     exact = OpenVinoEngine(partial(task.build, model, keep_int8=False), threads=threads)
     if reference is None and _agrees(outputs, _probe(model, exact, inputs, tokenizer)):
         return engine, ()
-    return exact, (f"int8 arithmetic is not exact on this processor; {model.name} runs in float32, slower.",)
+    return exact, (f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",)
 
 
 def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:

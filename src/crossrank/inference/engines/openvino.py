@@ -8,6 +8,7 @@ import queue
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from crossrank.inference.openvino_library import ov
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.
 _INT8_GROUP = 128
+# Of products and what lies between them; int8 matrices are multiplied in int8 within float32.
+Precision: TypeAlias = Literal["f32", "bf16"]
 # Every compiled graph of this process. See _leave_behind.
 _states: weakref.WeakSet[_State] = weakref.WeakSet()
 
@@ -38,17 +41,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_behind)
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 itself."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class _State:
     """A compiled graph and its idle inference requests, one a thread."""
 
-    def __init__(self, graph: ov.Model, threads: int) -> None:
+    def __init__(self, graph: ov.Model, threads: int, precision: Precision) -> None:
         self.process = os.getpid()
         compiled = ov.Core().compile_model(
             graph,
             "CPU",
             {
-                # Pinned, since by default the precision, and with it the score, depends on the processor.
-                "INFERENCE_PRECISION_HINT": "f32",
+                # Said, since by default it depends on the processor whether floats stay as exact as they are.
+                "INFERENCE_PRECISION_HINT": precision,
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP,
                 # Small batches side by side, each on one thread, beat one batch spread over all threads;
                 # and a score then does not depend on how many threads there are.
@@ -75,12 +83,15 @@ class OpenVinoEngine:
         build: Makes the graph.
         threads: Inferences that run side by side, each on one thread; by default one for every processor
             that this process may use.
+        precision: Of the arithmetic.
     """
 
-    def __init__(self, build: Callable[[], ov.Model], *, threads: int | None = None) -> None:
-        self._build = build
+    def __init__(
+        self, build: Callable[[], ov.Model], *, threads: int | None = None, precision: Precision = "f32"
+    ) -> None:
+        self._build, self._precision = build, precision
         self.threads = threads or available_threads()
-        self._state = _State(build(), self.threads)
+        self._state = _State(build(), self.threads, precision)
 
     def __deepcopy__(self, memo: object) -> OpenVinoEngine:
         # Frameworks copy their components; an engine never changes, so that the copies can share it.
@@ -90,7 +101,7 @@ class OpenVinoEngine:
         """Run batches; see :class:`crossrank.inference.engines.Engine`."""
         state = self._state
         if state.process != os.getpid():
-            state = self._state = _State(self._build(), self.threads)
+            state = self._state = _State(self._build(), self.threads, self._precision)
         outputs: list[NDArray[np.float32]] = []
         running: deque[ov.InferRequest] = deque()
 
