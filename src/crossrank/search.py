@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -69,10 +70,12 @@ class Searcher:
         if not isinstance(given, Index) and not given:
             raise InputError("there are no passages to search; give at least one")
         clock = _Clock()
-        self.reranker = model if isinstance(model, Reranker) else Reranker(model)
         bi_encoder = None
-        if retrieval != "lexical":
-            bi_encoder = given.embedder if isinstance(given, Index) else _loaded(embedder)
+        with ThreadPoolExecutor(1) as beside:  # most of the loading is done outside of Python
+            loading = beside.submit(_reranker, model)
+            if retrieval != "lexical":
+                bi_encoder = given.embedder if isinstance(given, Index) else _bi_encoder(embedder)
+            self.reranker = loading.result()
         own = self.reranker.model.interpolation
         self._interpolates = own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
         clock.stop("models")
@@ -151,7 +154,11 @@ def _find(
     return [(passages[candidate.position], candidate) for candidate in stage.search(query, k)]
 
 
-def _loaded(embedder: str | Path | BiEncoder | None) -> BiEncoder:
+def _reranker(model: str | Path | Reranker) -> Reranker:
+    return model if isinstance(model, Reranker) else Reranker(model)
+
+
+def _bi_encoder(embedder: str | Path | BiEncoder | None) -> BiEncoder:
     return embedder if isinstance(embedder, BiEncoder) else BiEncoder(embedder or DEFAULT_BI_ENCODER)
 
 

@@ -28,8 +28,9 @@ class DenseIndex:
 
     Example:
         >>> index = DenseIndex(np.eye(3, dtype=np.float32), similarity="cosine")
-        >>> index.search_vector(np.array([0, 2, 0], dtype=np.float32), k=1)
-        [Candidate(position=1, score=1.0, similarity=1.0)]
+        >>> found = index.search_vector(np.array([0, 2, 0], dtype=np.float32), k=1)
+        >>> [(candidate.position, candidate.score) for candidate in found]
+        [(1, 1.0)]
     """
 
     def __init__(self, vectors: NDArray[np.float32], *, similarity: Similarity) -> None:

@@ -74,7 +74,7 @@ class DenseFirstStage(_EncodesQueriesTogether):
     Example:
         >>> first_stage = DenseFirstStage(passages, bi_encoder)  # doctest: +SKIP
         >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
-        [Candidate(position=0, score=0.87, similarity=0.87), ...]
+        [Candidate(position=0, score=0.87, similarity=0.87, ...), ...]
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class HybridFirstStage(_EncodesQueriesTogether):
     Example:
         >>> first_stage = HybridFirstStage(passages, bi_encoder)  # doctest: +SKIP
         >>> first_stage.search("What is the capital of France?", k=10)  # doctest: +SKIP
-        [Candidate(position=0, score=0.0328, similarity=0.87, ranks={'lexical': 1, 'dense': 1}), ...]
+        [Candidate(position=0, score=0.0328, similarity=0.87, ranks={...}), ...]
     """
 
     def __init__(

@@ -80,7 +80,7 @@ def match_expression(query: str) -> str:
 
     Example:
         >>> match_expression('What is C++ AND (NOT "x*?')
-        '"C" OR "NOT" OR "x"'
+        '"C" OR "x"'
     """
     typed = unicodedata.normalize("NFC", query.encode("utf-8", errors="replace").decode("utf-8"))
     words: list[str] = []
@@ -95,10 +95,11 @@ def match_expression(query: str) -> str:
             words += [" ".join(letters)] if 0 < len(letters) < 3 else []
         else:
             words.append(characters)
-    # Capitals make a name of a stop word: WHO, IT. AND, OR and NOT are what search engines taught people.
+    # Capitals make a name of a stop word: WHO, IT. But AND, OR and NOT are what search engines taught people.
     kept = [word for word in words if not _is_stop_word(word)]
     return " OR ".join(f'"{word}"' for word in kept or words)
 
 
 def _is_stop_word(word: str) -> bool:
-    return word.lower() in _STOP_WORDS and not (len(word) > 1 and word.isupper())
+    is_name = len(word) > 1 and word.isupper() and word not in ("AND", "OR", "NOT")
+    return word.lower() in _STOP_WORDS and not is_name
