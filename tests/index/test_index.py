@@ -145,8 +145,11 @@ def test_removed_file_is_gone_and_stays_out_until_it_is_added_by_name(index: Ind
     assert names(index.rm([files / "bees.txt"])) == ["bees.txt"]
     assert texts(index, "bees") == []
     index.add()
+    index.add([files])  # as a job does every night
     assert texts(index, "bees") == []
     assert names(index.add([files / "bees.txt"]).added) == ["bees.txt"]
+    index.add()
+    assert texts(index, "bees") == ["Bees find flowers by day."]
 
 
 def test_removed_subfolder_stays_out_but_for_what_is_named(index: Index, files: Path) -> None:
@@ -158,6 +161,14 @@ def test_removed_subfolder_stays_out_but_for_what_is_named(index: Index, files: 
     index.add([files / "sub" / "a.txt"])
     index.add()
     assert texts(index, "tide") == ["tide a"]
+
+
+def test_folder_that_was_removed_and_is_added_again_comes_back_whole(index: Index, files: Path) -> None:
+    index.add([files])
+    index.rm([files / "bees.txt"])
+    index.rm([files])
+    assert index.ls() == []
+    assert len(index.add([files]).added) == 2
 
 
 def test_removing_what_is_not_there_says_so(index: Index, files: Path) -> None:

@@ -69,10 +69,8 @@ def read_sources(database: sqlite3.Connection) -> list[Source]:
 
 
 def keep_source(database: sqlite3.Connection, source: Source) -> None:
-    """Remember a source; what was removed within it comes back."""
-    for path in removed_paths(database):
-        if within(path, source.path):
-            database.execute("DELETE FROM removed WHERE path = ?", (path,))
+    """Remember a source, which is no longer removed; what was removed within it stays out."""
+    database.execute("DELETE FROM removed WHERE path = ?", (source.path,))
     database.execute(
         "INSERT OR REPLACE INTO source VALUES (?, ?, ?)",
         (source.path, json.dumps(source.include), json.dumps(source.exclude)),
@@ -101,4 +99,6 @@ def remove(database: sqlite3.Connection, paths: Sequence[str]) -> None:
         database.executemany(
             "DELETE FROM found WHERE file = (SELECT id FROM file WHERE path = ?)", ((file,) for file in files)
         )
-        database.execute("INSERT OR IGNORE INTO removed VALUES (?)", (path,))
+        covered = [(gone,) for gone in removed_paths(database) if within(gone, path)]
+        database.executemany("DELETE FROM removed WHERE path = ?", covered)
+        database.execute("INSERT INTO removed VALUES (?)", (path,))
