@@ -2,8 +2,8 @@
 
     python benchmarks/first_stages.py EVAL_FOLDER
 
-EVAL_FOLDER holds judged collections in BEIR layout; every judged query of each is asked. bm25s (extra test) has
-its own defaults and its own English stop words.
+EVAL_FOLDER holds judged collections in BEIR layout; every judged query of each is asked. bm25s (extra test)
+has its own defaults and its own English stop words.
 """
 
 from __future__ import annotations
