@@ -10,7 +10,7 @@ import uuid
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossrank.errors import InputError
@@ -20,6 +20,10 @@ FORMAT = 1
 """Of the SQLite file; it is raised when the tables change."""
 
 _FILE = "index.sqlite"
+# SQLite's errors where it cannot make the files beside that readers and a writer share.
+_UNSHARED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+# How long a fork waits for a search that another thread is at, in seconds.
+_FORK_WAITS = 5.0
 _APPLICATION = 0x63726E6B  # 'crnk', by which SQLite's file tells whose it is
 _TABLES = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -100,7 +104,9 @@ class Store:
         """Make an empty index in the folder; the caller holds the writer's lock."""
         # Made beside and moved into its place whole, so that a kill leaves no half-made one.
         partial = self.folder / f"{_FILE}.partial"
-        partial.unlink(missing_ok=True)
+        # Also what is left of an index whose file was lost: SQLite would take its log for the new one's.
+        for left in self.folder.glob(f"{_FILE}*"):
+            left.unlink()
         with _told(self._file):
             database = sqlite3.connect(partial, isolation_level=None)
             try:
@@ -121,16 +127,22 @@ class Store:
         """A connection whose queries all see one and the same state.
 
         Raises:
-            InputError: There is no index, or its file is damaged, or of another format.
+            InputError: There is no index, or its file is damaged, or of another format; or, where this user
+                may not write, somebody else wrote meanwhile.
         """
         with _told(self._file):
-            database = self._reader()
-            database.execute("BEGIN")
+            kept = self._reader()
             try:
-                yield database
+                kept.database.execute("BEGIN")
+                yield kept.database
+            except sqlite3.DatabaseError:
+                kept.check_unchanged(self._file)
+                raise
             finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+                if kept.database.in_transaction:
+                    kept.database.execute("ROLLBACK")
+                kept.lock.release()
+            kept.check_unchanged(self._file)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -150,16 +162,21 @@ class Store:
             finally:
                 database.close()
 
-    def _reader(self) -> sqlite3.Connection:
-        """This thread's connection; a forked child needs one of its own."""
+    def _reader(self) -> _Kept:
+        """This thread's connection, locked."""
+        self.check_exists()
         kept: _Kept | None = getattr(self._local, "kept", None)
-        if kept is None or kept.process != os.getpid():
-            self.check_exists()
-            database = _connect(self._file)
-            _check(database, self.folder)
-            self._local.kept = kept = _Kept(os.getpid(), database)
-            weakref.finalize(kept, _close, kept.process, database)
-        return kept.database
+        if kept is not None:
+            kept.lock.acquire()
+            if not kept.closed and kept.state == _state(self._file, kept.unlocked):
+                return kept
+            kept.lock.release()
+        with _connecting:
+            self._local.kept = kept = _connect(self._file)
+            _kept.add(kept)
+        _check(kept.database, self.folder)
+        kept.lock.acquire()
+        return kept
 
     def check_exists(self) -> None:
         """InputError where the folder holds no index."""
@@ -197,29 +214,105 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _connect(file: Path) -> sqlite3.Connection:
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class _Kept:
+    """A thread's connection; closed with the thread or the store, whichever ends first, and before a fork.
+
+    Attributes:
+        database: The connection.
+        state: The file's, when it was opened.
+        unlocked: Whether SQLite reads the file as one that nobody writes to.
+        process: Which made it.
+        lock: Held while it is in use.
+        closed: Whether it was closed before a fork.
+    """
+
+    database: sqlite3.Connection
+    state: tuple[int, ...]
+    unlocked: bool
+    process: int = field(default_factory=os.getpid)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    closed: bool = False
+
+    def check_unchanged(self, file: Path) -> None:
+        """InputError where somebody wrote to a file that was read without locks."""
+        if self.unlocked and self.state != _state(file, self.unlocked):
+            raise InputError(
+                f"{file} was written to while it was read, by one who may write there; try again"
+            )
+
+
+_kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
+_connecting = threading.Lock()
+
+
+def _close(process: int, database: sqlite3.Connection) -> None:
+    if process == os.getpid():
+        database.close()
+
+
+def _close_before_fork() -> None:
+    """Close the connections of all threads: they open new ones.
+
+    SQLite's locks do not pass to a child, and it would not know
+    (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+    """
+    _connecting.acquire()
+    for kept in list(_kept):
+        if kept.lock.acquire(timeout=_FORK_WAITS):
+            kept.database.close()
+            kept.closed = True
+            kept.lock.release()
+
+
+def _begin_in_child() -> None:
+    _kept.clear()
+    _connecting.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_close_before_fork, after_in_parent=_connecting.release, after_in_child=_begin_in_child
+    )
+
+
+def _connect(file: Path) -> _Kept:
     """A connection to read with, wherever the file lies."""
     uri = file.resolve().as_uri()
     # A folder that is writable is opened so: only then can SQLite share the log with a writer.
     ways = [f"{uri}?mode=rw", f"{uri}?mode=ro"]
-    log = file.with_name(f"{file.name}-wal")
-    if not log.exists() or log.stat().st_size == 0:
-        # Without a log nobody is writing, and SQLite needs no files beside to read a folder it cannot write.
+    state = _state(file, unlocked=True)
+    if not _has_log(file):
+        # Without a log nobody is writing, and SQLite needs no files beside to read a folder it cannot write
+        # to, or on a full disk.
         ways.append(f"{uri}?immutable=1")
     for last, way in enumerate(ways, start=1 - len(ways)):
         database = sqlite3.connect(way, uri=True, isolation_level=None, timeout=60, check_same_thread=False)
         try:
             database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             database.execute("PRAGMA query_only = ON")
-            return database
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             database.close()
-            if not last or error.sqlite_errorcode & 0xFF not in (
-                sqlite3.SQLITE_CANTOPEN,
-                sqlite3.SQLITE_READONLY,
-            ):
+            if not last or error.sqlite_errorcode & 0xFF not in _UNSHARED:
                 raise
+        else:
+            unlocked = "immutable" in way
+            kept = _Kept(database, state if unlocked else _state(file, unlocked), unlocked)
+            weakref.finalize(kept, _close, kept.process, database)
+            return kept
     raise AssertionError("the last way returns or raises")
+
+
+def _state(file: Path, unlocked: bool) -> tuple[int, ...]:
+    """Which file it is; of one that is read without locks, also what changes when it is written to."""
+    status = file.stat()
+    same = status.st_dev, status.st_ino
+    return (*same, status.st_size, status.st_mtime_ns, _has_log(file)) if unlocked else same
+
+
+def _has_log(file: Path) -> bool:
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _check(database: sqlite3.Connection, folder: Path) -> None:
@@ -252,7 +345,11 @@ def _told(file: Path) -> Iterator[None]:
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise InputError(f"{file} cannot be opened ({error}); check the folder's permissions") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+            raise InputError(f"{file} is in use by another program ({error}); try again") from error
+        # What was not written by us: text that is no text, a table without its columns, an id that is taken.
+        strange = any(sign in str(error) for sign in ("decode to UTF-8", "no such column", "no such table"))
+        if strange or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
             raise InputError(
                 f"{file} is damaged ({error}); remove the folder and make the index anew with "
                 "crossrank index add"
@@ -263,16 +360,3 @@ def _told(file: Path) -> Iterator[None]:
 def _others(folder: Path) -> Iterator[Path]:
     """What a folder holds besides the traces of an index that was about to be made."""
     return (path for path in folder.iterdir() if not path.name.startswith((_FILE, "writer.lock")))
-
-
-@dataclass(slots=True, weakref_slot=True)
-class _Kept:
-    """A thread's connection; closed with the thread or the store, whichever ends first."""
-
-    process: int
-    database: sqlite3.Connection
-
-
-def _close(process: int, database: sqlite3.Connection) -> None:
-    if process == os.getpid():
-        database.close()
