@@ -223,7 +223,8 @@ class Adder:
                     vectors: dict[str, bytes] = {}
                     self._embed([passage for _, split in some for passage in split], vectors)
                     self._report.passages += put_passages(self._database, file, some, vectors)
-                    now = min(item.state.size, read + sum(len(document.text) for document, _ in some))
+                    # The last byte is reported with the file: once it is written.
+                    now = min(item.state.size - 1, read + sum(len(document.text) for document, _ in some))
                     self._advance(now - read)
                     read = now
         except (InputError, MissingExtraError) as problem:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -288,21 +289,27 @@ class Index:
     @contextmanager
     def _writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection to write with, while no other process or thread writes."""
-        self._store.prepare() if create else self._store.check_exists()
+        with self._lock(create):
+            if not self._store.exists():
+                self._create()
+            with self._store.writing() as database:
+                yield database
+
+    def _lock(self, create: bool) -> AbstractContextManager[object]:
+        """The writer's lock, held until the context is left."""
         try:
-            with FileLock(self.path / "writer.lock", timeout=_PATIENCE):
-                if not self._store.exists():
-                    self._create()
-                with self._store.writing() as database:
-                    yield database
+            self._store.prepare() if create else self._store.check_exists()
+            return FileLock(self.path / "writer.lock", timeout=_PATIENCE).acquire()
         except Timeout:
             raise InputError(
                 f"another process is writing to {self.path}; try again when it is done "
                 "(searching works meanwhile)"
             ) from None
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise InputError(
-                f"{self.path} is not writable ({error.strerror}); it can only be searched"
+                f"{self.path} is not writable ({error.strerror}); an index there can only be searched"
             ) from error
 
     def _create(self) -> None:

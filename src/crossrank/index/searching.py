@@ -32,14 +32,15 @@ class VectorCache:
 
     def get(self, database: sqlite3.Connection) -> Vectors:
         """The vectors that belong to what this transaction sees."""
-        generation = int(setting(database, "generation"))
+        wanted = setting(database, "epoch"), int(setting(database, "generation"))
         kept = self._vectors
-        if kept is not None and kept.generation == generation:
+        if kept is not None and (kept.epoch, kept.generation) == wanted:
             return kept
         with self._lock:
-            if self._vectors is None or self._vectors.generation != generation:
-                self._vectors = read_vectors(self._store.folder, database)
-            return self._vectors
+            kept = self._vectors
+            if kept is None or (kept.epoch, kept.generation) != wanted:
+                self._vectors = kept = read_vectors(self._store.folder, database)
+            return kept
 
     def forget(self) -> None:
         """Let the memory go."""

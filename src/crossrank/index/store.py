@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import threading
 import uuid
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from crossrank.errors import InputError
+from crossrank.index.connections import Connection, connect
 from crossrank.retrieval.words import create_words_table
 
 FORMAT = 1
@@ -100,7 +98,9 @@ class Store:
         """Make an empty index in the folder; the caller holds the writer's lock."""
         # Made beside and moved into its place whole, so that a kill leaves no half-made one.
         partial = self.folder / f"{_FILE}.partial"
-        partial.unlink(missing_ok=True)
+        # Also what is left of an index whose file was lost: SQLite would take its log for the new one's.
+        for left in self.folder.glob(f"{_FILE}*"):
+            left.unlink()
         with _told(self._file):
             database = sqlite3.connect(partial, isolation_level=None)
             try:
@@ -121,16 +121,22 @@ class Store:
         """A connection whose queries all see one and the same state.
 
         Raises:
-            InputError: There is no index, or its file is damaged, or of another format.
+            InputError: There is no index, or its file is damaged, or of another format; or, where this user
+                may not write, somebody else wrote meanwhile.
         """
         with _told(self._file):
-            database = self._reader()
-            database.execute("BEGIN")
+            kept = self._reader()
             try:
-                yield database
+                kept.database.execute("BEGIN")
+                yield kept.database
+            except sqlite3.DatabaseError:
+                kept.check_unchanged(self._file)
+                raise
             finally:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
+                if kept.database.in_transaction:
+                    kept.database.execute("ROLLBACK")
+                kept.lock.release()
+            kept.check_unchanged(self._file)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -150,16 +156,19 @@ class Store:
             finally:
                 database.close()
 
-    def _reader(self) -> sqlite3.Connection:
-        """This thread's connection; a forked child needs one of its own."""
-        kept: _Kept | None = getattr(self._local, "kept", None)
-        if kept is None or kept.process != os.getpid():
-            self.check_exists()
-            database = _connect(self._file)
-            _check(database, self.folder)
-            self._local.kept = kept = _Kept(os.getpid(), database)
-            weakref.finalize(kept, _close, kept.process, database)
-        return kept.database
+    def _reader(self) -> Connection:
+        """This thread's connection, locked."""
+        self.check_exists()
+        kept: Connection | None = getattr(self._local, "kept", None)
+        if kept is not None:
+            kept.lock.acquire()
+            if not kept.closed and kept.is_current(self._file):
+                return kept
+            kept.lock.release()
+        self._local.kept = kept = connect(self._file)
+        _check(kept.database, self.folder)
+        kept.lock.acquire()
+        return kept
 
     def check_exists(self) -> None:
         """InputError where the folder holds no index."""
@@ -197,31 +206,6 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _connect(file: Path) -> sqlite3.Connection:
-    """A connection to read with, wherever the file lies."""
-    uri = file.resolve().as_uri()
-    # A folder that is writable is opened so: only then can SQLite share the log with a writer.
-    ways = [f"{uri}?mode=rw", f"{uri}?mode=ro"]
-    log = file.with_name(f"{file.name}-wal")
-    if not log.exists() or log.stat().st_size == 0:
-        # Without a log nobody is writing, and SQLite needs no files beside to read a folder it cannot write.
-        ways.append(f"{uri}?immutable=1")
-    for last, way in enumerate(ways, start=1 - len(ways)):
-        database = sqlite3.connect(way, uri=True, isolation_level=None, timeout=60, check_same_thread=False)
-        try:
-            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            database.execute("PRAGMA query_only = ON")
-            return database
-        except sqlite3.OperationalError as error:
-            database.close()
-            if not last or error.sqlite_errorcode & 0xFF not in (
-                sqlite3.SQLITE_CANTOPEN,
-                sqlite3.SQLITE_READONLY,
-            ):
-                raise
-    raise AssertionError("the last way returns or raises")
-
-
 def _check(database: sqlite3.Connection, folder: Path) -> None:
     application, version = (
         database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -252,7 +236,11 @@ def _told(file: Path) -> Iterator[None]:
             ) from error
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
             raise InputError(f"{file} cannot be opened ({error}); check the folder's permissions") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+            raise InputError(f"{file} is in use by another program ({error}); try again") from error
+        # What was not written by us: text that is no text, a table without its columns, an id that is taken.
+        strange = any(sign in str(error) for sign in ("decode to UTF-8", "no such column", "no such table"))
+        if strange or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
             raise InputError(
                 f"{file} is damaged ({error}); remove the folder and make the index anew with "
                 "crossrank index add"
@@ -263,16 +251,3 @@ def _told(file: Path) -> Iterator[None]:
 def _others(folder: Path) -> Iterator[Path]:
     """What a folder holds besides the traces of an index that was about to be made."""
     return (path for path in folder.iterdir() if not path.name.startswith((_FILE, "writer.lock")))
-
-
-@dataclass(slots=True, weakref_slot=True)
-class _Kept:
-    """A thread's connection; closed with the thread or the store, whichever ends first."""
-
-    process: int
-    database: sqlite3.Connection
-
-
-def _close(process: int, database: sqlite3.Connection) -> None:
-    if process == os.getpid():
-        database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ _TOMBSTONE_SHARE = 0.2
 # and searching.
 _LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
 _ROWS_AT_ONCE = 20_000
+_BYTES_AT_ONCE = 1 << 20
+# At the end of the file, CRC-32 of the rest: FAISS itself takes damaged numbers for good ones, and may crash.
+_CHECKSUM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class Vectors:
     """The vectors at one generation; made once, never changed, so that threads can share it.
 
     Attributes:
-        generation: The index's, to which this belongs.
+        epoch: The index's, to which this belongs.
+        generation: The same.
         similarity: How vectors are compared.
         base: What the FAISS file holds, under the passages' ids; None where there is no file of use.
         approximate: Whether the base is HNSW.
@@ -52,6 +57,7 @@ class Vectors:
         count: How many vectors the index holds.
     """
 
+    epoch: str
     generation: int
     similarity: Similarity
     base: Any
@@ -140,17 +146,18 @@ class Vectors:
 
 def read_vectors(folder: Path, database: sqlite3.Connection) -> Vectors:
     """The vectors of the index as a transaction sees it: those of the FAISS file, and the difference."""
-    generation, similarity = int(setting(database, "generation")), setting(database, "similarity")
-    written, base = _read_file(folder, setting(database, "epoch"))
+    epoch, generation = setting(database, "epoch"), int(setting(database, "generation"))
+    similarity = setting(database, "similarity")
+    written, base = _read_file(folder, epoch, int(setting(database, "dimension")), similarity)
     gone = new_ids = np.empty(0, np.int64)
-    if written == generation:
-        count = int(base.ntotal)
-    else:
+    # Every passage has a vector. A file of HNSW may hold more: it was brought up to date, and cannot forget.
+    (count,) = database.execute("SELECT count(*) FROM passage").fetchone()
+    if written != generation or base.ntotal != count:
         live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
         held = _ids(base) if base is not None else new_ids
         gone, new_ids = np.setdiff1d(held, live), np.setdiff1d(live, held)
-        count = len(live)
     return Vectors(
+        epoch=epoch,
         generation=generation,
         similarity=similarity,  # type: ignore[arg-type]
         base=base,
@@ -199,8 +206,7 @@ def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
 def _hnsw(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
     import faiss
 
-    metric = faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT
-    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, metric)
+    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, _metric(similarity))
     graph.hnsw.efConstruction = _BUILD_CANDIDATES
     return _filled(faiss.IndexIDMap2(graph), database, ids, similarity)
 
@@ -260,17 +266,49 @@ def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
     return sorted(found, reverse=True)
 
 
-def _read_file(folder: Path, epoch: str) -> tuple[int, Any]:
+def _read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
     """The generation and the content of the newest file that can be read; -1 and None where there is none."""
     import faiss
 
     for generation, path in _files(folder, epoch):
         # A damaged file, or one that a writer has just replaced, costs time and loses nothing.
-        with suppress(RuntimeError):
-            index = faiss.read_index(str(path))
-            if isinstance(index, faiss.IndexIDMap2):
+        with suppress(OSError, RuntimeError):
+            index = faiss.read_index(str(path)) if _is_whole(path) else None
+            if _is_ours(index, dimension, similarity):
                 return generation, index
     return -1, None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is as it was written."""
+    checksum = 0
+    with path.open("rb") as file:
+        left = path.stat().st_size - _CHECKSUM
+        while left > 0 and (data := file.read(min(left, _BYTES_AT_ONCE))):
+            checksum = zlib.crc32(data, checksum)
+            left -= len(data)
+        return left == 0 and file.read() == checksum.to_bytes(_CHECKSUM, "little")
+
+
+def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
+    """Whether an index that was read is one that this module made: a damaged file may hold any other."""
+    import faiss
+
+    if not isinstance(index, faiss.IndexIDMap2):
+        return False
+    inner = faiss.downcast_index(index.index)
+    return (
+        isinstance(inner, (faiss.IndexFlat, faiss.IndexHNSWFlat))
+        and index.d == inner.d == dimension
+        and index.ntotal == inner.ntotal == index.id_map.size()
+        and inner.metric_type == _metric(similarity)
+    )
+
+
+def _metric(similarity: str) -> int:
+    import faiss
+
+    return int(faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT)
 
 
 def _write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
@@ -279,12 +317,25 @@ def _write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
     name = f"vectors-{setting(database, 'epoch')}-{setting(database, 'generation')}.faiss"
     partial = folder / f"{name}.partial"
     try:
-        faiss.write_index(index, str(partial))
-        with partial.open("rb") as file:
+        # Through Python's file: FAISS's own passes over the disk being full when it is closed.
+        with partial.open("wb") as file:
+            checksum = 0
+
+            def write(data: bytes) -> int:
+                nonlocal checksum
+                checksum = zlib.crc32(data, checksum)
+                return file.write(data)
+
+            writer = faiss.PyCallbackIOWriter(write, _BYTES_AT_ONCE)  # type: ignore[attr-defined]
+            faiss.write_index(index, writer)
+            file.write(checksum.to_bytes(_CHECKSUM, "little"))
+            file.flush()
             os.fsync(file.fileno())
         partial.replace(folder / name)
-    except RuntimeError as error:
-        raise OSError(f"{folder / name} cannot be written: {str(error)[:200]}") from error
+    except OSError as error:
+        raise OSError(
+            error.errno, f"the vectors cannot be written ({error.strerror})", str(folder / name)
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     _forget_files(folder, but=name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,3 +116,13 @@ def nearest(
     if similarity == "euclidean":
         return np.asarray(-np.linalg.norm(rows - query, axis=1))
     return np.asarray(rows @ query)
+
+
+def _one_thread_after_a_fork() -> None:
+    # FAISS's threads (GNU OpenMP) do not survive a fork; a child that uses more than one waits for ever.
+    if faiss := sys.modules.get("faiss"):
+        faiss.omp_set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one_thread_after_a_fork)
