@@ -78,9 +78,7 @@ def find(
         found["lexical"] = _by_words(database, query, depth, conditions)
     if vector is not None and vectors is not None:
         found["dense"] = vectors.search(vector, depth, allowed)
-    documents, keys = _passages(database, {int(i) for part in found.values() for i in part.ids})
-    # Equal scores are put in order by name, so that the way an index came about leaves no trace.
-    order = sorted(documents, key=keys.__getitem__)
+    order = _in_order(database, {int(i) for part in found.values() for i in part.ids})
     places = {passage: place for place, passage in enumerate(order)}
     rankings = {name: _ranking(part, places)[:depth] for name, part in found.items()}
     best = reciprocal_rank_fusion(rankings, weights=weights)[:k] if both else next(iter(rankings.values()))
@@ -89,7 +87,7 @@ def find(
         near = _similarities(database, vector, vectors, ids, found["dense"])
         best = [replace(c, similarity=near[passage]) for c, passage in zip(best, ids, strict=True)]
     return [
-        (documents[order[candidate.position]], replace(candidate, position=place))
+        (_passage(database, order[candidate.position]), replace(candidate, position=place))
         for place, candidate in enumerate(best)
     ]
 
@@ -141,22 +139,24 @@ def _by_words(database: sqlite3.Connection, query: str, k: int, conditions: Sequ
     )
 
 
-def _passages(
-    database: sqlite3.Connection, ids: Iterable[int]
-) -> tuple[dict[int, Document], dict[int, tuple[str, str, int]]]:
-    """The passages, and what puts equals in order: file, document and number."""
-    documents, keys = {}, {}
-    for passage in ids:
-        path, name, title, metadata, number, text, start, end = database.execute(
-            "SELECT file.path, name, title, metadata, number, text, start, end FROM passage "
-            "JOIN document ON document.id = passage.document JOIN file ON file.id = document.file "
-            "WHERE passage.id = ?",
-            (passage,),
-        ).fetchone()
-        known = {**json.loads(metadata), "start": start, "end": end}
-        documents[passage] = Document(f"{name}#{number}", text, title, known)
-        keys[passage] = (path, name, number)
-    return documents, keys
+def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
+    """Passages by file, document and number: so equal scores are ordered, however an index came about."""
+    rows = database.execute(
+        "SELECT passage.id FROM passage JOIN document ON document.id = passage.document "
+        "JOIN file ON file.id = document.file WHERE passage.id IN (SELECT value FROM json_each(?)) "
+        "ORDER BY path, name, number",
+        (json.dumps(list(ids)),),
+    )
+    return [row[0] for row in rows]
+
+
+def _passage(database: sqlite3.Connection, passage: int) -> Document:
+    name, title, metadata, number, text, start, end = database.execute(
+        "SELECT name, title, metadata, number, text, start, end FROM passage "
+        "JOIN document ON document.id = passage.document WHERE passage.id = ?",
+        (passage,),
+    ).fetchone()
+    return Document(f"{name}#{number}", text, title, {**json.loads(metadata), "start": start, "end": end})
 
 
 def _ranking(found: Found, places: Mapping[int, int]) -> list[Candidate]:

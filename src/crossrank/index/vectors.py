@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
-from crossrank.retrieval.dense import nearest, prepared
+from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, prepared
 
 Ids = NDArray[np.int64]
 
@@ -78,6 +78,7 @@ class Vectors:
         exact, since few links lead from one allowed vector to the next.
         """
         query = prepared(vector[np.newaxis], self.similarity)
+        on_one_thread()
         if allowed is not None:
             return _best(*self._all_scores(query[0], allowed), k)
         parts = [self._search_part(part, query, k) for part in (self.base, self.new) if part is not None]
@@ -89,7 +90,7 @@ class Vectors:
     def _search_part(self, part: Any, query: NDArray[np.float32], k: int) -> tuple[Ids, NDArray[np.float32]]:
         gone = len(self.gone) if part is self.base else 0
         size = part.ntotal - gone
-        k = fetched = min(k, size)
+        k, fetched = min(k, size), min(k + 1, size)
         while k:
             distances, ids = (
                 row[0] for row in part.search(query, fetched, params=self._parameters(part, fetched))
@@ -206,6 +207,7 @@ def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
 def _hnsw(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
     import faiss
 
+    on_all_threads()
     graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, _metric(similarity))
     graph.hnsw.efConstruction = _BUILD_CANDIDATES
     return _filled(faiss.IndexIDMap2(graph), database, ids, similarity)

@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from crossrank.errors import InputError
 from crossrank.inference import Similarity
+from crossrank.inference.engines.threads import available_threads
 from crossrank.retrieval.base import Candidate, check_k
+
+_first_process = os.getpid()
 
 
 class DenseIndex:
@@ -69,8 +72,9 @@ class DenseIndex:
                 f"its shape is {list(vector.shape)}. Encode both with the same model"
             )
         query = prepared(vector[np.newaxis], self._similarity)
+        on_one_thread()
         # FAISS returns any of those that tie for the last place, so fetch until no tie is cut off.
-        k = fetched = min(k, size)
+        k, fetched = min(k, size), min(k + 1, size)
         while True:
             distances, positions = (row[0] for row in self._index.search(query, fetched))
             if fetched == size or distances[-1] != distances[k - 1]:
@@ -118,10 +122,28 @@ def nearest(
     return np.asarray(rows @ query)
 
 
+def on_one_thread() -> None:
+    """Have FAISS search on the calling thread alone.
+
+    A single query is compared in the time that its threads (GNU OpenMP) take to meet, and they would compete
+    with the engine's.
+    """
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+
+
+def on_all_threads() -> None:
+    """Have FAISS build on all processors; in a forked child on one, since others would be waited for in vain."""
+    import faiss
+
+    faiss.omp_set_num_threads(available_threads() if os.getpid() == _first_process else 1)
+
+
 def _one_thread_after_a_fork() -> None:
-    # FAISS's threads (GNU OpenMP) do not survive a fork; a child that uses more than one waits for ever.
-    if faiss := sys.modules.get("faiss"):
-        faiss.omp_set_num_threads(1)
+    # FAISS's threads do not survive a fork; a child that uses more than one waits for ever.
+    if "faiss" in sys.modules:
+        on_one_thread()
 
 
 if hasattr(os, "register_at_fork"):
