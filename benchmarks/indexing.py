@@ -4,8 +4,8 @@
 
 EVAL_FOLDER holds judged collections in BEIR layout. First the passages of cranfield, as they are and split at
 500/100, are indexed, in turn by crossrank (`Index.add`: SQLite with words, vectors and texts on disk) and by
-LangChain's HuggingFaceEmbeddings with FAISS.from_documents (vectors in memory) on the same weights, in float32.
-Both models are loaded before the clock starts. PYTHON is an interpreter with langchain-community,
+LangChain's HuggingFaceEmbeddings with FAISS.from_documents (vectors in memory) on the same weights in
+float32. Both models are loaded before the clock starts. PYTHON is an interpreter with langchain-community,
 langchain-huggingface, sentence-transformers and faiss-cpu. Then 10,000 passages of trecdl19 are indexed and
 asked: by new processes (`crossrank search --index`), and warm.
 """

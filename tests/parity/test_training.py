@@ -179,6 +179,19 @@ def test_a_family_without_a_graph_is_refused_before_the_work(judged: Path, tmp_p
     assert not (tmp_path / "model.training").exists()
 
 
+def test_frozen_layers_and_the_embeddings_under_them_do_not_learn(judged: Path, tmp_path: Path) -> None:
+    from crossrank.training.settings import JudgedData, TrainingSettings
+    from crossrank.training.trainer import ListwiseTrainer
+
+    base = write_reranker(tmp_path / "base")
+    settings = TrainingSettings(data=(JudgedData(judged),), frozen_layers=1)
+    model = ListwiseTrainer(base, tmp_path, settings, lambda *_: None).model
+    learning = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    for name, learns in learning.items():
+        assert learns is not ("embeddings" in name or ".layer.0." in name), name
+    assert any(learning.values())
+
+
 def test_a_bundled_model_is_a_base(judged: Path, tmp_path: Path) -> None:
     """Its int8 weights become floats again: the model that is trained starts where the bundled one stands."""
     from crossrank.models.folder import open_model
