@@ -17,7 +17,7 @@ from support.index_state import answers, contents
 from support.processes import run_python
 from support.tiny_models import write_embedder
 
-from crossrank.index import Index, adding, rebuilding, vectors
+from crossrank.index import Index, adding, faiss_file, rebuilding, vectors
 from crossrank.inference.bi_encoder import BiEncoder
 
 FILES = 24
@@ -29,7 +29,7 @@ KILLER = """
 import json, os, signal, sys, time, traceback
 from pathlib import Path
 import faiss, openvino
-from crossrank.index import Index, adding, rebuilding, vectors
+from crossrank.index import Index, adding, faiss_file, rebuilding, vectors
 from crossrank.inference.bi_encoder import BiEncoder
 
 adding._PASSAGES_AT_ONCE = rebuilding._AT_ONCE = 8
@@ -47,7 +47,7 @@ def kill_in(place, folder):
             os.kill(os.getpid(), signal.SIGKILL)
         faiss.write_index = half
     elif place == "before old FAISS files go":
-        vectors._forget_files = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        vectors.forget_files = faiss_file.forget_files = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 
 def child(order, pipe):
     embedder = BiEncoder(order["embedder"])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.index.faiss_file import forget_files, metric_of, read_file, write_file
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
 from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, prepared
@@ -29,9 +27,6 @@ _TOMBSTONE_SHARE = 0.2
 # and searching.
 _LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
 _ROWS_AT_ONCE = 20_000
-_BYTES_AT_ONCE = 1 << 20
-# At the end of the file, CRC-32 of the rest: FAISS itself takes damaged numbers for good ones, and may crash.
-_CHECKSUM = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +144,7 @@ def read_vectors(folder: Path, database: sqlite3.Connection) -> Vectors:
     """The vectors of the index as a transaction sees it: those of the FAISS file, and the difference."""
     epoch, generation = setting(database, "epoch"), int(setting(database, "generation"))
     similarity = setting(database, "similarity")
-    written, base = _read_file(folder, epoch, int(setting(database, "dimension")), similarity)
+    written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity)
     gone = new_ids = np.empty(0, np.int64)
     # Every passage has a vector. A file of HNSW may hold more: it was brought up to date, and cannot forget.
     (count,) = database.execute("SELECT count(*) FROM passage").fetchone()
@@ -185,14 +180,14 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
             if vectors.new is not None:
                 ids = _ids(vectors.new)
                 vectors.base.add_with_ids(vectors.new.reconstruct_batch(ids), ids)
-                _write_file(folder, database, vectors.base)
+                write_file(folder, database, vectors.base)
             return
     if vectors.count <= _STALE_FEW:
-        _forget_files(folder)  # so few are read from SQLite as fast
+        forget_files(folder)  # so few are read from SQLite as fast
         return
     live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
     build = _hnsw if wanted else _flat
-    _write_file(folder, database, build(database, live, setting(database, "similarity")))
+    write_file(folder, database, build(database, live, setting(database, "similarity")))
 
 
 def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
@@ -208,7 +203,7 @@ def _hnsw(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
     import faiss
 
     on_all_threads()
-    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, _metric(similarity))
+    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, metric_of(similarity))
     graph.hnsw.efConstruction = _BUILD_CANDIDATES
     return _filled(faiss.IndexIDMap2(graph), database, ids, similarity)
 
@@ -257,94 +252,3 @@ def _is_approximate(index: Any) -> bool:
     import faiss
 
     return isinstance(faiss.downcast_index(index.index), faiss.IndexHNSW)
-
-
-def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
-    """The FAISS files of an epoch by the generation that they were written at, newest first."""
-    found = []
-    for path in folder.glob(f"vectors-{epoch}-*.faiss"):
-        with suppress(ValueError):
-            found.append((int(path.stem.rpartition("-")[2]), path))
-    return sorted(found, reverse=True)
-
-
-def _read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
-    """The generation and the content of the newest file that can be read; -1 and None where there is none."""
-    import faiss
-
-    for generation, path in _files(folder, epoch):
-        # A damaged file, or one that a writer has just replaced, costs time and loses nothing.
-        with suppress(OSError, RuntimeError):
-            index = faiss.read_index(str(path)) if _is_whole(path) else None
-            if _is_ours(index, dimension, similarity):
-                return generation, index
-    return -1, None
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file is as it was written."""
-    checksum = 0
-    with path.open("rb") as file:
-        left = path.stat().st_size - _CHECKSUM
-        while left > 0 and (data := file.read(min(left, _BYTES_AT_ONCE))):
-            checksum = zlib.crc32(data, checksum)
-            left -= len(data)
-        return left == 0 and file.read() == checksum.to_bytes(_CHECKSUM, "little")
-
-
-def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
-    """Whether an index that was read is one that this module made: a damaged file may hold any other."""
-    import faiss
-
-    if not isinstance(index, faiss.IndexIDMap2):
-        return False
-    inner = faiss.downcast_index(index.index)
-    return (
-        isinstance(inner, (faiss.IndexFlat, faiss.IndexHNSWFlat))
-        and index.d == inner.d == dimension
-        and index.ntotal == inner.ntotal == index.id_map.size()
-        and inner.metric_type == _metric(similarity)
-    )
-
-
-def _metric(similarity: str) -> int:
-    import faiss
-
-    return int(faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT)
-
-
-def _write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
-    import faiss
-
-    name = f"vectors-{setting(database, 'epoch')}-{setting(database, 'generation')}.faiss"
-    partial = folder / f"{name}.partial"
-    try:
-        # Through Python's file: FAISS's own passes over the disk being full when it is closed.
-        with partial.open("wb") as file:
-            checksum = 0
-
-            def write(data: bytes) -> int:
-                nonlocal checksum
-                checksum = zlib.crc32(data, checksum)
-                return file.write(data)
-
-            writer = faiss.PyCallbackIOWriter(write, _BYTES_AT_ONCE)  # type: ignore[attr-defined]
-            faiss.write_index(index, writer)
-            file.write(checksum.to_bytes(_CHECKSUM, "little"))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / name)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the vectors cannot be written ({error.strerror})", str(folder / name)
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    _forget_files(folder, but=name)
-
-
-def _forget_files(folder: Path, but: str = "") -> None:
-    for path in folder.glob("vectors-*"):
-        if path.name != but:
-            with suppress(OSError):  # Windows keeps a file that is being read
-                path.unlink()

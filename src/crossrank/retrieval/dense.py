@@ -134,7 +134,7 @@ def on_one_thread() -> None:
 
 
 def on_all_threads() -> None:
-    """Have FAISS build on all processors; in a forked child on one, since others would be waited for in vain."""
+    """Have FAISS build on all processors; in a forked child on one, which is all that it has."""
     import faiss
 
     faiss.omp_set_num_threads(available_threads() if os.getpid() == _first_process else 1)

@@ -1,0 +1,114 @@
+"""The FAISS file of an index: written whole, told by name which state it holds, and never trusted unread."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from crossrank.index.store import setting
+
+_BYTES_AT_ONCE = 1 << 20
+# At the end of the file, CRC-32 of the rest: FAISS itself takes damaged numbers for good ones, and may crash.
+_CHECKSUM = 4
+
+
+def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
+    """The FAISS files of an epoch by the generation that they were written at, newest first."""
+    found = []
+    for path in folder.glob(f"vectors-{epoch}-*.faiss"):
+        with suppress(ValueError):
+            found.append((int(path.stem.rpartition("-")[2]), path))
+    return sorted(found, reverse=True)
+
+
+def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
+    """The generation and the content of the newest file that can be read; -1 and None where there is none."""
+    import faiss
+
+    for generation, path in _files(folder, epoch):
+        # A damaged file, or one that a writer has just replaced, costs time and loses nothing.
+        with suppress(OSError, RuntimeError):
+            index = faiss.read_index(str(path)) if _is_whole(path) else None
+            if _is_ours(index, dimension, similarity):
+                return generation, index
+    return -1, None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is as it was written."""
+    checksum = 0
+    with path.open("rb") as file:
+        left = path.stat().st_size - _CHECKSUM
+        while left > 0 and (data := file.read(min(left, _BYTES_AT_ONCE))):
+            checksum = zlib.crc32(data, checksum)
+            left -= len(data)
+        return left == 0 and file.read() == checksum.to_bytes(_CHECKSUM, "little")
+
+
+def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
+    """Whether an index that was read is one that this module made: a damaged file may hold any other."""
+    import faiss
+
+    if not isinstance(index, faiss.IndexIDMap2):
+        return False
+    inner = faiss.downcast_index(index.index)
+    return (
+        isinstance(inner, (faiss.IndexFlat, faiss.IndexHNSWFlat))
+        and index.d == inner.d == dimension
+        and index.ntotal == inner.ntotal == index.id_map.size()
+        and inner.metric_type == metric_of(similarity)
+    )
+
+
+def metric_of(similarity: str) -> int:
+    """FAISS's name for how vectors are compared."""
+    import faiss
+
+    return int(faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT)
+
+
+def write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
+    """Write an index as that of the present generation; the files of others go.
+
+    Raises:
+        OSError: It cannot be written; what was there stays.
+    """
+    import faiss
+
+    name = f"vectors-{setting(database, 'epoch')}-{setting(database, 'generation')}.faiss"
+    partial = folder / f"{name}.partial"
+    try:
+        # Through Python's file: FAISS's own passes over the disk being full when it is closed.
+        with partial.open("wb") as file:
+            checksum = 0
+
+            def write(data: bytes) -> int:
+                nonlocal checksum
+                checksum = zlib.crc32(data, checksum)
+                return file.write(data)
+
+            writer = faiss.PyCallbackIOWriter(write, _BYTES_AT_ONCE)  # type: ignore[attr-defined]
+            faiss.write_index(index, writer)
+            file.write(checksum.to_bytes(_CHECKSUM, "little"))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / name)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"the vectors cannot be written ({error.strerror})", str(folder / name)
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    forget_files(folder, but=name)
+
+
+def forget_files(folder: Path, but: str = "") -> None:
+    """Delete all FAISS files but one."""
+    for path in folder.glob("vectors-*"):
+        if path.name != but:
+            with suppress(OSError):  # Windows keeps a file that is being read
+                path.unlink()
