@@ -17,7 +17,7 @@ from support.index_state import answers, contents
 from support.processes import run_python
 from support.tiny_models import write_embedder
 
-from crossrank.index import Index, adding, faiss_file, rebuilding, vectors
+from crossrank.index import Index, adding, rebuilding, vectors
 from crossrank.inference.bi_encoder import BiEncoder
 
 FILES = 24
