@@ -83,3 +83,24 @@ def test_rebuild_makes_the_words_anew(index: Index) -> None:
     assert index.find("bread", 1, retrieval="lexical") == []
     index.rebuild()
     assert len(index.find("bread", 1, retrieval="lexical")) == 1
+
+
+def test_model_that_moved_is_the_same_model(index: Index, models: Path) -> None:
+    before = index.find("bread", 1)
+    (models / "one").rename(models / "moved")
+    with pytest.raises(ModelError):
+        Index(index.path).find("bread", 1)
+    moved = Index(index.path, embedder=models / "moved")
+    assert moved.find("bread", 1) == before
+    moved.add()
+    assert Index(index.path).info().embedder == str(models / "moved")
+    assert Index(index.path).find("bread", 1) == before
+
+
+@pytest.mark.parametrize("wrong", ["embedder", "sizes"])
+def test_first_add_that_fails_leaves_nothing(models: Path, wrong: str) -> None:
+    options = {"embedder": models / "nothing"} if wrong == "embedder" else {"chunk_size": 0}
+    (models / "bread.txt").write_text("the baker bakes bread")
+    with pytest.raises((InputError, ModelError)):
+        Index(models / "index", **options).add([models / "bread.txt"])  # type: ignore[arg-type]
+    assert not (models / "index").exists()

@@ -56,6 +56,9 @@ def holds(filters: str | list[str], metadata: dict[str, Any]) -> bool:
         ("a.b=1", True),
         ("link=https://example.org/?a=b", True),
         ("empty=", True),
+        ("person=Ada", False),  # an object is no value
+        ("big=9007199254740993", True),
+        ("big=9007199254740992", False),
     ],
 )
 def test_comparisons(text: str, expected: bool) -> None:
@@ -70,6 +73,8 @@ def test_comparisons(text: str, expected: bool) -> None:
         "a.b": 1,
         "link": "https://example.org/?a=b",
         "empty": "",
+        "person": {"name": "Ada"},
+        "big": 9007199254740993,
     }
     assert holds(text, metadata) is expected
 
@@ -83,7 +88,9 @@ def test_year_written_as_text_compares_too() -> None:
     assert holds("year>=2020", {"year": "2021"})
 
 
-@pytest.mark.parametrize("text", ["", "year", ">=2020", "a ! b", 'a"b=1', "=", "year~2020"])
+@pytest.mark.parametrize(
+    "text", ["", "year", ">=2020", "a ! b", 'a"b=1', "=", "year~2020", "year=>2020", "year=<2020"]
+)
 def test_what_is_no_filter_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InputError, match="year>=2020"):
         parse_filters(text)
@@ -111,3 +118,11 @@ def test_filters_apply_before_the_first_stages_cut(
         assert [document.metadata["year"] for document, _ in found] == [year]
     found = index.find("bread", 10, retrieval=retrieval, filters=["year>=1950", "year<1955"])
     assert {document.metadata["year"] for document, _ in found} == set(range(1950, 1955))
+
+
+def test_title_is_a_field(tmp_path: Path, tiny_embedder: BiEncoder) -> None:
+    (tmp_path / "titled.jsonl").write_text('{"title": "Tide", "text": "bread"}\n{"text": "bread"}')
+    index = Index(tmp_path / "index", embedder=tiny_embedder)
+    index.add([tmp_path / "titled.jsonl"])
+    assert [document.title for document, _ in index.find("bread", 5, filters="title=Tide")] == ["Tide"]
+    assert [document.title for document, _ in index.find("bread", 5, filters="title!=Tide")] == [""]

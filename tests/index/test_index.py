@@ -129,17 +129,6 @@ def test_adding_one_folder_leaves_the_others_as_they_are(index: Index, files: Pa
     assert len(index.ls()) == 3
 
 
-def test_folder_that_is_missing_altogether_keeps_its_passages_and_is_reported(
-    index: Index, files: Path
-) -> None:
-    index.add([files])
-    files.rename(files.with_name("elsewhere"))  # as when a drive is not mounted
-    report = index.add()
-    assert report.removed == []
-    assert "does not exist any more" in report.skipped[0]
-    assert texts(index, "bees") == ["Bees find flowers by day."]
-
-
 def test_removed_file_is_gone_and_stays_out_until_it_is_added_by_name(index: Index, files: Path) -> None:
     index.add([files])
     assert names(index.rm([files / "bees.txt"])) == ["bees.txt"]
@@ -320,12 +309,40 @@ def test_metadata_of_any_kind_survives(index: Index, files: Path) -> None:
     assert texts(index, "tide", filters="é=true") == ["odd tide"]
 
 
+def test_records_of_two_files_with_the_same_id_are_told_apart(index: Index, files: Path) -> None:
+    for name in ("one", "two"):
+        (files / f"{name}.jsonl").write_text(json.dumps({"id": 1, "text": f"tide {name}"}))
+    index.add([files])
+    ids = {document.id for document, _ in index.find("tide", 5, retrieval="lexical")}
+    assert ids == {f"{files}/one.jsonl:1#1", f"{files}/two.jsonl:1#1"}
+
+
+def test_records_own_fields_do_not_pass_for_its_place(index: Index, files: Path) -> None:
+    (files / "shows.csv").write_text("text,start,end,file,source\nThe tide,1000,2000,a.avi,web\n")
+    index.add([files])
+    ((document, _),) = index.find("tide", 1, retrieval="lexical", filters="start_>=500")
+    assert document.metadata == {
+        "source": "web", "start_": 1000, "end_": 2000, "file_": "a.avi",
+        "file": str(files / "shows.csv"), "start": 0, "end": 8,
+    }  # fmt: skip
+
+
+def test_index_is_found_after_the_working_directory_changed(
+    files: Path, tiny_embedder: BiEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    index = Index("index", embedder=tiny_embedder)
+    index.add(["bees.txt"])
+    monkeypatch.chdir(files.parent)
+    assert index.find("bees", 1)
+
+
 def test_info_counts(index: Index, files: Path) -> None:
     index.add([files])
     info = index.info()
     assert (info.files, info.problems, info.documents, info.passages, info.dimension) == (2, 0, 2, 2, 32)
     assert (info.vector_search, info.recall, info.chunk_size, info.format) == ("exact", 1.0, 500, 1)
-    assert info.folders == (str(files),)
+    assert [source.path for source in info.sources] == [str(files)]
     assert info.bytes > 10_000
 
 

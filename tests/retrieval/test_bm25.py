@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -106,6 +107,15 @@ def test_thai_word_is_found_within_a_sentence() -> None:
 
 def test_vowel_signs_do_not_cut_a_word() -> None:
     assert positions(BM25Index(["हिन्दी भाषा", "हद"]), "हिन्दी") == [0]
+
+
+@pytest.mark.parametrize(
+    ("written", "typed"),
+    [("한국어를 배운다", "한국어"), ("ﾃｽﾄする", "テスト"), ("ＡＢＣ", "abc"), ("eﬃcient", "efficient")],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_forms_of_the_same_letters_find_each_other(written: str, typed: str, form: Any) -> None:
+    assert positions(BM25Index([unicodedata.normalize(form, written), "other"]), typed) == [0]
 
 
 def test_neighbours_count_more_than_characters_apart() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.table import Table
 
 from crossrank.cli.options import IndexEmbedder
-from crossrank.cli.output import console, notify, print_json, progress_bar
+from crossrank.cli.output import console, notify, print_json, printable, progress_bar
 
 if TYPE_CHECKING:
     from crossrank.index import AddReport
@@ -88,8 +88,8 @@ def ls(index: Folder, as_json: AsJson = False) -> None:
         print_json({"files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
-        line = f"{file.passages:>7}  {_shown(file.path)}"
-        console().print(f"{line}  ({file.problem})" if file.problem else line, soft_wrap=True, markup=False)
+        problem = f"  ({printable(file.problem)})" if file.problem else ""
+        print(f"{file.passages:>7}  {_shown(file.path)}{problem}")
 
 
 @index_app.command("rm")
@@ -125,8 +125,8 @@ def info(index: Folder, as_json: AsJson = False) -> None:
         return
     table = Table(show_header=False, box=None)
     for name, value in values.items():
-        shown = "\n".join(value) if isinstance(value, (tuple, list)) else str(value)
-        table.add_row(name.replace("_", " "), shown)
+        shown = "\n".join(map(_source, value)) if isinstance(value, (tuple, list)) else str(value)
+        table.add_row(name.replace("_", " "), printable(shown, keep="\n"))
     console().print(table, markup=False)
 
 
@@ -177,7 +177,15 @@ def _print_paths(what: str, paths: list[str]) -> None:
 
 
 def _shown(path: str) -> str:
-    """A path as it is written from here, where that is shorter; nothing in it moves the cursor."""
+    """A path as it is written from here, where that is shorter."""
     here = Path(path)
     with_dots = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    return "".join(c if c.isprintable() else "\ufffd" for c in str(with_dots))
+    return printable(str(with_dots))
+
+
+def _source(value: Mapping[str, Any] | str) -> str:
+    """A source with its patterns, or a path."""
+    if isinstance(value, str):
+        return value
+    patterns = [f"{name} {' '.join(value[name])}" for name in ("include", "exclude") if value[name]]
+    return f"{value['path']}  ({', '.join(patterns)})" if patterns else str(value["path"])

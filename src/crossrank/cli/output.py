@@ -28,7 +28,7 @@ _STAGES = {
 
 def console() -> Console:
     """Standard output, as wide as the terminal, or 100 columns where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 100, soft_wrap=False)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100, soft_wrap=False)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def notify(message: str) -> None:
     """One line on standard error."""
-    print(f"crossrank: {message}", file=sys.stderr)
+    print(f"crossrank: {printable(message)}", file=sys.stderr)
 
 
 class Bar:
@@ -111,14 +111,14 @@ def _heading(hit: Hit) -> Text:
     line.append(f"  {_moved(hit)}", style="cyan")
     if hit.truncated_tokens:
         line.append(f"  last {hit.truncated_tokens} tokens not read", style="yellow")
-    return line.append(f"  {hit.document.id}", style="dim")
+    return line.append(f"  {printable(hit.document.id)}", style="dim")
 
 
 def _first_stage_heading(hit: Hit) -> Text:
     line = Text(f"{hit.first_stage_rank}. ", style="bold")
     if hit.first_stage_score is not None:
         line.append(f"{hit.first_stage_score:.4f}")
-    return line.append(f"  {hit.document.id}", style="dim")
+    return line.append(f"  {printable(hit.document.id)}", style="dim")
 
 
 def _moved(hit: Hit) -> str:
@@ -129,7 +129,7 @@ def _moved(hit: Hit) -> str:
 
 
 def _title(hit: Hit) -> Text:
-    return Text(_printable(hit.document.title), style="italic")
+    return Text(printable(hit.document.title), style="italic")
 
 
 def _indented(text: Text, width: int) -> Text:
@@ -144,11 +144,12 @@ def _beginning(text: str) -> Text:
 def _text(text: str) -> Text:
     # Control characters in somebody's document must not reach the terminal, and blank lines help nobody.
     lines = (line.strip() for line in text.splitlines())
-    return Text("\n".join(_printable(line) for line in lines if line))
+    return Text("\n".join(printable(line) for line in lines if line))
 
 
-def _printable(line: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in line)
+def printable(text: str, keep: str = "") -> str:
+    """A text in which nothing moves the cursor or changes colours: a name, or somebody's document."""
+    return "".join(character if character.isprintable() or character in keep else " " for character in text)
 
 
 def _timings(timings: Mapping[str, float]) -> str:

@@ -86,8 +86,7 @@ def search(
     elif filters:
         raise InputError("--filter needs --index; make an index with crossrank index add")
     else:
-        sizes = (chunk_size or 500, 100 if chunk_overlap is None else chunk_overlap)
-        ranking = _search(query, paths, embedder, stages, sizes)
+        ranking = _search(query, paths, embedder, stages, (chunk_size, chunk_overlap))
     shown = replace(ranking, hits=ranking.hits[:top_n])
     print_json(shown.to_dict()) if as_json else print_ranking(shown)
 
@@ -163,7 +162,7 @@ def _search(
     paths: Sequence[Path],
     embedder: str | None,
     stages: _Stages,
-    chunks: tuple[int, int] | None = None,
+    chunks: tuple[int | None, int | None] | None = None,
 ) -> Ranking:
     """All candidates, ranked; the commands cut. Without ``chunks``, documents are passages as they are."""
     from crossrank.ranking.reranker import check_query

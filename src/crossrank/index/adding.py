@@ -13,20 +13,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crossrank.documents import Document
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.index.reports import AddReport
-from crossrank.index.sources import Source, removed_paths
+from crossrank.index.sources import Source, is_unmounted, keep_device, removed_paths, within
 from crossrank.index.store import transaction
 from crossrank.index.writing import (
     FileState,
     Split,
+    Vector,
     as_blobs,
+    content_digest,
+    delete_documents,
     delete_unfound,
+    documents_of,
     find_now,
     known_vectors,
     put_file,
     put_passages,
+    put_state,
 )
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.text import is_supported, read_documents, split_documents
@@ -37,15 +41,27 @@ _PASSAGES_AT_ONCE = 1024
 _PART_CHARACTERS = 1_000_000
 # A file modified so shortly before it was read may be modified again without a new time of modification.
 _CLOCK_NS = 2_000_000_000
+# The state of a file that must be looked at again in any case.
+_UNSURE = FileState(size=0, modified_ns=-1, read_ns=0, digest=b"")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Work:
-    """A file that must be read, and what is known before that."""
+    """A file that must be read.
 
-    state: FileState
-    source: str
+    Attributes:
+        path: Where it is.
+        size: Bytes, to tell how much there is to do.
+        is_new: Whether the index does not have it.
+        sources: The sources that mean it.
+        state: What it was when it was read; known once it has been read to its end.
+    """
+
+    path: Path
+    size: int
     is_new: bool
+    sources: set[str] = field(default_factory=set)
+    state: FileState = _UNSURE
 
 
 @dataclass(slots=True)
@@ -63,6 +79,7 @@ class Adder:
 
     Args:
         database: To write with; nobody else writes.
+        index: The index's folder, which is never indexed itself.
         embedder: The index's.
         sizes: ``chunk_size`` and ``chunk_overlap``.
         strict: Whether a file that cannot be read is an error.
@@ -72,6 +89,7 @@ class Adder:
     def __init__(
         self,
         database: sqlite3.Connection,
+        index: Path,
         embedder: BiEncoder,
         sizes: tuple[int, int],
         *,
@@ -79,10 +97,10 @@ class Adder:
         progress: Callable[[int, int], object] = lambda *_: None,
     ) -> None:
         self._database, self._embedder, self._sizes, self._strict = database, embedder, sizes, strict
+        self._index = os.path.realpath(index)
         self._progress = progress
         self._done = self._total = 0
         self._report = AddReport()
-        self._touched: list[tuple[int, int, int, int]] = []
 
     def add(self, sources: Sequence[Source]) -> AddReport:
         """Bring the index up to date with these sources.
@@ -91,17 +109,17 @@ class Adder:
             InputError: With ``strict``, the first file that cannot be read; those before it are kept.
         """
         work = self._plan(sources)
-        self._total = sum(item.state.size for item in work)
+        self._total = sum(item.size for item in work)
         self._progress(0, self._total)
         batch = _Batch()
         for item in work:
             parts = self._split(item)
             try:
                 first, passages = _take(parts, _PASSAGES_AT_ONCE)
-                second = next(parts, None) if passages >= _PASSAGES_AT_ONCE else None
+                second = next(parts, None)
             except (InputError, MissingExtraError) as problem:
-                self._give_up(item, str(problem))
-                self._advance(item.state.size)
+                self._give_up(item, problem)
+                self._advance(item.size)
                 continue
             if second is None:
                 batch.files.append((item, first))
@@ -112,81 +130,143 @@ class Adder:
             if second is not None:
                 self._write_long(item, itertools.chain(first, [second], parts))
         self._write(batch)
+        # Last, so that a file that was moved finds the vectors of its passages still there.
+        with transaction(self._database):
+            self._report.removed += delete_unfound(self._database)
         return self._report
 
     def _plan(self, sources: Sequence[Source]) -> list[_Work]:
-        """Which files must be read. What is gone is deleted here, before anything is written."""
-        work: dict[str, _Work] = {}
+        """Which files must be read, and which files each source means."""
+        looked_at: dict[Path, tuple[int | None, _Work | None]] = {}
         removed = removed_paths(self._database)
         for source in sources:
-            if not os.path.lexists(source.path):
-                # A drive that is not there today must not cost an index.
-                self._report.skipped.append(
-                    f"{source.path} does not exist any more; what the index has of it stays until "
-                    f"crossrank index rm INDEX {source.path}"
-                )
-                continue
-            meant: set[int] = set()
-            for path, named in source.files(removed, self._report.skipped):
-                if not named and not is_supported(path):
-                    suffix = path.suffix.lower()
-                    self._report.unsupported[suffix] = self._report.unsupported.get(suffix, 0) + 1
-                    continue
-                file, item = self._look_at(path, source)
-                if item is not None:
-                    work.setdefault(str(path), item)
-                if file is not None:
-                    meant.add(file)
-            with transaction(self._database):
-                find_now(self._database, source.path, meant)
-        with transaction(self._database):
-            self._database.executemany(
-                "UPDATE file SET size = ?, modified_ns = ?, read_ns = ? WHERE id = ?", self._touched
-            )
-            self._report.removed += delete_unfound(self._database)
-        return list(work.values())
+            meant = self._meant(source, removed, looked_at)
+            if meant is not None:
+                with transaction(self._database):
+                    find_now(self._database, source.path, meant)
+        return [item for _, item in looked_at.values() if item is not None]
 
-    def _look_at(self, path: Path, source: Source) -> tuple[int | None, _Work | None]:
+    def _meant(
+        self,
+        source: Source,
+        removed: frozenset[str],
+        looked_at: dict[Path, tuple[int | None, _Work | None]],
+    ) -> set[int] | None:
+        """The index's files that a source means; None where that cannot be told, and stays as it was."""
+        if not os.path.lexists(source.path):
+            if _is_elsewhere(source.path):
+                return set()
+            self._skip(_kept_as_it_was(source, "does not exist"))
+            return None
+        problems: list[str] = []
+        unreadable: list[Path] = []
+        meant: set[int] = set()
+        holds_files = False
+        for path, named in source.files(removed, problems, unreadable):
+            if within(str(path), self._index):
+                continue
+            holds_files = True
+            if not named and not is_supported(path):
+                suffix = path.suffix.lower()
+                self._report.unsupported[suffix] = self._report.unsupported.get(suffix, 0) + 1
+                continue
+            if path not in looked_at:
+                looked_at[path] = self._look_at(path)
+            file, item = looked_at[path]
+            if item is not None:
+                item.sources.add(source.path)
+            if file is not None:
+                meant.add(file)
+        for problem in problems:
+            self._skip(problem)
+        if not holds_files and is_unmounted(source):
+            self._skip(_kept_as_it_was(source, "is empty and on another drive than before"))
+            return None
+        if holds_files:
+            keep_device(self._database, source)
+        if unreadable:
+            # What cannot be seen just now is not gone.
+            hidden = [os.path.realpath(folder) for folder in unreadable]
+            for file, name in self._database.execute("SELECT id, path FROM file"):
+                if any(within(name, folder) for folder in hidden):
+                    meant.add(file)
+        return meant
+
+    def _look_at(self, path: Path) -> tuple[int | None, _Work | None]:
         """The file's id where the index has it, and the work where it is not as the index has it."""
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            self._skip(f"{path!a} has a name that is not UTF-8; rename it")
+            return None, None
         known = self._database.execute(
             "SELECT id, size, modified_ns, read_ns, digest, problem FROM file WHERE path = ?", (str(path),)
         ).fetchone()
-        now = time.time_ns()
+        file = known[0] if known else None
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "it is no regular file")
-            same = known is not None and known[1:3] == (status.st_size, status.st_mtime_ns)
-            if same and status.st_mtime_ns < known[3] - _CLOCK_NS:
-                return self._unchanged(known)
+            if known is None:
+                return None, _Work(path, status.st_size, is_new=True)
+            if known[1:3] == (status.st_size, status.st_mtime_ns) and known[2] < known[3] - _CLOCK_NS:
+                return self._unchanged(file, known[5])
+            now = time.time_ns()
             digest = _digest(path)
         except OSError as error:
-            self._skip(f"{path} cannot be read: {error.strerror}")
-            return (known[0] if known else None), None
-        state = FileState(str(path), status.st_size, status.st_mtime_ns, now, digest)
-        if known is not None and known[4] == digest:
-            self._touched.append((state.size, state.modified_ns, state.read_ns, known[0]))
-            return self._unchanged(known)
-        return (known[0] if known else None), _Work(state, source.path, known is None)
+            return self._cannot_open(path, file, f"{path} cannot be read: {error.strerror}"), None
+        if digest == known[4]:
+            with transaction(self._database):
+                state = FileState(status.st_size, status.st_mtime_ns, now, digest)
+                put_state(self._database, known[0], state, known[5])
+            return self._unchanged(file, known[5])
+        return file, _Work(path, status.st_size, is_new=False)
 
-    def _unchanged(self, known: tuple[int, int, int, int, bytes, str | None]) -> tuple[int, None]:
-        self._report.unchanged += 1
-        if known[5]:
-            self._skip(known[5])
-        return known[0], None
+    def _unchanged(self, file: int | None, problem: str | None) -> tuple[int | None, None]:
+        if problem:
+            self._skip(problem)
+        else:
+            self._report.unchanged += 1
+        return file, None
+
+    def _cannot_open(self, path: Path, file: int | None, problem: str) -> int:
+        """Write down why a file cannot be read just now; what the index has of it stays."""
+        self._skip(problem)
+        with transaction(self._database):
+            if file is None:
+                file = put_file(self._database, str(path), ())
+            put_state(self._database, file, _UNSURE, problem)
+        return file
 
     def _split(self, item: _Work) -> Iterator[Split]:
         """The file's documents with their passages; InputError, at any time, where it cannot be read."""
         size, overlap = self._sizes
+        try:
+            before = item.path.stat()
+            item.state = FileState(before.st_size, before.st_mtime_ns, time.time_ns(), _digest(item.path))
+        except OSError as error:
+            raise InputError(f"{item.path} cannot be read: {error.strerror}") from error
         for document in read_documents(
-            Path(item.state.path), notice=self._report.notices.append, part_characters=_PART_CHARACTERS
+            item.path, notice=self._report.notices.append, part_characters=_PART_CHARACTERS
         ):
             yield document, split_documents([document], chunk_size=size, chunk_overlap=overlap)
+        after = item.path.stat() if item.path.exists() else None
+        if after is None or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            item.state = _UNSURE  # it changed while it was read: the next time tells
 
-    def _give_up(self, item: _Work, problem: str) -> None:
+    def _give_up(self, item: _Work, problem: InputError | MissingExtraError) -> None:
+        """Write down why a file cannot be read.
+
+        If that lies in the file, it is not read again until it changes. If it lies elsewhere (a library that
+        is missing, a disk that fails), it is tried again, and what the index has of the file stays.
+        """
+        lasting = not isinstance(problem, MissingExtraError) and not isinstance(problem.__cause__, OSError)
         with transaction(self._database):
-            put_file(self._database, item.state, item.source, problem)
-        self._skip(problem)
+            file = put_file(self._database, str(item.path), item.sources)
+            if lasting:
+                delete_documents(self._database, documents_of(self._database, file))
+            put_state(self._database, file, item.state if lasting else _UNSURE, str(problem))
+        self._skip(str(problem))
 
     def _skip(self, problem: str) -> None:
         if self._strict:
@@ -197,54 +277,77 @@ class Adder:
         """Embed what the batch holds, and write its files in one transaction."""
         if not batch.files:
             return
-        vectors: dict[str, bytes] = {}
-        for item, _ in batch.files:
-            if not item.is_new:
-                vectors |= known_vectors(self._database, item.state.path)
-        self._embed([passage for _, parts in batch.files for _, split in parts for passage in split], vectors)
+        vectors = self._embedded([split for _, parts in batch.files for split in parts])
         with transaction(self._database):
             for item, parts in batch.files:
-                file = put_file(self._database, item.state, item.source)
-                self._report.passages += put_passages(self._database, file, parts, vectors)
+                self._put(item, iter([(parts, vectors)]))
         for item, _ in batch.files:
             self._wrote(item)
-            self._advance(item.state.size)
+            self._advance(item.size)
 
     def _write_long(self, item: _Work, parts: Iterator[Split]) -> None:
         """Write a file that is too long to be held in memory; it is there whole or, as before, not."""
-        read = 0
+        done = self._done
         try:
             with transaction(self._database):
-                file = put_file(self._database, item.state, item.source)
-                while True:
-                    some, _ = _take(parts, _PASSAGES_AT_ONCE)
-                    if not some:
-                        break
-                    vectors: dict[str, bytes] = {}
-                    self._embed([passage for _, split in some for passage in split], vectors)
-                    self._report.passages += put_passages(self._database, file, some, vectors)
-                    # The last byte is reported with the file: once it is written.
-                    now = min(item.state.size - 1, read + sum(len(document.text) for document, _ in some))
-                    self._advance(now - read)
-                    read = now
+                self._put(item, self._portions(item, parts))
         except (InputError, MissingExtraError) as problem:
-            self._give_up(item, str(problem))
+            self._give_up(item, problem)
         else:
             self._wrote(item)
-        self._advance(item.state.size - read)
+        self._advance(item.size - (self._done - done))
 
-    def _embed(self, passages: Sequence[Document], vectors: dict[str, bytes]) -> None:
-        """Add the vectors that are missing, each text's once."""
-        missing = list(dict.fromkeys(p.content for p in passages if p.content not in vectors))
+    def _portions(
+        self, item: _Work, parts: Iterator[Split]
+    ) -> Iterator[tuple[list[Split], dict[str, Vector]]]:
+        done = self._done
+        while True:
+            some, _ = _take(parts, _PASSAGES_AT_ONCE)
+            if not some:
+                return
+            yield some, self._embedded(some)
+            # Not quite all of it: that it is done is told once it is written.
+            read = sum(len(document.text) for document, _ in some)
+            self._advance(max(0, min(read, item.size - 1 - (self._done - done))))
+
+    def _put(self, item: _Work, portions: Iterator[tuple[list[Split], dict[str, Vector]]]) -> None:
+        """Write a file's passages in place of those that it had."""
+        file = put_file(self._database, str(item.path), item.sources)
+        old = documents_of(self._database, file)
+        for parts, vectors in portions:
+            self._report.passages += put_passages(self._database, file, parts, vectors)
+        delete_documents(self._database, old)
+        put_state(self._database, file, item.state, None)
+
+    def _embedded(self, parts: Sequence[Split]) -> dict[str, Vector]:
+        """The vector of each passage by its content: as the index has it for the same words, or embedded."""
+        contents = {passage.content for _, passages in parts for passage in passages}
+        digests = {content: content_digest(content) for content in sorted(contents)}
+        known = known_vectors(self._database, digests.values())
+        missing = [content for content, digest in digests.items() if digest not in known]
         if missing:
-            vectors |= zip(missing, as_blobs(self._embedder.encode_documents(missing)), strict=True)
+            blobs = as_blobs(self._embedder.encode_documents(missing))
+            known |= {digests[content]: blob for content, blob in zip(missing, blobs, strict=True)}
+        return {content: Vector(digest, known[digest]) for content, digest in digests.items()}
 
     def _wrote(self, item: _Work) -> None:
-        (self._report.added if item.is_new else self._report.changed).append(item.state.path)
+        (self._report.added if item.is_new else self._report.changed).append(str(item.path))
 
     def _advance(self, done: int) -> None:
         self._done += done
         self._progress(self._done, self._total)
+
+
+def _is_elsewhere(path: str) -> bool:
+    """Whether a path that is missing was taken away, rather than a drive not mounted that it lies on."""
+    try:
+        return any(Path(path).parent.iterdir())
+    except OSError:
+        return False
+
+
+def _kept_as_it_was(source: Source, why: str) -> str:
+    return f"{source.path} {why}; what the index has of it stays until it is taken out (crossrank index rm)"
 
 
 def _take(parts: Iterator[Split], passages: int) -> tuple[list[Split], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import threading
 from pathlib import Path
@@ -16,7 +17,7 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 # A text whose vector tells whether an embedder is the one that made the index, whatever it is called.
 _PROBE = "Which passages answer this question best?"
-_SAME = 0.99
+_SAME = 0.999
 
 
 class IndexEmbedder:
@@ -46,29 +47,36 @@ class IndexEmbedder:
             return self._loaded
 
     def own(self, database: sqlite3.Connection) -> BiEncoder:
-        """The embedder that the index was made with.
+        """The embedder that the index was made with, whatever it is called by now.
 
         Raises:
             InputError: Another one was given, or the model of that name gives other vectors by now.
             ModelError: It cannot be loaded.
         """
         name, epoch = setting(database, "embedder"), setting(database, "epoch")
-        wanted = name if self._given is None else lasting_name(self._given)
-        if wanted != name:
-            raise InputError(
-                f"{self._index} was made with the embedding model {name}, not {wanted}; leave the "
-                f"embedder out, or embed all anew: crossrank index rebuild {self._index} --embedder {wanted}"
-            )
         embedder = self.wanted(name)
-        if self._checked != epoch:
-            vector, probe = _probe(embedder), np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
-            if vector.shape != probe.shape or _cosine(vector, probe) < _SAME:
-                raise InputError(
-                    f"the embedding model {name} is no longer the one that {self._index} was made with: "
-                    f"it gives other vectors; embed all anew: crossrank index rebuild {self._index}"
-                )
+        if self._checked == epoch:
+            return embedder
+        vector, probe = _probe(embedder), np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
+        if vector.shape == probe.shape and _cosine(vector, probe) >= _SAME:
             self._checked = epoch
-        return embedder
+            return embedder
+        used, index = lasting_name(embedder), shlex.quote(str(self._index))
+        if used == name:
+            raise InputError(
+                f"the embedding model {name} is no longer the one that {self._index} was made with: it gives "
+                f"other vectors; embed all anew: crossrank index rebuild {index}"
+            )
+        raise InputError(
+            f"{self._index} was made with the embedding model {name}, not {used}; leave the embedder out, or "
+            f"embed all anew: crossrank index rebuild {index} --embedder {shlex.quote(used)}"
+        )
+
+    def keep_name(self, database: sqlite3.Connection) -> None:
+        """Have the index call its model as it is called now: its folder may have moved."""
+        name = lasting_name(self.own(database))
+        if name != setting(database, "embedder"):
+            database.execute("UPDATE setting SET value = ? WHERE name = 'embedder'", (name,))
 
 
 def lasting_name(embedder: str | Path | BiEncoder) -> str:

@@ -25,6 +25,11 @@ def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
     return sorted(found, reverse=True)
 
 
+def newest_file(folder: Path, epoch: str) -> int:
+    """The generation that the newest file of an epoch was written at; -1 where there is none."""
+    return next((generation for generation, _ in _files(folder, epoch)), -1)
+
+
 def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
     """The generation and the content of the newest file that can be read; -1 and None where there is none."""
     import faiss

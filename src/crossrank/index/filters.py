@@ -35,7 +35,7 @@ class Condition:
 
         A field that is a list fulfils a condition if one of its elements does; ``!=`` holds where ``=`` does
         not, so also where there is no such field. Numbers compare as numbers, everything else as text, letter
-        by letter: dates in ISO 8601 come in their order.
+        by letter: dates in ISO 8601 come in their order. An object fulfils none. ``title`` is the document's.
         """
         if self.operator == "!=":
             same, compared = Condition(self.field, "=", self.text).sql()
@@ -44,15 +44,24 @@ class Condition:
         parameters: list[object] = [self.text]
         if _NUMBER.fullmatch(self.text):
             tests.append(f"(item.type IN ('integer', 'real') AND item.value {self.operator} ?)")
-            parameters.append(float(self.text))
+            parameters.append(_number(self.text))
         if self.text.lower() in _FLAGS:
             tests.append(f"(item.type IN ('true', 'false') AND item.value {self.operator} ?)")
             parameters.append(_FLAGS[self.text.lower()])
+        if self.field == "title":
+            return f"document.title {self.operator} ?", [self.text]
+        # A quotation mark in a name would end the path: SQLite has no way to escape it.
+        path = f"$.{json.dumps(self.field, ensure_ascii=False)}"
         return (
-            f"EXISTS (SELECT 1 FROM json_each(document.metadata, ?) AS item WHERE {' OR '.join(tests)})",
-            # A quotation mark in a name would end the path: SQLite has no way to escape it.
-            [f"$.{json.dumps(self.field, ensure_ascii=False)}", *parameters],
+            "(json_type(document.metadata, ?) IS NOT 'object' AND "
+            f"EXISTS (SELECT 1 FROM json_each(document.metadata, ?) AS item WHERE {' OR '.join(tests)}))",
+            [path, path, *parameters],
         )
+
+
+def _number(text: str) -> float:
+    """Whole numbers stay exact, as far as SQLite holds them."""
+    return int(text) if text.lstrip("+-").isdecimal() and len(text) < 19 else float(text)
 
 
 def parse_filters(filters: str | Iterable[str]) -> tuple[Condition, ...]:
@@ -73,12 +82,12 @@ def parse_filters(filters: str | Iterable[str]) -> tuple[Condition, ...]:
 
 def _parse(text: str) -> Condition:
     found = _FILTER.fullmatch(text)
-    if not found or '"' in found["field"]:
+    if not found or '"' in found["field"] or found["value"].startswith(("=", "<", ">", "!")):
         raise InputError(
             f"the filter {text!r:.80} is not understood; write FIELD OPERATOR VALUE, such as 'year>=2020' or "
             "'lang=en' (operators: = != < <= > >=)"
         )
-    value = found["value"]
+    value = found["value"].encode("utf-8", errors="replace").decode()
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1]
     return Condition(found["field"], found["operator"].replace("==", "="), value)

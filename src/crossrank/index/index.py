@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,15 +20,13 @@ from crossrank.index.filters import parse_filters
 from crossrank.index.rebuilding import rebuild
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo
 from crossrank.index.searching import VectorCache, find
-from crossrank.index.sources import Source, keep_source, read_sources, remove, resolve
+from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.vectors import write_vectors
 from crossrank.index.writing import delete_unfound
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.base import Candidate, Retrieval, check_k
-
-CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
-"""How files are split where nothing else is said, in characters."""
+from crossrank.text import chunk_sizes
 
 # How long to wait for another writer, in seconds.
 _PATIENCE = 5.0
@@ -68,7 +65,8 @@ class Index:
         chunk_overlap: int | None = None,
     ) -> None:
         self.path = Path(path)
-        self._store = Store(self.path)
+        # Absolute, so that a change of the working directory does not lose it; messages say what was given.
+        self._store = Store(self.path.absolute(), shown=self.path)
         self._sizes = (chunk_size, chunk_overlap)
         self._vectors = VectorCache(self._store)
         self._embedder = IndexEmbedder(self.path, embedder)
@@ -105,22 +103,25 @@ class Index:
             ModelError: The embedding model cannot be loaded.
             OSError: The disk is full, or fails; the index is as it was after the last file reported.
         """
-        if isinstance(paths, (str, Path)):
-            raise InputError("paths must be a list; a single path was given. Write [path].")
-        given = [Source(resolve(path), tuple(include), tuple(exclude)) for path in paths]
-        for source, path in zip(given, paths, strict=False):
-            if not os.path.lexists(source.path):
-                raise InputError(f"{path!s:.300} does not exist; check the path")
-        if not given and not self._store.exists():
-            raise InputError(f"there is no index at {self.path}; name the files and folders to add")
-        with self._writing(create=True) as database:
+        given = [
+            Source(path, _listed("include", include), _listed("exclude", exclude))
+            for path in _resolved(paths)
+        ]
+        for source in given:
+            source.check()
+        new = None
+        if not self._store.exists():
+            if not given:
+                raise InputError(f"there is no index at {self.path}; name the files and folders to add")
+            new = self._settings_of_new()
+        with self._writing(new) as database:
             embedder, sizes = self._embedder.own(database), self._checked_sizes(database)
             with transaction(database):
-                for source in given:
-                    keep_source(database, source)
-            adder = Adder(database, embedder, sizes, strict=strict, progress=progress)
+                self._embedder.keep_name(database)
+                given = [keep_source(database, source) for source in given]
+            adder = Adder(database, self._store.folder, embedder, sizes, strict=strict, progress=progress)
             report = adder.add(given or read_sources(database))
-            write_vectors(self.path, database)
+            write_vectors(self._store.folder, database)
         return report
 
     def ls(self) -> list[IndexedFile]:
@@ -144,14 +145,12 @@ class Index:
         Raises:
             InputError: The index holds nothing at one of the paths, or another process is writing.
         """
-        if isinstance(paths, (str, Path)):
-            raise InputError("paths must be a list; a single path was given. Write [path].")
-        wanted = [resolve(path) for path in paths]
+        wanted = _resolved(paths)
         with self._writing() as database:
             with transaction(database):
                 remove(database, wanted)
                 gone = delete_unfound(database)
-            write_vectors(self.path, database)
+            write_vectors(self._store.folder, database)
         return gone
 
     def info(self) -> IndexInfo:
@@ -176,12 +175,13 @@ class Index:
                 recall=vectors.recall(),
                 pending=vectors.pending,
                 tombstones=len(vectors.gone),
-                bytes=sum(file.stat().st_size for file in self.path.iterdir() if file.is_file()),
+                bytes=sum(file.stat().st_size for file in self._store.folder.iterdir() if file.is_file()),
                 chunk_size=int(setting(database, "chunk_size")),
                 chunk_overlap=int(setting(database, "chunk_overlap")),
                 format=FORMAT,
                 generation=int(setting(database, "generation")),
-                folders=tuple(source.path for source in read_sources(database)),
+                sources=tuple(read_sources(database)),
+                removed=tuple(sorted(removed_paths(database))),
             )
 
     def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> None:
@@ -198,7 +198,7 @@ class Index:
         """
         with self._writing() as database:
             rebuild(database, self._embedder.wanted(setting(database, "embedder")), progress)
-            write_vectors(self.path, database)
+            write_vectors(self._store.folder, database)
 
     def find(
         self,
@@ -287,11 +287,11 @@ class Index:
         return await asyncio.to_thread(self.find, query, k, **options)
 
     @contextmanager
-    def _writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection to write with, while no other process or thread writes."""
-        with self._lock(create):
-            if not self._store.exists():
-                self._create()
+    def _writing(self, new: dict[str, str] | None = None) -> Iterator[sqlite3.Connection]:
+        """The connection to write with, while no other process or thread writes; ``new`` makes an index."""
+        with self._lock(new is not None):
+            if new is not None and not self._store.exists():
+                self._store.create(new)
             with self._store.writing() as database:
                 yield database
 
@@ -299,7 +299,7 @@ class Index:
         """The writer's lock, held until the context is left."""
         try:
             self._store.prepare() if create else self._store.check_exists()
-            return FileLock(self.path / "writer.lock", timeout=_PATIENCE).acquire()
+            return FileLock(self._store.folder / "writer.lock", timeout=_PATIENCE).acquire()
         except Timeout:
             raise InputError(
                 f"another process is writing to {self.path}; try again when it is done "
@@ -312,16 +312,11 @@ class Index:
                 f"{self.path} is not writable ({error.strerror}); an index there can only be searched"
             ) from error
 
-    def _create(self) -> None:
-        chunk_size = CHUNK_SIZE if self._sizes[0] is None else self._sizes[0]
-        chunk_overlap = min(CHUNK_OVERLAP, chunk_size // 5) if self._sizes[1] is None else self._sizes[1]
-        if chunk_size < 1 or not 0 <= chunk_overlap < chunk_size:
-            raise InputError(
-                "chunk_size must be at least 1 and above chunk_overlap; "
-                f"they are {chunk_size} and {chunk_overlap}"
-            )
-        sizes = {"chunk_size": str(chunk_size), "chunk_overlap": str(chunk_overlap)}
-        self._store.create({**embedder_settings(self._embedder.wanted()), **sizes})
+    def _settings_of_new(self) -> dict[str, str]:
+        """What a new index keeps; whatever is wrong shows before anything is made."""
+        size, overlap = chunk_sizes(*self._sizes)
+        sizes = {"chunk_size": str(size), "chunk_overlap": str(overlap)}
+        return {**embedder_settings(self._embedder.wanted()), **sizes}
 
     def _checked_sizes(self, database: sqlite3.Connection) -> tuple[int, int]:
         own = int(setting(database, "chunk_size")), int(setting(database, "chunk_overlap"))
@@ -332,3 +327,15 @@ class Index:
                     "or make another index"
                 )
         return own
+
+
+def _resolved(paths: Iterable[Path | str]) -> list[str]:
+    if isinstance(paths, (str, Path)):
+        raise InputError("paths must be a list; a single path was given. Write [path].")
+    return [resolve(path) for path in paths]
+
+
+def _listed(name: str, patterns: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(patterns, str):
+        raise InputError(f"{name} must be a list of patterns; write [{patterns!r}] for one")
+    return tuple(patterns)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from crossrank.index.embedders import embedder_settings
 from crossrank.index.store import count_generation, new_epoch, transaction
-from crossrank.index.writing import all_contents, as_blobs
+from crossrank.index.writing import all_contents, as_blobs, content_digest
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.words import indexed_text
 
@@ -34,8 +34,11 @@ def rebuild(
         while some := list(itertools.islice(contents, _AT_ONCE)):
             vectors = as_blobs(embedder.encode_documents([content for _, content in some]))
             database.executemany(
-                "INSERT INTO vector VALUES (?, ?)",
-                zip((passage for passage, _ in some), vectors, strict=True),
+                "INSERT INTO vector VALUES (?, ?, ?)",
+                (
+                    (passage, content_digest(content), vector)
+                    for (passage, content), vector in zip(some, vectors, strict=True)
+                ),
             )
             database.executemany(
                 "INSERT INTO words (rowid, text) VALUES (?, ?)",

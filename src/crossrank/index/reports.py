@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from crossrank.index.sources import Source
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
@@ -70,7 +72,9 @@ class IndexInfo:
         chunk_overlap: Characters repeated between passages.
         format: Of the SQLite file.
         generation: How often it was written.
-        folders: The folders and files that were added; ``add`` without paths reads them again.
+        sources: The folders and files that were added, with their patterns; ``add`` without paths reads them
+            again.
+        removed: What was taken out by hand and stays out.
     """
 
     path: str
@@ -89,4 +93,5 @@ class IndexInfo:
     chunk_overlap: int
     format: int
     generation: int
-    folders: tuple[str, ...]
+    sources: tuple[Source, ...]
+    removed: tuple[str, ...]

@@ -39,7 +39,7 @@ class VectorCache:
         with self._lock:
             kept = self._vectors
             if kept is None or (kept.epoch, kept.generation) != wanted:
-                self._vectors = kept = read_vectors(self._store.folder, database)
+                self._vectors = kept = read_vectors(self._store.folder, database, kept)
             return kept
 
     def forget(self) -> None:
@@ -151,12 +151,16 @@ def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
 
 
 def _passage(database: sqlite3.Connection, passage: int) -> Document:
-    name, title, metadata, number, text, start, end = database.execute(
-        "SELECT name, title, metadata, number, text, start, end FROM passage "
-        "JOIN document ON document.id = passage.document WHERE passage.id = ?",
+    path, name, title, metadata, number, text, start, end = database.execute(
+        "SELECT path, name, title, metadata, number, text, start, end FROM passage "
+        "JOIN document ON document.id = passage.document JOIN file ON file.id = document.file "
+        "WHERE passage.id = ?",
         (passage,),
     ).fetchone()
-    return Document(f"{name}#{number}", text, title, {**json.loads(metadata), "start": start, "end": end})
+    # Records are named by their files: two files may number them alike.
+    owner = name if name.startswith(path) else f"{path}:{name}"
+    known = {**json.loads(metadata), "file": path, "start": start, "end": end}
+    return Document(f"{owner}#{number}", text, title, known)
 
 
 def _ranking(found: Found, places: Mapping[int, int]) -> list[Candidate]:

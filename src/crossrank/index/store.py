@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import sqlite3
 import threading
 import uuid
@@ -22,7 +23,9 @@ _APPLICATION = 0x63726E6B  # 'crnk', by which SQLite's file tells whose it is
 _TABLES = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- What was added: a folder with its patterns, or a file. `add` without paths reads these again.
-CREATE TABLE source (path TEXT PRIMARY KEY, include TEXT NOT NULL, exclude TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE source (
+    path TEXT PRIMARY KEY, include TEXT NOT NULL, exclude TEXT NOT NULL, device INTEGER
+) WITHOUT ROWID;
 -- What was removed by hand within a folder that was added.
 CREATE TABLE removed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE file (
@@ -57,7 +60,11 @@ CREATE TABLE passage (
     end INTEGER NOT NULL
 );
 CREATE INDEX passage_of_document ON passage(document);
-CREATE TABLE vector (passage INTEGER PRIMARY KEY REFERENCES passage(id), value BLOB NOT NULL);
+-- By the digest of its content, the vector of a passage is found again wherever the same words stand.
+CREATE TABLE vector (
+    passage INTEGER PRIMARY KEY REFERENCES passage(id), digest BLOB NOT NULL, value BLOB NOT NULL
+);
+CREATE INDEX vector_by_digest ON vector(digest);
 """
 
 
@@ -69,10 +76,12 @@ class Store:
 
     Args:
         folder: The index.
+        shown: What messages call it; the folder by default.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shown: Path | None = None) -> None:
         self.folder = folder
+        self._shown = folder if shown is None else shown
         self._file = folder / _FILE
         self._local = threading.local()
 
@@ -90,7 +99,7 @@ class Store:
             return
         if self.folder.exists() and (not self.folder.is_dir() or any(_others(self.folder))):
             raise InputError(
-                f"{self.folder} is no index and not empty; name a new folder for the index, or an empty one"
+                f"{self._shown} is no index and not empty; name a new folder for the index, or an empty one"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -150,7 +159,7 @@ class Store:
         with _told(self._file):
             database = sqlite3.connect(self._file, isolation_level=None, timeout=60)
             try:
-                _check(database, self.folder)
+                _check(database, self._shown)
                 database.execute("PRAGMA synchronous = FULL")
                 yield database
             finally:
@@ -166,7 +175,7 @@ class Store:
                 return kept
             kept.lock.release()
         self._local.kept = kept = connect(self._file)
-        _check(kept.database, self.folder)
+        _check(kept.database, self._shown)
         kept.lock.acquire()
         return kept
 
@@ -174,7 +183,8 @@ class Store:
         """InputError where the folder holds no index."""
         if not self.exists():
             raise InputError(
-                f"there is no index at {self.folder}; make one: crossrank index add {self.folder} PATH..."
+                f"there is no index at {self._shown}; make one: "
+                f"crossrank index add {shlex.quote(str(self._shown))} PATH..."
             )
 
 
@@ -215,9 +225,9 @@ def _check(database: sqlite3.Connection, folder: Path) -> None:
         raise InputError(f"{folder / _FILE} was not made by crossrank; name another folder")
     if version != FORMAT:
         database.close()
+        advice = "update crossrank" if version > FORMAT else "remove the folder, and make the index anew"
         raise InputError(
-            f"{folder} is an index of format {version}, and this crossrank reads format {FORMAT}; "
-            "update crossrank, or make the index anew with crossrank index add"
+            f"{folder} is an index of format {version}, and this crossrank reads format {FORMAT}; {advice}"
         )
 
 

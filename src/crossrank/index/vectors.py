@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.index.faiss_file import forget_files, metric_of, read_file, write_file
+from crossrank.index.faiss_file import forget_files, metric_of, newest_file, read_file, write_file
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
 from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, prepared
 
 Ids = NDArray[np.int64]
 
-# Up to so many vectors all are compared; above, neighbours are followed (HNSW).
-EXACT_UP_TO = 100_000
+# Up to so many vectors all are compared; above, neighbours are followed (HNSW), until there are much fewer.
+EXACT_UP_TO, _EXACT_AGAIN_SHARE = 100_000, 0.8
 # The file is written anew when more than this share of it is out of date, and above a few hundred.
 _STALE_SHARE, _STALE_FEW = 0.02, 256
 # HNSW cannot forget: it is built anew when more than this share of its vectors is of passages that are gone.
@@ -27,6 +27,8 @@ _TOMBSTONE_SHARE = 0.2
 # and searching.
 _LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
 _ROWS_AT_ONCE = 20_000
+# By which the same product may differ when it is computed by FAISS and by NumPy.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Vectors:
         generation: The same.
         similarity: How vectors are compared.
         base: What the FAISS file holds, under the passages' ids; None where there is no file of use.
+        written: The generation that the file was written at; -1 where there is none.
         approximate: Whether the base is HNSW.
         gone: Ids that the base holds and the index does not.
         new: The vectors that the index holds and the base does not, under their ids; None for none.
@@ -56,6 +59,7 @@ class Vectors:
     generation: int
     similarity: Similarity
     base: Any
+    written: int
     approximate: bool
     gone: Ids
     new: Any
@@ -124,32 +128,45 @@ class Vectors:
         return np.concatenate(ids), np.concatenate(scores)
 
     def recall(self, *, at: int = 10, sample: int = 100) -> float | None:
-        """The share of the exact nearest that :meth:`search` finds, for vectors drawn by chance."""
+        """The share of the exact nearest that :meth:`search` finds, for passages drawn by chance."""
         if not self.count:
             return None
         if not self.approximate:
             return 1.0
         ids = np.setdiff1d(_ids(self.base), self.gone)
         chosen = np.random.default_rng(7).choice(ids, min(sample, len(ids)), replace=False)
-        everything = np.union1d(ids, _ids(self.new)) if self.new is not None else ids
+        queries = self.base.reconstruct_batch(chosen)
+        # How near the nearest are, without the passage itself; of two that are equally near either will do.
+        best = np.full((len(chosen), at), -np.inf, np.float32)
+        for part, held in ((self.base, ids), (self.new, None)):
+            held = held if held is not None else (_ids(part) if part is not None else ids[:0])
+            for start in range(0, len(held), _ROWS_AT_ONCE):
+                some = held[start : start + _ROWS_AT_ONCE]
+                rows = part.reconstruct_batch(some)
+                scores = np.stack([nearest(rows, query, self.similarity) for query in queries])
+                scores[some == chosen[:, np.newaxis]] = -np.inf
+                best = -np.sort(-np.concatenate([best, scores], axis=1), axis=1)[:, :at]
         shares = []
-        for vector in self.base.reconstruct_batch(chosen):
-            exact, found = self.search(vector, at, everything), self.search(vector, at)
-            # By scores: which of two that are equally near was found does not matter.
-            shares.append(float(np.mean(found.scores[: len(exact.scores[:at])] >= exact.scores[:at][-1])))
+        for passage, query, exact in zip(chosen, queries, best, strict=True):
+            found = self.search(query, at + 1)
+            scores = found.scores[found.ids != passage][:at]
+            shares.append(np.sum(scores >= exact[-1] - _ROUNDING) / at)
         return float(np.mean(shares))
 
 
-def read_vectors(folder: Path, database: sqlite3.Connection) -> Vectors:
+def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | None = None) -> Vectors:
     """The vectors of the index as a transaction sees it: those of the FAISS file, and the difference."""
     epoch, generation = setting(database, "epoch"), int(setting(database, "generation"))
     similarity = setting(database, "similarity")
-    written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity)
+    if before is not None and (before.epoch, before.written) == (epoch, newest_file(folder, epoch)):
+        written, base = before.written, before.base
+    else:
+        written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity)
     gone = new_ids = np.empty(0, np.int64)
     # Every passage has a vector. A file of HNSW may hold more: it was brought up to date, and cannot forget.
     (count,) = database.execute("SELECT count(*) FROM passage").fetchone()
     if written != generation or base.ntotal != count:
-        live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
+        live = _live(database)
         held = _ids(base) if base is not None else new_ids
         gone, new_ids = np.setdiff1d(held, live), np.setdiff1d(live, held)
     return Vectors(
@@ -157,6 +174,7 @@ def read_vectors(folder: Path, database: sqlite3.Connection) -> Vectors:
         generation=generation,
         similarity=similarity,  # type: ignore[arg-type]
         base=base,
+        written=written,
         approximate=base is not None and _is_approximate(base),
         gone=gone,
         new=_flat(database, new_ids, similarity) if len(new_ids) else None,
@@ -170,24 +188,32 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
     Raises:
         OSError: The file cannot be written; the one that was there stays.
     """
+    if newest_file(folder, setting(database, "epoch")) == int(setting(database, "generation")):
+        return
     vectors = read_vectors(folder, database)
-    stale = vectors.pending + len(vectors.gone)
-    wanted = vectors.count > EXACT_UP_TO
+    few = max(_STALE_FEW, _STALE_SHARE * vectors.count)
+    limit = EXACT_UP_TO * (_EXACT_AGAIN_SHARE if vectors.approximate else 1)
+    wanted = vectors.count > limit
     if vectors.base is not None and wanted == vectors.approximate:
-        if stale <= max(_STALE_FEW, _STALE_SHARE * vectors.count):
-            return
         if wanted and len(vectors.gone) <= _TOMBSTONE_SHARE * vectors.base.ntotal:
-            if vectors.new is not None:
+            if vectors.pending > few:
                 ids = _ids(vectors.new)
+                on_all_threads()
                 vectors.base.add_with_ids(vectors.new.reconstruct_batch(ids), ids)
                 write_file(folder, database, vectors.base)
+            return
+        if not wanted and vectors.pending + len(vectors.gone) <= few:
             return
     if vectors.count <= _STALE_FEW:
         forget_files(folder)  # so few are read from SQLite as fast
         return
-    live = np.array([row[0] for row in database.execute("SELECT passage FROM vector")], np.int64)
     build = _hnsw if wanted else _flat
-    write_file(folder, database, build(database, live, setting(database, "similarity")))
+    write_file(folder, database, build(database, _live(database), setting(database, "similarity")))
+
+
+def _live(database: sqlite3.Connection) -> Ids:
+    """The ids of all passages, each of which has a vector."""
+    return np.array([row[0] for row in database.execute("SELECT id FROM passage ORDER BY id")], np.int64)
 
 
 def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sqlite3
@@ -16,65 +17,69 @@ from crossrank.documents import Document
 from crossrank.index.store import count_generation
 from crossrank.retrieval.words import indexed_text
 
-# A file whose old passages are more than so many does not offer their vectors again: they take memory.
-_REUSED_AT_MOST = 50_000
-
 
 @dataclass(frozen=True, slots=True)
 class FileState:
     """What tells whether a file is still the one that was read.
 
     Attributes:
-        path: Absolute.
         size: Bytes.
         modified_ns: When it was modified, in nanoseconds.
         read_ns: When it was read.
         digest: Of its content.
     """
 
-    path: str
     size: int
     modified_ns: int
     read_ns: int
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A passage's vector as SQLite keeps it, and the digest of the content that it was made of."""
+
+    digest: bytes
+    value: bytes
+
+
 Split: TypeAlias = tuple[Document, Sequence[Document]]
 """A document and its passages."""
 
 
-def put_file(database: sqlite3.Connection, state: FileState, source: str, problem: str | None = None) -> int:
-    """Write a file without passages in place of what the index knew of it; returns its id."""
-    row = database.execute("SELECT id FROM file WHERE path = ?", (state.path,)).fetchone()
-    values = (state.size, state.modified_ns, state.read_ns, state.digest, problem)
+def put_file(database: sqlite3.Connection, path: str, sources: Iterable[str]) -> int:
+    """The id of a file, which is written where it is new, and is now meant by these sources."""
+    row = database.execute("SELECT id FROM file WHERE path = ?", (path,)).fetchone()
     if row is None:
         file = database.execute(
-            "INSERT INTO file (path, size, modified_ns, read_ns, digest, problem) VALUES (?, ?, ?, ?, ?, ?)",
-            (state.path, *values),
+            "INSERT INTO file (path, size, modified_ns, read_ns, digest) VALUES (?, 0, -1, 0, x'')", (path,)
         ).lastrowid
         assert file is not None
     else:
         (file,) = row
-        _delete_passages(database, file)
-        database.execute(
-            "UPDATE file SET size = ?, modified_ns = ?, read_ns = ?, digest = ?, problem = ? WHERE id = ?",
-            (*values, file),
-        )
-    database.execute("INSERT OR IGNORE INTO found VALUES (?, ?)", (source, file))
-    count_generation(database)
+    database.executemany("INSERT OR IGNORE INTO found VALUES (?, ?)", ((source, file) for source in sources))
     return int(file)
 
 
+def put_state(database: sqlite3.Connection, file: int, state: FileState, problem: str | None) -> None:
+    """Write what a file was when it was read, and why it cannot be searched, if so."""
+    database.execute(
+        "UPDATE file SET size = ?, modified_ns = ?, read_ns = ?, digest = ?, problem = ? WHERE id = ?",
+        (state.size, state.modified_ns, state.read_ns, state.digest, _valid(problem or "") or None, file),
+    )
+
+
 def put_passages(
-    database: sqlite3.Connection, file: int, parts: Iterable[Split], vectors: Mapping[str, bytes]
+    database: sqlite3.Connection, file: int, parts: Iterable[Split], vectors: Mapping[str, Vector]
 ) -> int:
-    """Write a file's documents with their passages; returns how many passages.
+    """Write documents of a file with their passages; returns how many passages.
 
     Args:
         file: Its id.
         parts: Documents and passages.
-        vectors: Each passage's vector, float32, by its content.
+        vectors: Each passage's vector by its content.
     """
+    count_generation(database)
     count = 0
     for document, passages in parts:
         owner = database.execute(
@@ -86,7 +91,8 @@ def put_passages(
                 "INSERT INTO passage (document, number, text, start, end) VALUES (?, ?, ?, ?, ?)",
                 (owner, number, _valid(passage.text), passage.metadata["start"], passage.metadata["end"]),
             ).lastrowid
-            database.execute("INSERT INTO vector VALUES (?, ?)", (row, vectors[passage.content]))
+            vector = vectors[passage.content]
+            database.execute("INSERT INTO vector VALUES (?, ?, ?)", (row, vector.digest, vector.value))
             database.execute(
                 "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, indexed_text(passage.content))
             )
@@ -94,15 +100,19 @@ def put_passages(
     return count
 
 
-def known_vectors(database: sqlite3.Connection, path: str) -> dict[str, bytes]:
-    """The vectors of a file's passages by their content: what stays the same need not be embedded again."""
-    rows = database.execute(
-        "SELECT title, text, value FROM file JOIN document ON document.file = file.id "
-        "JOIN passage ON passage.document = document.id JOIN vector ON vector.passage = passage.id "
-        "WHERE path = ? LIMIT ?",
-        (path, _REUSED_AT_MOST),
-    )
-    return {Document("", text, title).content: value for title, text, value in rows}
+def content_digest(content: str) -> bytes:
+    """By which a passage's vector is found again, wherever the same words stand."""
+    return hashlib.blake2b(content.encode("utf-8", errors="replace"), digest_size=16).digest()
+
+
+def known_vectors(database: sqlite3.Connection, digests: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The vectors that the index has for these contents, by the contents' digests."""
+    found = {}
+    for digest in digests:
+        row = database.execute("SELECT value FROM vector WHERE digest = ? LIMIT 1", (digest,)).fetchone()
+        if row is not None:
+            found[digest] = row[0]
+    return found
 
 
 def as_blobs(vectors: NDArray[np.float32]) -> list[bytes]:
@@ -124,25 +134,31 @@ def delete_unfound(database: sqlite3.Connection) -> list[str]:
     rows = database.execute(
         "SELECT id, path FROM file WHERE NOT EXISTS (SELECT 1 FROM found WHERE file = file.id) ORDER BY path"
     ).fetchall()
-    if rows:
-        count_generation(database)
     for file, _ in rows:
-        _delete_passages(database, file)
+        delete_documents(database, documents_of(database, file))
         database.execute("DELETE FROM file WHERE id = ?", (file,))
     return [path for _, path in rows]
 
 
-def _delete_passages(database: sqlite3.Connection, file: int) -> None:
-    for passage, text in _contents(database, "WHERE document.file = ?", file):
-        # FTS5 keeps no texts here, so it must be told which words the passage had.
-        database.execute(
-            "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)", (passage, indexed_text(text))
-        )
-        database.execute("DELETE FROM vector WHERE passage = ?", (passage,))
-    database.execute(
-        "DELETE FROM passage WHERE document IN (SELECT id FROM document WHERE file = ?)", (file,)
-    )
-    database.execute("DELETE FROM document WHERE file = ?", (file,))
+def documents_of(database: sqlite3.Connection, file: int) -> list[int]:
+    """The ids of a file's documents."""
+    return [row[0] for row in database.execute("SELECT id FROM document WHERE file = ?", (file,))]
+
+
+def delete_documents(database: sqlite3.Connection, documents: Sequence[int]) -> None:
+    """Delete documents with their passages."""
+    if documents:
+        count_generation(database)
+    for document in documents:
+        for passage, text in _contents(database, "WHERE document.id = ?", document):
+            # FTS5 keeps no texts here, so it must be told which words the passage had.
+            database.execute(
+                "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
+                (passage, indexed_text(text)),
+            )
+            database.execute("DELETE FROM vector WHERE passage = ?", (passage,))
+        database.execute("DELETE FROM passage WHERE document = ?", (document,))
+        database.execute("DELETE FROM document WHERE id = ?", (document,))
 
 
 def all_contents(database: sqlite3.Connection) -> Iterator[tuple[int, str]]:

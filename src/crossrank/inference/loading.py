@@ -156,31 +156,41 @@ def load_engine(
     Raises:
         ModelError: The model cannot be built, or gives outputs that are not finite, or not so many.
     """
-    from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16
+    from crossrank.inference.engines.openvino import OpenVinoEngine, Precision, has_bfloat16
 
     inputs = task.probe(tokenizer)
-    is_int8 = model.has_graph and model.weights.is_int8
-    if is_int8 and has_bfloat16():
-        # Twice as fast as int8 with AMX, since int8 first has to quantise what it multiplies; and more exact.
-        engine = OpenVinoEngine(
-            partial(task.build, model, keep_int8=False), threads=threads, precision="bf16"
+
+    def engine(precision: Precision = "f32", *, keep_int8: bool = False) -> Engine:
+        return OpenVinoEngine(
+            partial(task.build, model, keep_int8=keep_int8), threads=threads, precision=precision
         )
-    else:
-        engine = OpenVinoEngine(partial(task.build, model, keep_int8=is_int8), threads=threads)
-    outputs = _probe(model, engine, inputs, tokenizer)
+
+    if not (model.has_graph and model.weights.is_int8):
+        exact = engine()
+        _check_width(model, _probe(model, exact, inputs, tokenizer), width)
+        return exact, ()
+    expected = model.json("crossrank.json").get("probe")
+    reference = np.array(expected, np.float32) if expected else None
+    if reference is None:
+        reference = _probe(model, engine(), inputs, tokenizer)
+    # bfloat16 is twice as fast as int8 with AMX, as fast without, and more exact: int8 first has to quantise
+    # what it multiplies.
+    fast = [("bf16", False)] if has_bfloat16() else []
+    for precision, keep_int8 in (*fast, ("f32", True)):
+        faster = engine(precision, keep_int8=keep_int8)  # type: ignore[arg-type]
+        outputs = _probe(model, faster, inputs, tokenizer)
+        _check_width(model, outputs, width)
+        if _agrees(outputs, reference):
+            return faster, ()
+    return engine(), (
+        f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",
+    )
+
+
+def _check_width(model: ModelFolder, outputs: NDArray[np.float32], width: int | None) -> None:
     if width is not None and outputs.shape[1:] != (width,):
         given = " x ".join(map(str, outputs.shape[1:])) or "1 without an axis"
         raise ModelError(f"{model.name} gives {given} outputs a text; its config.json speaks of {width}")
-    if not is_int8:
-        return engine, ()
-    expected = model.json("crossrank.json").get("probe")
-    reference = np.array(expected, np.float32) if expected else None
-    if reference is not None and _agrees(outputs, reference):
-        return engine, ()
-    exact = OpenVinoEngine(partial(task.build, model, keep_int8=False), threads=threads)
-    if reference is None and _agrees(outputs, _probe(model, exact, inputs, tokenizer)):
-        return engine, ()
-    return exact, (f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",)
 
 
 def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:

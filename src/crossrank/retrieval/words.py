@@ -63,7 +63,7 @@ def indexed_text(text: str) -> str:
     """
     if text.isascii():
         return text
-    return _UNSPACED.sub(r" \g<0> ", text.encode("utf-8", errors="replace").decode("utf-8"))
+    return _UNSPACED.sub(r" \g<0> ", _normal(text))
 
 
 def match_expression(query: str) -> str:
@@ -82,9 +82,8 @@ def match_expression(query: str) -> str:
         >>> match_expression('What is C++ AND (NOT "x*?')
         '"C" OR "x"'
     """
-    typed = unicodedata.normalize("NFC", query.encode("utf-8", errors="replace").decode("utf-8"))
     words: list[str] = []
-    for part in _PART.finditer(typed):
+    for part in _PART.finditer(_normal(query)):
         characters = part[0]
         if part["han"]:
             words += [" ".join(two) for two in pairwise(characters)]
@@ -98,6 +97,11 @@ def match_expression(query: str) -> str:
     # Capitals make a name of a stop word: WHO, IT. But AND, OR and NOT are what search engines taught people.
     kept = [word for word in words if not _is_stop_word(word)]
     return " OR ".join(f'"{word}"' for word in kept or words)
+
+
+def _normal(text: str) -> str:
+    """Valid Unicode in which what reads the same is the same: half-width kana, ligatures, accents."""
+    return unicodedata.normalize("NFKC", text.encode("utf-8", errors="replace").decode("utf-8"))
 
 
 def _is_stop_word(word: str) -> bool:

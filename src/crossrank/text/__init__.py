@@ -4,11 +4,12 @@ from crossrank.text.finding import FoundFile, find_files
 from crossrank.text.loading import Loaded, load_documents
 from crossrank.text.readability import unreadable_share
 from crossrank.text.reading import is_supported, read_documents, supported_suffixes
-from crossrank.text.splitting import split_documents
+from crossrank.text.splitting import chunk_sizes, split_documents
 
 __all__ = [
     "FoundFile",
     "Loaded",
+    "chunk_sizes",
     "find_files",
     "is_supported",
     "load_documents",

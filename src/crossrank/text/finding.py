@@ -32,6 +32,7 @@ def find_files(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     skipped: list[str] | None = None,
+    unreadable: list[Path] | None = None,
 ) -> Iterator[FoundFile]:
     """Find every file once; no file is opened except ``.gitignore``.
 
@@ -46,6 +47,7 @@ def find_files(
         exclude: Of folders, leave out what matches one of these, in the same syntax.
         skipped: Gets one sentence for each folder that cannot be read, and each entry of a folder that is
             no regular file.
+        unreadable: Gets the folders that cannot be read.
 
     Returns:
         The files, found as they are asked for.
@@ -67,6 +69,7 @@ def find_files(
         compile_patterns(include, "include"),
         compile_patterns(exclude, "exclude"),
         [] if skipped is None else skipped,
+        [] if unreadable is None else unreadable,
     )
     return _every_file_once([(path, _is_folder(path)) for path in map(Path, paths)], walk)
 
@@ -108,6 +111,7 @@ class _Walk:
     include: Patterns | None
     exclude: Patterns | None
     skipped: list[str]
+    unreadable: list[Path]
 
     def files(self, root: Path) -> Iterator[tuple[Path, str]]:
         """Each file with where it really lies, sorted by the parts of its path."""
@@ -132,6 +136,7 @@ class _Walk:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             self.skipped.append(f"{printable(folder.path)} cannot be read: {error.strerror}")
+            self.unreadable.append(folder.path)
             return
         rule = read_rule(str(folder.path), folder.place)
         rules = folder.rules if rule is None else (*folder.rules, rule)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What a passage says of its place: the file, and the first and last character there.
+_PLACE = frozenset({"file", "start", "end"})
 
 
 def printable(path: Path) -> str:
@@ -17,6 +19,16 @@ def printable(path: Path) -> str:
 def without_surrogates(text: str) -> str:
     """A text with U+FFFD for the code points that no UTF-8 file can hold."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def own_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """A record's own fields, those renamed that would pass for what passages say of their place.
+
+    Example:
+        >>> own_fields({"start": "09:00", "year": 2021})
+        {'start_': '09:00', 'year': 2021}
+    """
+    return {f"{name}_" if name in _PLACE else name: value for name, value in fields.items()}
 
 
 def storable(value: Any) -> Any:

@@ -7,9 +7,31 @@ from collections.abc import Iterable
 from crossrank.documents import Document
 from crossrank.errors import InputError
 
+CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
+"""How long passages are, and what they repeat of the one before, unless said otherwise; in characters."""
+
+
+def chunk_sizes(size: int | None, overlap: int | None) -> tuple[int, int]:
+    """Both, checked; what is not said is the usual, or what fits to the other.
+
+    Raises:
+        InputError: The size is below 1, or the overlap is negative or not below the size.
+
+    Example:
+        >>> chunk_sizes(None, None), chunk_sizes(80, None)
+        ((500, 100), (80, 16))
+    """
+    size = CHUNK_SIZE if size is None else size
+    if size < 1:
+        raise InputError(f"chunk_size must be at least 1 character; it is {size}")
+    overlap = min(CHUNK_OVERLAP, size // 5) if overlap is None else overlap
+    if not 0 <= overlap < size:
+        raise InputError(f"chunk_overlap must be at least 0 and below chunk_size ({size}); it is {overlap}")
+    return size, overlap
+
 
 def split_documents(
-    documents: Iterable[Document], *, chunk_size: int = 500, chunk_overlap: int = 100
+    documents: Iterable[Document], *, chunk_size: int | None = None, chunk_overlap: int | None = None
 ) -> list[Document]:
     """Split documents into passages, at paragraphs, lines, words or letters, in that order of preference.
 
@@ -18,8 +40,9 @@ def split_documents(
 
     Args:
         documents: What to split; it is not changed.
-        chunk_size: The longest passage, in characters.
-        chunk_overlap: How many characters, at most, a passage repeats of the one before it.
+        chunk_size: The longest passage, in characters; 500 by default.
+        chunk_overlap: How many characters, at most, a passage repeats of the one before it; 100 by default,
+            or a fifth of ``chunk_size`` where that is less.
 
     Returns:
         The passages, in order. The n-th passage of document ``a`` has the id ``a#n``, counted from 1, and
@@ -38,12 +61,7 @@ def split_documents(
         a#1 First paragraph. {'start': 0, 'end': 16}
         a#2 Second paragraph. {'start': 18, 'end': 35}
     """
-    if chunk_size < 1:
-        raise InputError(f"chunk_size must be at least 1 character; it is {chunk_size}")
-    if not 0 <= chunk_overlap < chunk_size:
-        raise InputError(
-            f"chunk_overlap must be at least 0 and below chunk_size ({chunk_size}); it is {chunk_overlap}"
-        )
+    chunk_size, chunk_overlap = chunk_sizes(chunk_size, chunk_overlap)
     # Imported here because it takes a quarter of a second, and brings langchain_core, which only this needs.
     from langchain_text_splitters.character import RecursiveCharacterTextSplitter
 

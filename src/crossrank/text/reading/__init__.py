@@ -83,6 +83,8 @@ def read_documents(
     - CSV and TSV are a document a row, with columns ``text``, ``title`` and ``id``, others as metadata.
     - JSON Lines is a document a line, with the same fields, and ``metadata``.
 
+    A record's own ``file``, ``start`` and ``end`` become ``file_``, ``start_`` and ``end_``.
+
     Args:
         path: The file.
         name: What it is called in ids, messages and ``metadata["source"]``; its path by default.
@@ -129,12 +131,14 @@ def with_unique_ids(documents: Iterable[Document]) -> Iterator[Document]:
     Raises:
         RecordError: Two of them share an id.
     """
-    seen: set[str] = set()
+    seen: set[int] = set()
     for document in documents:
-        if document.id in seen:
+        # The hash alone: a file may have millions of records, and ids are long.
+        key = hash(document.id)
+        if key in seen:
             raise RecordError(
                 f"two documents have the id {document.id!r}; make ids unique, or leave them out "
                 "and each record is named by its file and line"
             )
-        seen.add(document.id)
+        seen.add(key)
         yield document

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from crossrank.documents import Document
-from crossrank.text.naming import storable
+from crossrank.text.naming import own_fields, storable
 from crossrank.text.reading.decoding import Notice, text_chunks, text_lines
 from crossrank.text.reading.problems import NoTextError, RecordError
 
@@ -56,4 +56,6 @@ def _record(name: str, place: str, line: str) -> Document:
         raise RecordError(f"{place} needs a string in 'title' and an object in 'metadata'; it is {line:.80}")
     names = [record.pop(field, None) for field in ("id", "_id")]
     given = next((str(value) for value in names if value not in (None, "")), place)
-    return Document(id=given, text=text, title=title, metadata={"source": name, **record, **metadata})
+    return Document(
+        id=given, text=text, title=title, metadata={"source": name, **own_fields({**record, **metadata})}
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.documents import Document
-from crossrank.text.naming import storable
+from crossrank.text.naming import own_fields, storable
 from crossrank.text.reading.decoding import Notice, text_chunks
 from crossrank.text.reading.parts import text_documents
 
@@ -58,7 +58,7 @@ def _front_matter(text: str) -> tuple[dict[str, Any], int]:
     # ValueError: a date or a number that there is none of. TypeError: a list as a key.
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return {}, 0
-    return plain, block.end()
+    return own_fields(plain), block.end()
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from crossrank.documents import Document
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingExtraError
 from crossrank.text.naming import without_surrogates
 from crossrank.text.reading.decoding import Notice
 from crossrank.text.reading.problems import NoTextError
@@ -66,9 +66,7 @@ def _open(file: BinaryIO, name: str) -> tuple[PdfReader, int, str, str]:
     except (InputError, OSError):
         raise
     except DependencyError as error:
-        raise InputError(
-            f"{name} is encrypted with AES, which needs another library: pip install cryptography"
-        ) from error
+        raise MissingExtraError(f"{name} is encrypted with AES, and reading it", "pdf-aes") from error
     except Exception as error:
         raise InputError(f"{name} cannot be read as PDF: {_reason(error)}; export it anew") from error
     if not pages:

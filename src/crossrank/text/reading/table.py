@@ -12,6 +12,7 @@ from typing import Literal
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
+from crossrank.text.naming import own_fields
 from crossrank.text.reading.decoding import Notice, text_chunks, text_lines
 from crossrank.text.reading.problems import NoTextError
 
@@ -163,7 +164,7 @@ class _Columns:
             id=_cell(cells, self.id) or place,
             text="\n".join(lines) if self.text is None else cells[self.text],
             title=_cell(cells, self.title),
-            metadata={"source": name, **{column: _value(cell) for column, cell in others.items()}},
+            metadata={"source": name, **own_fields({n: _value(cell) for n, cell in others.items()})},
         )
 
 
