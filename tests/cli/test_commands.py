@@ -123,7 +123,7 @@ def test_check_describes_both_bundled_models() -> None:
     assert (embedder["kind"], embedder["similarity"], embedder["dimensions"]) == ("bi-encoder", "cosine", 384)
 
 
-@pytest.mark.parametrize("command", ["demo", "search", "rerank", "eval", "check", "train"])
+@pytest.mark.parametrize("command", ["demo", "search", "rerank", "eval", "check", "pull", "train"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     process = crossrank(command, "--help")
     assert process.returncode == 0

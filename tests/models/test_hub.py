@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.hub import COMMIT, Hub, serve_hub
+from support.hub import COMMIT, Hub, environment, serve_hub
 from support.processes import run_python
 from support.tiny_models import change_json, write_embedder, write_reranker
 
@@ -26,11 +26,9 @@ SCORE = """
 """
 
 
-def run(hub: Hub, home: Path, code: str, name: str, **environment: str) -> str:
+def run(hub: Hub, home: Path, code: str, name: str, **changes: str) -> str:
     """Code with this Hub and an empty cache of its own, and no other network settings."""
-    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "CROSSRANK_OFFLINE": "0"}
-    proxies = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    return run_python(code, name, environment=settings | proxies | environment).strip()
+    return run_python(code, name, environment=environment(hub, home) | changes).strip()
 
 
 def test_model_is_downloaded_by_name_and_then_found_without_the_hub(tmp_path: Path) -> None:
@@ -94,6 +92,19 @@ def test_only_the_small_files_and_one_kind_of_weights_are_downloaded(
     with serve_hub(crowded=crowded) as hub:
         found = run(hub, tmp_path / "home", LOAD, "tests/crowded")
     assert set(found.split()) == set(hub.downloads) == SMALL | weights
+
+
+def test_model_with_files_that_are_not_needed_is_found_without_the_hub(crowded: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with serve_hub(crowded=crowded) as hub:
+        found = run(hub, home, LOAD, "tests/crowded")
+        hub.requests.clear()
+        assert run(hub, home, LOAD, "tests/crowded", CROSSRANK_OFFLINE="1") == found
+        assert hub.requests == []
+    assert run(hub, home, LOAD, "tests/crowded") == found, "the Hub cannot be reached"
+    (weights,) = (home / "hub").glob("*/snapshots/*/model.safetensors")
+    weights.unlink()
+    assert "not in the local cache" in run(hub, home, LOAD, "tests/crowded", CROSSRANK_OFFLINE="1")
 
 
 def test_repository_with_pickles_alone_is_refused_without_downloading_them(tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ def test_int8_embedder_with_a_dense_layer_gives_near_vectors(tmp_path: Path) -> 
     assert cosines.min() > 0.99
 
 
+def test_int8_of_an_int8_model_is_the_same(tmp_path: Path) -> None:
+    write_int8(open_model(write_reranker(tmp_path / "full")), tmp_path / "int8")
+    write_int8(open_model(tmp_path / "int8"), tmp_path / "again")
+    once, again = Weights(tmp_path / "int8"), Weights(tmp_path / "again")
+    assert once.names() == again.names()
+    for name in once.names():
+        assert once.stored(name).dtype == again.stored(name).dtype
+        np.testing.assert_allclose(again.float32(name), once.float32(name), rtol=1e-6)
+
+
 def test_existing_folder_is_not_written_over(tmp_path: Path) -> None:
     model = open_model(write_reranker(tmp_path / "model"))
     before = (model.path / "model.safetensors").read_bytes()

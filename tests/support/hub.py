@@ -110,3 +110,9 @@ def serve_hub(**models: Path) -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def environment(hub: Hub, home: Path) -> dict[str, str]:
+    """This Hub and a cache of its own, and no other network settings."""
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "CROSSRANK_OFFLINE": "0"}
+    return settings | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}

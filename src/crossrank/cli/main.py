@@ -17,7 +17,7 @@ from crossrank.sagemaker.faults import EndpointError
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, search, serve, train
+    from crossrank.cli import check, evaluate, pull, search, serve, train
     from crossrank.cli.index import index_app
     from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
 
@@ -35,6 +35,7 @@ def _app() -> typer.Typer:
     app.command("eval")(evaluate.evaluate)
     app.command("train")(train.train)
     app.command("check")(check.check)
+    app.command("pull")(pull.pull)
     app.command("serve")(serve.serve)
     app.add_typer(sagemaker_app)
 

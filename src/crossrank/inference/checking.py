@@ -37,9 +37,7 @@ def check_model(name: str | Path) -> dict[str, Any]:
         "weights": _weights(folder),
         "max_tokens": folder.max_tokens,
     }
-    if (folder.path / "modules.json").is_file() and "SequenceClassification" not in str(
-        folder.config.get("architectures")
-    ):
+    if is_bi_encoder(folder):
         embedder = BiEncoder(name)
         dimensions = embedder.encode_queries(["a question"]).shape[1]
         report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
@@ -54,6 +52,12 @@ def check_model(name: str | Path) -> dict[str, Any]:
     if golden is None:
         return report | {"golden": None, "agrees": None}
     return report | _compare(model, golden)
+
+
+def is_bi_encoder(folder: ModelFolder) -> bool:
+    """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
+    has_head = "SequenceClassification" in str(folder.config.get("architectures"))
+    return (folder.path / "modules.json").is_file() and not has_head
 
 
 def _weights(folder: ModelFolder) -> str:

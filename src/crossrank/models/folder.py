@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import ModelError
-from crossrank.models.locate import EXPORTS, PICKLES, is_native, locate_model, no_usable_weights
+from crossrank.models.locate import (
+    EXPORTS,
+    PICKLES,
+    is_native,
+    locate_model,
+    needed_files,
+    no_usable_weights,
+)
 from crossrank.models.weights import Weights
 
 # RoBERTa's family, which starts to count positions after the padding token's own.
@@ -88,6 +95,22 @@ class ModelFolder:
             ModelError: It is there and cannot be read.
         """
         return _read_json(self.path / name, self.name) if (self.path / name).is_file() else {}
+
+    def needed_files(self) -> dict[str, Path]:
+        """The files that it takes to run the model, by their names inside the folder.
+
+        Raises:
+            ModelError: No weights can be used.
+        """
+        # A file of the Hub's cache is a link to where it lies; one level of folders is all that models use.
+        found = [file for pattern in ("*", "*/*") for file in self.path.glob(pattern) if file.is_file()]
+        names = sorted(file.relative_to(self.path).as_posix() for file in found)
+        # No part of the model: SageMaker's code in an unpacked archive, and the int8 copy that training adds.
+        names = [name for name in names if not name.startswith(("code/", "int8/"))]
+        wanted = needed_files(names, has_graph=self.has_graph)
+        if wanted is None:
+            raise ModelError(no_usable_weights(self.name, self.pickles))
+        return {name: self.path / name for name in wanted}
 
     @property
     def pad_token_id(self) -> int:

@@ -69,6 +69,16 @@ def locate_model(name: str | Path) -> Path:
     return _from_hub(text)
 
 
+def revision_of(folder: Path) -> str | None:
+    """The commit that a folder of the Hub's cache holds; None for another folder.
+
+    Example:
+        >>> revision_of(Path("hub/models--owner--name/snapshots/0123abc"))
+        '0123abc'
+    """
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
 def _choices() -> str:
     return (
         f"Use a bundled model ({', '.join(bundled_models())}), a local folder, "
@@ -84,7 +94,7 @@ def _from_hub(name: str) -> Path:
 
     try:
         if is_offline():
-            return Path(snapshot_download(name, local_files_only=True))
+            return _from_cache(name)
         wanted = _files_to_download(name)
         return Path(snapshot_download(name, allow_patterns=wanted))
     except GatedRepoError as error:
@@ -112,14 +122,31 @@ def _from_hub(name: str) -> Path:
 
 
 def _cached(name: str) -> Path | None:
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = _from_cache(name)
     except (LocalEntryNotFoundError, OSError):
         return None
     return folder if (folder / "config.json").is_file() else None
+
+
+def _from_cache(name: str) -> Path:
+    """A model's folder in the cache, whole as far as it is needed; an error of the Hub's client otherwise."""
+    from huggingface_hub import get_cached_repo_tree, snapshot_download
+    from huggingface_hub.errors import IncompleteSnapshotError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except IncompleteSnapshotError as error:
+        # The client knows what else the repository has, and calls a snapshot incomplete that lacks the files
+        # that were never asked for.
+        folder = Path(error.snapshot_path)
+        files = [file.path for file in get_cached_repo_tree(name)]
+        wanted = needed_files(files, has_graph=is_native(_read_config(str(folder / "config.json"))))
+        if wanted is None or not all((folder / file).is_file() for file in wanted):
+            raise
+        return folder
 
 
 def _files_to_download(name: str) -> list[str]:

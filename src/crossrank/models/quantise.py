@@ -1,9 +1,10 @@
-"""A float model's folder to one with int8 weights, a quarter of the size."""
+"""A model's folder to one with int8 weights, a quarter of the size; and back to float32."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,24 +56,53 @@ def write_int8(model: ModelFolder, folder: Path) -> None:
         ModelError: The model's weights cannot be read.
         FileExistsError: The folder exists.
     """
-    from safetensors.numpy import save_file
-
     tensors: dict[str, NDArray[Any]] = {}
-    for name in sorted(model.weights.names()):
-        if name.endswith("position_ids"):
-            continue  # a buffer of old checkpoints, no weight
+    for name in _weights(model):
         values = model.weights.float32(name)
         if _is_encoder_matrix(name, values):
             tensors[name], tensors[f"{name}_scale"] = quantise_int8(values)
         else:
             tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
+    _write(model, folder, tensors)
+
+
+def write_float32(model: ModelFolder, folder: Path) -> None:
+    """Write a copy of a model in which every weight is float32, whatever it is stored as.
+
+    Args:
+        model: A model with safetensors.
+        folder: Where to write; it must not exist.
+
+    Raises:
+        ModelError: The model's weights cannot be read.
+        FileExistsError: The folder exists.
+    """
+    _write(model, folder, {name: model.weights.float32(name) for name in _weights(model)})
+
+
+def _weights(model: ModelFolder) -> list[str]:
+    """The names of what a model learnt: no factors of int8, and no buffers of old checkpoints."""
+    names = model.weights.names()
+    return sorted(
+        name
+        for name in names
+        if not name.endswith("position_ids")
+        and not (name.endswith("_scale") and name.removesuffix("_scale") in names)
+    )
+
+
+def _write(model: ModelFolder, folder: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+    from safetensors.numpy import save_file
+
     folder.mkdir(parents=True)
     for source in (file for pattern in _COPIED for file in model.path.glob(pattern)):
         target = folder / source.relative_to(model.path)
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
     partial = folder / "model.safetensors.partial"
-    save_file(tensors, partial, metadata={"format": "pt"})
+    save_file(dict(tensors), partial, metadata={"format": "pt"})
+    # The library lets nobody but the owner read; others should, where they read the rest.
+    shutil.copymode(folder / "config.json", partial)
     partial.replace(folder / "model.safetensors")
 
 

@@ -76,6 +76,12 @@ class Weights:
         """Whether any tensor is stored in int8."""
         return any(entry["dtype"] == "I8" for _, _, entry in self._tensors.values())
 
+    @property
+    def is_float32(self) -> bool:
+        """Whether every weight is stored in float32."""
+        other = _DTYPES.keys() - {"F32"}
+        return not any(entry["dtype"] in other for _, _, entry in self._tensors.values())
+
     def _resolve(self, name: str) -> str:
         if name in self._tensors:
             return name

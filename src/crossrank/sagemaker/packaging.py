@@ -16,9 +16,8 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import BinaryIO
 
-from crossrank.errors import InputError, ModelError
-from crossrank.models.folder import ModelFolder, open_model
-from crossrank.models.locate import needed_files, no_usable_weights
+from crossrank.errors import InputError
+from crossrank.models.folder import open_model
 from crossrank.sagemaker.proving import prove
 
 _HANDLERS = '''"""What the sagemaker-inference toolkit calls; see crossrank's docs/sagemaker.md."""
@@ -68,7 +67,7 @@ def package_model(model: str | Path, output: str | Path) -> Package:
     target = Path(output)
     _check_target(target)
     folder = open_model(model)
-    contents: dict[str, Path | bytes] = dict(_model_files(folder))
+    contents: dict[str, Path | bytes] = dict(folder.needed_files())
     contents["code/inference.py"] = _HANDLERS.encode()
     contents["code/requirements.txt"] = requirements().encode()
     with _written_whole(target) as file:
@@ -101,16 +100,6 @@ def _check_target(target: Path) -> None:
         raise InputError(f"{target} is there and is no file")
     if not target.parent.is_dir():
         raise InputError(f"there is no folder {target.parent} to write {target.name} to")
-
-
-def _model_files(model: ModelFolder) -> Mapping[str, Path]:
-    # A file of the Hub's cache is a link to where it lies; one level of folders is all that models use.
-    found = [file for pattern in ("*", "*/*") for file in model.path.glob(pattern) if file.is_file()]
-    names = sorted(file.relative_to(model.path).as_posix() for file in found)
-    wanted = needed_files([name for name in names if not name.startswith("code/")], has_graph=model.has_graph)
-    if wanted is None:
-        raise ModelError(no_usable_weights(model.name, model.pickles))
-    return {name: model.path / name for name in wanted}
 
 
 def _write_archive(file: BinaryIO, contents: Mapping[str, Path | bytes]) -> None:

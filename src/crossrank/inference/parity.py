@@ -1,0 +1,224 @@
+"""How near a copy of a model is to its original over the sample texts, and how fast on this machine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.inference import Similarity
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
+
+Encoder: TypeAlias = CrossEncoder | BiEncoder
+# A question and the passages to rank for it.
+Candidates: TypeAlias = tuple[str, tuple[str, ...]]
+
+# Rounding to int8 leaves 0.999 and 1.0 with MiniLM-L6, and above 0.988 and 0.93 even with tiny random models,
+# whose passages hardly differ for them. One garbled matrix brings either far below.
+LOWEST_SPEARMAN = 0.98
+LOWEST_TOP_10 = 0.9
+
+_SAMPLES = Path(__file__).parents[1] / "samples" / "judged"
+# Every fourth of the thirty sample questions, which makes eight, and so many passages for each.
+_QUESTION_STEP, _PASSAGES = 4, 24
+_ROUNDS = 3
+# Every fifth pair is timed: enough for a rate, and large models stay bearable.
+_TIMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """A copy's numbers beside its original's: logits of a cross-encoder, similarities of a bi-encoder.
+
+    Attributes:
+        pairs: How many pairs of question and passage were compared.
+        largest_difference: Of two numbers for the same pair.
+        mean_difference: The same on average, without sign.
+        spearman: Rank correlation of a question's passages, averaged over the questions.
+        top_10_agreement: Which share of a question's best ten are among the copy's best ten, on average.
+        lowest_cosine: Of a text's two vectors; None for a cross-encoder.
+        mean_cosine: The same on average.
+    """
+
+    pairs: int
+    largest_difference: float
+    mean_difference: float
+    spearman: float
+    top_10_agreement: float
+    lowest_cosine: float | None = None
+    mean_cosine: float | None = None
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the copy ranks near enough to its original to stand in for it."""
+        return self.spearman >= LOWEST_SPEARMAN and self.top_10_agreement >= LOWEST_TOP_10
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Pairs (cross-encoder) or texts (bi-encoder) a second, the median of three rounds in turn.
+
+    Attributes:
+        original: Of the original.
+        copy: Of the copy.
+    """
+
+    original: float
+    copy: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast the copy is."""
+        return self.copy / self.original
+
+
+@cache
+def sample_candidates() -> tuple[Candidates, ...]:
+    """Eight questions of the sample collection with 26 passages each, of which the last two are whole texts.
+
+    Judged passages come first, so that some answer; whole texts are longer than most models read.
+
+    Example:
+        >>> question, passages = sample_candidates()[0]
+        >>> question, len(passages)
+        ('What is the plan for the economy?', 26)
+    """
+    passages = {str(line["_id"]): str(line["text"]) for line in _lines("corpus.jsonl")}
+    subjects: dict[str, list[str]] = {}
+    for name, text in passages.items():
+        subjects.setdefault(name.partition("#")[0], []).append(text)
+    judged: dict[str, list[str]] = {}
+    for line in (_SAMPLES / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        query, name, _ = line.split("\t")
+        judged.setdefault(query, []).append(name)
+    found = []
+    for number, query_line in enumerate(_lines("queries.jsonl")[::_QUESTION_STEP]):
+        first = judged[str(query_line["_id"])]
+        others = [name for name in list(passages)[number % 4 :: 4] if name not in first]
+        own = list(subjects).index(first[0].partition("#")[0])
+        whole = ["\n".join(list(subjects.values())[(own + step) % len(subjects)]) for step in (0, 7)]
+        chosen = [passages[name] for name in (first + others)[:_PASSAGES]]
+        found.append((str(query_line["text"]), tuple(chosen + whole)))
+    return tuple(found)
+
+
+def compare(original: Encoder, copy: Encoder) -> Parity:
+    """Rank the sample passages with both.
+
+    Args:
+        original: The model as its publishers made it.
+        copy: One of the same kind.
+
+    Example:
+        >>> model = BiEncoder()
+        >>> compare(model, model).spearman
+        1.0
+    """
+    samples = sample_candidates()
+    if isinstance(original, BiEncoder) and isinstance(copy, BiEncoder):
+        (expected, vectors), (given, copied) = _similarities(original, samples), _similarities(copy, samples)
+        cosines = (_unit(vectors) * _unit(copied)).sum(axis=1)
+        return _parity(expected, given, float(cosines.min()), float(cosines.mean()))
+    return _parity(_logits(original, samples), _logits(copy, samples))
+
+
+def measure_speed(original: Encoder, copy: Encoder) -> Speed:
+    """Run both over the same inputs in turn; they should have run before, so that they are warm."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    pairs = [(query, text) for query, texts in sample_candidates() for text in texts][::_TIMED]
+    for _ in range(_ROUNDS):
+        for model, seen in zip((original, copy), rates, strict=True):
+            start = time.perf_counter()
+            if isinstance(model, BiEncoder):
+                model.encode_documents([text for _, text in pairs])
+            else:
+                model.logits(pairs)
+            seen.append(len(pairs) / (time.perf_counter() - start))
+    return Speed(*(float(np.median(seen)) for seen in rates))
+
+
+def spearman(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Spearman's rank correlation of two series; equal values share their mean rank.
+
+    Of a series of equal values, whose order says nothing, it is 1 with itself and 0 with any other.
+
+    Example:
+        >>> round(spearman(np.float32([1, 2, 3, 4]), np.float32([1, 2, 4, 3])), 6)
+        0.8
+    """
+    a, b = _ranks(first), _ranks(second)
+    if np.array_equal(a, b):
+        return 1.0
+    if a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _parity(expected: NDArray[np.float32], given: NDArray[np.float32], *cosines: float) -> Parity:
+    """Of the numbers [questions, passages] that both rank by."""
+    difference = np.abs(given - expected)
+    rows = list(zip(expected, given, strict=True))
+    return Parity(
+        int(expected.size),
+        float(difference.max()),
+        float(difference.mean()),
+        float(np.mean([spearman(*row) for row in rows])),
+        float(np.mean([len(_best_ten(a) & _best_ten(b)) / 10 for a, b in rows])),
+        *cosines,
+    )
+
+
+def _best_ten(values: NDArray[np.float32]) -> set[int]:
+    return set(np.argsort(-values, kind="stable")[:10].tolist())
+
+
+def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
+
+
+def _logits(model: Encoder, samples: Sequence[Candidates]) -> NDArray[np.float32]:
+    assert isinstance(model, CrossEncoder), "both are of one kind"
+    pairs = [(query, text) for query, texts in samples for text in texts]
+    return model.logits(pairs)[0].reshape(len(samples), -1)
+
+
+def _similarities(
+    model: BiEncoder, samples: Sequence[Candidates]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Similarities [questions, passages], and the vectors of all questions and passages [texts, d]."""
+    queries = model.encode_queries([query for query, _ in samples])
+    texts = list(dict.fromkeys(text for _, passages in samples for text in passages))
+    vectors = model.encode_documents(texts)
+    rows = [
+        _compared(query, vectors[[texts.index(text) for text in passages]], model.similarity)
+        for query, (_, passages) in zip(queries, samples, strict=True)
+    ]
+    return np.stack(rows), np.concatenate([queries, vectors])
+
+
+def _compared(
+    query: NDArray[np.float32], vectors: NDArray[np.float32], similarity: Similarity
+) -> NDArray[np.float32]:
+    if similarity == "euclidean":
+        return np.asarray(-np.linalg.norm(vectors - query, axis=1), np.float32)
+    if similarity == "cosine":
+        query, vectors = _unit(query[np.newaxis])[0], _unit(vectors)
+    return vectors @ query
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
+
+
+def _lines(name: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (_SAMPLES / name).read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,270 @@
+"""A model from anywhere to a folder of one's own, in int8 or float32, proven against its original."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from crossrank.errors import InputError, ModelError
+from crossrank.inference import Precision
+from crossrank.inference.bi_encoder import BiEncoder, embedder_task
+from crossrank.inference.checking import is_bi_encoder
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32, unsupported
+from crossrank.inference.parity import (
+    LOWEST_SPEARMAN,
+    LOWEST_TOP_10,
+    Encoder,
+    Parity,
+    Speed,
+    compare,
+    measure_speed,
+)
+from crossrank.inference.pooling import read_settings
+from crossrank.inference.scores import scoring_of
+from crossrank.inference.tokenizer import Tokenizer
+from crossrank.models.folder import ModelFolder, open_model
+from crossrank.models.locate import NATIVE_ARCHITECTURES, bundled_models, revision_of
+from crossrank.models.quantise import write_float32, write_int8, write_settings
+
+
+@dataclass(frozen=True, slots=True)
+class PullReport:
+    """What was pulled, and how near it is to its original.
+
+    Attributes:
+        model: The model's name; of a local folder, its last part.
+        revision: The commit on the Hub; None where the model is not from there.
+        kind: ``cross-encoder`` or ``bi-encoder``.
+        precision: Of the copy.
+        folder: Where the copy lies, if it was accepted.
+        original_size: Bytes of the files that it takes to run the original.
+        copy_size: Bytes of the copy.
+        parity: The copy's numbers beside the original's.
+        speed: Of both, on this machine.
+        notices: What a person should know about the copy as it runs here.
+    """
+
+    model: str
+    revision: str | None
+    kind: str
+    precision: Precision
+    folder: Path
+    original_size: int
+    copy_size: int
+    parity: Parity
+    speed: Speed
+    notices: tuple[str, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the copy ranks near enough to its original; if not, it is gone."""
+        return self.parity.keeps_order
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON has it, with the limits that decided."""
+        report = dataclasses.asdict(self) | {"folder": str(self.folder), "notices": list(self.notices)}
+        report["speed"]["ratio"] = self.speed.ratio
+        limits = {"spearman": LOWEST_SPEARMAN, "top_10_agreement": LOWEST_TOP_10}
+        return report | {"limits": limits, "accepted": self.accepted}
+
+
+def pull_model(
+    name: str | Path,
+    output: str | Path | None = None,
+    precision: Precision = "int8",
+    *,
+    on_step: Callable[[str], object] = lambda step: None,
+) -> PullReport:
+    """Fetch a model, write a copy of it, and let the copy be used if it ranks as the original does.
+
+    The copy is made in a folder beside, and gets its name when it was accepted. A copy that was refused
+    is gone; what a kill leaves has another name (``.NAME.*.partial``).
+
+    Args:
+        name: A bundled model, a folder, or a Hugging Face name; a cross-encoder or a bi-encoder.
+        output: The folder to write, which must not exist; by default the last part of the name with
+            ``-int8`` or ``-fp32``, in the working directory.
+        precision: ``int8`` makes every matrix int8. ``fp32`` takes the files as they are; safetensors that
+            are stored otherwise become float32.
+        on_step: Called with what is done next.
+
+    Returns:
+        The report. Where it is not ``accepted``, nothing was written.
+
+    Raises:
+        InputError: The output exists or has no place, or there is no such precision.
+        ModelError: The model cannot be used, or has no safetensors that int8 can be made of.
+        OSError: The disk is full, for one.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     report = pull_model("all-MiniLM-L6-v2", Path(folder) / "copy")
+        >>> report.kind, report.accepted
+        ('bi-encoder', True)
+    """
+    if precision not in get_args(Precision):
+        raise InputError(f"precision must be int8 or fp32; it is {precision!r}")
+    target = _target(name, output, precision)
+    on_step(f"finding {name}")
+    model = open_model(name)
+    _check_can_be_copied(model, precision)
+    kind = BiEncoder if is_bi_encoder(model) else CrossEncoder
+    original: Encoder = kind(name)
+    with _made_beside(target) as (folder, accept):
+        on_step(f"writing {precision}")
+        if precision == "int8":
+            write_int8(model, folder)
+        elif model.has_graph and not model.weights.is_float32:
+            write_float32(model, folder)
+        else:
+            _copy(model, folder)
+        settings = _settings(model, original, folder)
+        write_settings(folder, settings)  # with the probe, so that the copy is loaded as it always will be
+        copy: Encoder = kind(folder)
+        on_step("comparing with the original")
+        parity = compare(original, copy)
+        on_step("measuring speed")
+        report = PullReport(
+            model=_origin(model),
+            revision=revision_of(model.path),
+            kind="bi-encoder" if kind is BiEncoder else "cross-encoder",
+            precision=precision,
+            folder=target,
+            original_size=sum(file.stat().st_size for file in model.needed_files().values()),
+            copy_size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+            parity=parity,
+            speed=measure_speed(original, copy),
+            notices=copy.notices,
+        )
+        if report.accepted:
+            write_settings(folder, {"origin": _note(report), **settings})
+            _write_card(model, report, folder)
+            accept()
+    return report
+
+
+def _target(name: str | Path, output: str | Path | None, precision: str) -> Path:
+    last = Path(name).name
+    if last in {"", "..", "~"}:
+        last = Path(name).expanduser().resolve().name
+    target = Path(output) if output is not None else Path(f"{last}-{precision}")
+    try:
+        is_taken = target.exists() or target.is_symlink()
+    except OSError as error:  # too long for a path, say
+        raise InputError(f"{target.name:.80} cannot be written: {error.strerror}") from error
+    if is_taken:
+        raise InputError(f"{target} exists, and nothing is written over: name another folder with -o")
+    if not target.parent.is_dir():
+        raise InputError(f"there is no folder {target.parent} to write {target.name} to")
+    return target
+
+
+def _check_can_be_copied(model: ModelFolder, precision: Precision) -> None:
+    if model.has_graph:
+        return
+    if model.export is None:
+        raise ModelError(unsupported(model))
+    if precision == "int8":
+        raise ModelError(
+            f"{model.name} is a {model.architecture} model that runs from {model.export.name}; int8 needs "
+            f"safetensors of a supported family ({', '.join(sorted(NATIVE_ARCHITECTURES))}). "
+            "Take it as it is with --precision fp32"
+        )
+
+
+@contextmanager
+def _made_beside(target: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
+    """A folder to be made, and what gives it the target's name; without that, nothing is left."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        folder = beside / target.name
+        yield folder, lambda: folder.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _copy(model: ModelFolder, folder: Path) -> None:
+    for name, source in model.needed_files().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / name)
+
+
+def _settings(model: ModelFolder, original: Encoder, folder: Path) -> dict[str, Any]:
+    """Make the copy say of itself what the original is known for; return its crossrank.json."""
+    settings = model.json("crossrank.json")
+    settings = {key: value for key, value in settings.items() if key not in {"probe", "origin"}}
+    # Some models are known by their name, which the copy need not have.
+    copy = ModelFolder(folder.name, folder, model.config)
+    if isinstance(original, BiEncoder):
+        if read_settings(copy).similarity != original.similarity:
+            _change(folder / "config_sentence_transformers.json", similarity_fn_name=original.similarity)
+    elif original.scoring.labels == 2 and not _understood(copy):
+        names = {original.scoring.relevant: "relevant", 1 - original.scoring.relevant: "not relevant"}
+        _change(
+            folder / "config.json",
+            id2label={str(number): names[number] for number in (0, 1)},
+            label2id={name: number for number, name in names.items()},
+        )
+    if copy.has_graph and copy.weights.is_int8:
+        task = embedder_task(read_settings(copy)) if isinstance(original, BiEncoder) else CROSS_ENCODER
+        probe = probe_in_float32(copy, task, Tokenizer(copy))
+        settings["probe"] = [[round(float(value), 5) for value in row] for row in probe]
+    return settings
+
+
+def _understood(copy: ModelFolder) -> bool:
+    try:
+        scoring_of(copy)
+    except ModelError:
+        return False
+    return True
+
+
+def _change(file: Path, **changes: object) -> None:
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file.write_text(json.dumps(content | changes, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _origin(model: ModelFolder) -> str:
+    """A name that means something elsewhere: not where a folder lies on this machine."""
+    is_local = model.name not in bundled_models() and revision_of(model.path) is None
+    return model.path.resolve().name if is_local else model.name
+
+
+def _note(report: PullReport) -> dict[str, Any]:
+    """Where the copy came from, without anything that differs when it is made again: no date, no speed."""
+    revision = {} if report.revision is None else {"revision": report.revision}
+    parity = {
+        name: round(value, 6)
+        for name, value in dataclasses.asdict(report.parity).items()
+        if value is not None
+    }
+    return {"model": report.model, **revision, "precision": report.precision, "parity": parity}
+
+
+def _write_card(model: ModelFolder, report: PullReport, folder: Path) -> None:
+    """The publisher's card with its licence, and what was done to the model below it."""
+    card = model.path / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace").rstrip() + "\n\n" if card.is_file() else ""
+    source = f"`{report.model}`" + (f", revision {report.revision}" if report.revision else "")
+    changed = {
+        "int8": "The encoder's matrices and word embeddings were rounded to int8, one factor a row.",
+        "fp32": "The weights are the original's, in float32 or as they were exported.",
+    }[report.precision]
+    parity = report.parity
+    (folder / "README.md").write_text(
+        f"{text}## This copy\n\n"
+        f"Made by `crossrank pull --precision {report.precision}` from {source}. {changed} "
+        f"Over {parity.pairs} sample pairs: Spearman {parity.spearman:.4f}, "
+        f"top-10 agreement {parity.top_10_agreement:.3f}, "
+        f"largest difference {parity.largest_difference:.4f}.\n",
+        encoding="utf-8",
+    )
