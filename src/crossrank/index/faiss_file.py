@@ -30,6 +30,13 @@ def newest_file(folder: Path, epoch: str) -> int:
     return next((generation for generation, _ in _files(folder, epoch)), -1)
 
 
+def is_current(folder: Path, database: sqlite3.Connection) -> bool:
+    """Whether the newest file was written at the present generation, and is whole."""
+    wanted = int(setting(database, "generation"))
+    newest = next(iter(_files(folder, setting(database, "epoch"))), None)
+    return newest is not None and newest[0] == wanted and _is_whole(newest[1])
+
+
 def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
     """The generation and the content of the newest file that can be read; -1 and None where there is none."""
     import faiss

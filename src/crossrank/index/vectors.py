@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.index.faiss_file import forget_files, metric_of, newest_file, read_file, write_file
+from crossrank.index.faiss_file import (
+    forget_files,
+    is_current,
+    metric_of,
+    newest_file,
+    read_file,
+    write_file,
+)
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
 from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, prepared
@@ -188,7 +195,7 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
     Raises:
         OSError: The file cannot be written; the one that was there stays.
     """
-    if newest_file(folder, setting(database, "epoch")) == int(setting(database, "generation")):
+    if is_current(folder, database):
         return
     vectors = read_vectors(folder, database)
     few = max(_STALE_FEW, _STALE_SHARE * vectors.count)
