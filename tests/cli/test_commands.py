@@ -133,7 +133,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
     (["search", "", "TEXT"], 2, "the question is empty"),
     (["search", "   ", "TEXT"], 2, "the question is empty"),
-    (["search", "q"], 2, "paths"),
+    (["search", "q"], 2, "--index INDEX"),
     (["search", "q", "missing.txt"], 2, "missing.txt does not exist"),
     (["search", "q", "BINARY"], 2, "not text"),
     (["search", "q", "EMPTY"], 2, "holds no text"),

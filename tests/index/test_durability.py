@@ -361,12 +361,17 @@ index.find("warm", 1)
 if when == "now":
     fill(int(room))
 
-def progress(done, total):
-    if when == "at the end" and done == total:
-        fill(int(room))
+write = vectors.write_file
+
+def write_on_a_full_disk(*arguments):
+    fill(int(room))
+    write(*arguments)
+
+if when == "at the end":
+    vectors.write_file = write_on_a_full_disk
 
 try:
-    index.add([files], progress=progress) if what == "add" else index.rm([files])
+    index.add([files]) if what == "add" else index.rm([files])
 except Exception as error:
     print(type(error).__name__, error)
 else:

@@ -24,13 +24,15 @@ from crossrank.index.writing import (
     as_blobs,
     content_digest,
     delete_documents,
-    delete_unfound,
+    delete_files,
     documents_of,
     find_now,
+    found_files,
     known_vectors,
     put_file,
     put_passages,
     put_state,
+    unfound_files,
 )
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.text import is_supported, read_documents, split_documents
@@ -131,8 +133,9 @@ class Adder:
                 self._write_long(item, itertools.chain(first, [second], parts))
         self._write(batch)
         # Last, so that a file that was moved finds the vectors of its passages still there.
-        with transaction(self._database):
-            self._report.removed += delete_unfound(self._database)
+        if gone := unfound_files(self._database):
+            with transaction(self._database):
+                self._report.removed += delete_files(self._database, gone)
         return self._report
 
     def _plan(self, sources: Sequence[Source]) -> list[_Work]:
@@ -141,7 +144,7 @@ class Adder:
         removed = removed_paths(self._database)
         for source in sources:
             meant = self._meant(source, removed, looked_at)
-            if meant is not None:
+            if meant is not None and meant != found_files(self._database, source.path):
                 with transaction(self._database):
                     find_now(self._database, source.path, meant)
         return [item for _, item in looked_at.values() if item is not None]

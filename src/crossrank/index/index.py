@@ -23,7 +23,7 @@ from crossrank.index.searching import VectorCache, find
 from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.vectors import write_vectors
-from crossrank.index.writing import delete_unfound
+from crossrank.index.writing import delete_files, unfound_files
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.base import Candidate, Retrieval, check_k
 from crossrank.text import chunk_sizes
@@ -149,7 +149,7 @@ class Index:
         with self._writing() as database:
             with transaction(database):
                 remove(database, wanted)
-                gone = delete_unfound(database)
+                gone = delete_files(database, unfound_files(database))
             write_vectors(self._store.folder, database)
         return gone
 

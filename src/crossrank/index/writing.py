@@ -120,24 +120,33 @@ def as_blobs(vectors: NDArray[np.float32]) -> list[bytes]:
     return [row.astype("<f4").tobytes() for row in vectors]
 
 
+def found_files(database: sqlite3.Connection, source: str) -> set[int]:
+    """The index's files that a source means, as far as is known."""
+    return {row[0] for row in database.execute("SELECT file FROM found WHERE source = ?", (source,))}
+
+
 def find_now(database: sqlite3.Connection, source: str, files: set[int]) -> None:
     """Say which of the index's files a source means."""
-    before = {row[0] for row in database.execute("SELECT file FROM found WHERE source = ?", (source,))}
+    before = found_files(database, source)
     database.executemany(
         "DELETE FROM found WHERE source = ? AND file = ?", ((source, file) for file in before - files)
     )
     database.executemany("INSERT INTO found VALUES (?, ?)", ((source, file) for file in files - before))
 
 
-def delete_unfound(database: sqlite3.Connection) -> list[str]:
-    """Delete the files that no source means any more; returns their paths."""
-    rows = database.execute(
+def unfound_files(database: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Id and path of the files that no source means any more, by path."""
+    return database.execute(
         "SELECT id, path FROM file WHERE NOT EXISTS (SELECT 1 FROM found WHERE file = file.id) ORDER BY path"
     ).fetchall()
-    for file, _ in rows:
+
+
+def delete_files(database: sqlite3.Connection, files: Sequence[tuple[int, str]]) -> list[str]:
+    """Delete files with all that they hold; returns their paths."""
+    for file, _ in files:
         delete_documents(database, documents_of(database, file))
         database.execute("DELETE FROM file WHERE id = ?", (file,))
-    return [path for _, path in rows]
+    return [path for _, path in files]
 
 
 def documents_of(database: sqlite3.Connection, file: int) -> list[int]:
