@@ -82,13 +82,14 @@ def find(
     places = {passage: place for place, passage in enumerate(order)}
     rankings = {name: _ranking(part, places)[:depth] for name, part in found.items()}
     best = reciprocal_rank_fusion(rankings, weights=weights)[:k] if both else next(iter(rankings.values()))
+    ids = [order[candidate.position] for candidate in best]
     if vector is not None and vectors is not None:
-        ids = [order[candidate.position] for candidate in best]
         near = _similarities(database, vector, vectors, ids, found["dense"])
         best = [replace(c, similarity=near[passage]) for c, passage in zip(best, ids, strict=True)]
+    passages = _passages(database, ids)
     return [
-        (_passage(database, order[candidate.position]), replace(candidate, position=place))
-        for place, candidate in enumerate(best)
+        (passages[passage], replace(candidate, position=place))
+        for place, (passage, candidate) in enumerate(zip(ids, best, strict=True))
     ]
 
 
@@ -150,17 +151,21 @@ def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
     return [row[0] for row in rows]
 
 
-def _passage(database: sqlite3.Connection, passage: int) -> Document:
-    path, name, title, metadata, number, text, start, end = database.execute(
-        "SELECT path, name, title, metadata, number, text, start, end FROM passage "
+def _passages(database: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Document]:
+    """The passages by their ids."""
+    rows = database.execute(
+        "SELECT passage.id, path, name, title, metadata, number, text, start, end FROM passage "
         "JOIN document ON document.id = passage.document JOIN file ON file.id = document.file "
-        "WHERE passage.id = ?",
-        (passage,),
-    ).fetchone()
-    # Records are named by their files: two files may number them alike.
-    owner = name if name.startswith(path) else f"{path}:{name}"
-    known = {**json.loads(metadata), "file": path, "start": start, "end": end}
-    return Document(f"{owner}#{number}", text, title, known)
+        "WHERE passage.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(ids),),
+    )
+    found = {}
+    for passage, path, name, title, metadata, number, text, start, end in rows:
+        # Records are named by their files: two files may number them alike.
+        owner = name if name.startswith(path) else f"{path}:{name}"
+        known = {**json.loads(metadata), "file": path, "start": start, "end": end}
+        found[passage] = Document(f"{owner}#{number}", text, title, known)
+    return found
 
 
 def _ranking(found: Found, places: Mapping[int, int]) -> list[Candidate]:
