@@ -20,17 +20,13 @@ from crossrank.inference.bi_encoder import BiEncoder
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Path:
-    folder = tmp_path / "files"
-    folder.mkdir()
-    (folder / "bees.txt").write_text("Bees find flowers by day.")
-    (folder / "bread.md").write_text("The baker bakes bread at night.")
-    return folder.resolve()
+def files(two_files: Path) -> Path:
+    return two_files
 
 
 @pytest.fixture
-def index(tmp_path: Path, tiny_embedder: BiEncoder) -> Index:
-    return Index(tmp_path / "index", embedder=tiny_embedder)
+def index(new_index: Index) -> Index:
+    return new_index
 
 
 def names(paths: list[str]) -> list[str]:
