@@ -42,10 +42,6 @@ class VectorCache:
                 self._vectors = kept = read_vectors(self._store.folder, database, kept)
             return kept
 
-    def forget(self) -> None:
-        """Let the memory go."""
-        self._vectors = None
-
 
 def find(
     database: sqlite3.Connection,
