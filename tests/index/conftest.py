@@ -9,7 +9,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 
 
 @pytest.fixture
-def two_files(tmp_path: Path) -> Path:
+def files(tmp_path: Path) -> Path:
     """A folder with a text and a Markdown file, by its one name."""
     folder = tmp_path / "files"
     folder.mkdir()
@@ -19,6 +19,6 @@ def two_files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def new_index(tmp_path: Path, tiny_embedder: BiEncoder) -> Index:
+def index(tmp_path: Path, tiny_embedder: BiEncoder) -> Index:
     """An index that is still to be made."""
     return Index(tmp_path / "index", embedder=tiny_embedder)

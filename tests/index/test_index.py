@@ -15,16 +15,6 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.text import split_documents
 
 
-@pytest.fixture
-def files(two_files: Path) -> Path:
-    return two_files
-
-
-@pytest.fixture
-def index(new_index: Index) -> Index:
-    return new_index
-
-
 def names(paths: list[str]) -> list[str]:
     return [Path(path).name for path in paths]
 

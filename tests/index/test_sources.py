@@ -19,16 +19,6 @@ from crossrank.index import Index
 from crossrank.inference.bi_encoder import BiEncoder
 
 
-@pytest.fixture
-def files(two_files: Path) -> Path:
-    return two_files
-
-
-@pytest.fixture
-def index(new_index: Index) -> Index:
-    return new_index
-
-
 def names(paths: list[str]) -> list[str]:
     return [Path(path).name for path in paths]
 
