@@ -145,8 +145,8 @@ class Vectors:
         queries = self.base.reconstruct_batch(chosen)
         # How near the nearest are, without the passage itself; of two that are equally near either will do.
         best = np.full((len(chosen), at), -np.inf, np.float32)
-        for part, held in ((self.base, ids), (self.new, None)):
-            held = held if held is not None else (_ids(part) if part is not None else ids[:0])
+        parts = [(self.base, ids)] + ([(self.new, _ids(self.new))] if self.new is not None else [])
+        for part, held in parts:
             for start in range(0, len(held), _ROWS_AT_ONCE):
                 some = held[start : start + _ROWS_AT_ONCE]
                 rows = part.reconstruct_batch(some)
