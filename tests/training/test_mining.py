@@ -6,7 +6,8 @@ import pytest
 
 from crossrank.errors import InputError
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.training.mining import Miner, TrainingList
+from crossrank.retrieval.base import Candidate
+from crossrank.training.mining import Miner, TrainingList, word_match
 from crossrank.training.settings import JudgedData, TrainingSettings
 
 
@@ -45,13 +46,46 @@ def test_the_relevant_passage_comes_first_and_alone(embedder: BiEncoder, judged:
 def test_targets_are_the_similarity_with_the_relevant_passage_lifted(
     embedder: BiEncoder, judged: Path
 ) -> None:
-    lists, _ = mine(embedder, judged, teacher_scale=10.0, lift=1.5)
+    lists, _ = mine(embedder, judged, teacher_scale=10.0, word_scale=0.0, lift=1.5)
     item = next(item for item in lists if "\n" not in item.documents[1])
     query = embedder.encode_queries([item.query])[0]
     other = embedder.encode_documents([item.documents[1]])[0]
     # Similarities are of title and text, here compared with the text alone: near, and not the same.
     assert item.targets[1] == pytest.approx(10 * float(query @ other), abs=2.5)
     assert all(item.targets[0] >= max(item.targets[1:]) + 1.5 - 1e-6 for item in lists)
+
+
+def test_words_that_match_raise_a_target(embedder: BiEncoder, judged: Path) -> None:
+    (without, _), (with_words, _) = (mine(embedder, judged, word_scale=scale) for scale in (0.0, 5.0))
+    raised = {True: [], False: []}
+    for before, after in zip(without, with_words, strict=True):
+        targets = dict(zip(before.documents, before.targets, strict=True))
+        animal = before.query.split()[2]
+        for text, target in list(zip(after.documents, after.targets, strict=True))[1:]:
+            if text in targets:
+                raised[f" {animal} " in text].append(target - targets[text])
+    assert max(raised[True]) > 1.0
+    assert all(0 <= value <= 5.0 + 1e-4 for value in raised[True] + raised[False])
+    assert min(raised[True]) > max(raised[False])
+
+
+def test_a_word_match_is_a_share_of_the_best() -> None:
+    assert word_match([Candidate(2, 8.0), Candidate(0, 2.0)], 4).tolist() == [0.25, 0.0, 1.0, 0.0]
+    assert word_match([], 2).tolist() == [0.0, 0.0]
+
+
+def test_what_words_did_not_find_among_many_is_at_most_as_good_as_the_last() -> None:
+    found = [Candidate(place, 400.0 - place) for place in range(200)]
+    assert word_match(found, 201)[200] == word_match(found, 201)[199] == pytest.approx(201 / 400)
+
+
+def test_the_questions_kept_out_have_candidates_of_both_first_stages(
+    embedder: BiEncoder, judged: Path
+) -> None:
+    _, validation = mine(embedder, judged)
+    for item in validation:
+        assert len(item.documents) == 30 == len(set(item.documents)) == len(item.targets)
+        assert item.targets[0] > min(item.targets[1:])
 
 
 def test_what_another_split_judges_is_not_even_a_negative(embedder: BiEncoder, judged: Path) -> None:
@@ -65,7 +99,7 @@ def test_the_same_seed_gives_the_same_lists(embedder: BiEncoder, judged: Path) -
     assert first != other
 
 
-def test_unjudged_questions_follow_the_embedder_alone(embedder: BiEncoder, judged: Path) -> None:
+def test_unjudged_questions_follow_the_teachers_alone(embedder: BiEncoder, judged: Path) -> None:
     lists, _ = mine(embedder, judged, unjudged=0.5)
     unjudged = [item for item in lists if item.source == "unjudged"]
     assert len(unjudged) == len(lists) / 2

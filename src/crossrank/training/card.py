@@ -45,7 +45,7 @@ Fill in the licences: a model can be given away only as its texts and judgements
 ## Figures
 
 Questions that were kept out of the training, {questions} of them, each with up to 30 passages: those judged
-relevant and those that the bi-encoder finds nearest. nDCG@10:
+relevant, and what the bi-encoder and BM25 find, in turn. nDCG@10:
 
 | collection | {names} |
 |---|{rules}|
@@ -62,8 +62,8 @@ After against {reference}: {gain}
 ```
 
 Loss: ListNet over lists of one relevant passage and {negatives} others. Each passage's target is
-{teacher_scale:g} times its similarity by the bi-encoder, the relevant one's at least {lift:g} above the best
-other's.
+{teacher_scale:g} times its similarity by the bi-encoder plus {word_scale:g} times its BM25 as a share of the
+question's highest; the relevant one's is at least {lift:g} above the best other's.
 
 ## Limits
 
@@ -104,6 +104,7 @@ def write_card(
         settings=_toml(settings),
         negatives=settings.negatives,
         teacher_scale=settings.teacher_scale,
+        word_scale=settings.word_scale,
         lift=settings.lift,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ from crossrank.errors import InputError
 from crossrank.evaluation.collection import load_collection
 from crossrank.evaluation.qrels import load_qrels
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.retrieval.base import Candidate
 from crossrank.retrieval.bm25 import BM25Index
 from crossrank.training.settings import JudgedData, TrainingSettings
 from crossrank.training.unjudged import make_question
@@ -23,12 +25,21 @@ from crossrank.training.unjudged import make_question
 Progress: TypeAlias = Callable[[str, int, int], object]
 """Told what is done, how much of it, and out of how much."""
 
-_DENSE_DEPTH, _LEXICAL_DEPTH = 110, 20
-# Ranks of the embedder from which negatives come, in turn, hard ones first; None stands for BM25's.
-_GRADES: tuple[tuple[int, int] | None, ...] = ((0, 6), (6, 20), None, (0, 6), (6, 20), (20, 50), (50, 110))
-# What is this much nearer to the question than the judged passage is may well be relevant, too.
-_SUSPICIOUS = 0.15
+_DENSE_DEPTH, _LEXICAL_DEPTH = 110, 200
+# From which ranks of which first stage negatives come, in turn, hard ones first.
+_GRADES: tuple[tuple[str, int, int], ...] = (
+    ("dense", 0, 6),
+    ("lexical", 0, 10),
+    ("dense", 6, 20),
+    ("lexical", 10, 40),
+    ("dense", 20, 50),
+    ("dense", 0, 6),
+    ("dense", 50, 110),
+)
+# What the teacher puts so much above the judged passage, in logits, may well be relevant, too.
+_SUSPICIOUS = 3.0
 _SHARED_VALIDATION = 10
+_VALIDATION_DEPTH = 30
 _QUERIES_AT_ONCE = 1024
 
 
@@ -68,11 +79,19 @@ class _Pool:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the first stages found for one question: positions, nearest first, and all similarities."""
+    """What the first stages found for one question: positions, best first, and what all passages get.
 
-    dense: NDArray[np.int64]
-    lexical: Sequence[int]
+    Attributes:
+        dense: The embedder's nearest.
+        lexical: BM25's best.
+        similarity: Of all passages, by the embedder.
+        teacher: What the two say together, as a logit, of all passages.
+    """
+
+    dense: list[int]
+    lexical: list[int]
     similarity: NDArray[np.float32]
+    teacher: NDArray[np.float32]
 
 
 class Miner:
@@ -93,7 +112,7 @@ class Miner:
         self._progress = progress
         self._random = random.Random(settings.seed)
         self.validation: list[TrainingList] = []
-        """The questions kept out, each with the relevant passages first, then the nearest."""
+        """The questions kept out, each with the relevant passages first, then what both stages find."""
 
     def lists(self) -> Iterator[TrainingList]:
         """All lists of all passes, by collection; ``validation`` is complete once they are through."""
@@ -173,9 +192,11 @@ class Miner:
             part = questions[start : start + _QUERIES_AT_ONCE]
             queries = _unit(self._embedder.encode_queries([question.text for question in part]))
             for question, similarity in zip(part, queries @ vectors.T, strict=True):
-                nearest = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH]
-                words = [c.position for c in lexical.search(question.text, _LEXICAL_DEPTH)]
-                yield question, _Found(nearest, words, similarity)
+                dense = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH].tolist()
+                by_words = lexical.search(question.text, _LEXICAL_DEPTH)
+                teacher = self._settings.teacher_scale * similarity
+                teacher += self._settings.word_scale * word_match(by_words, len(similarity))
+                yield question, _Found(dense, [c.position for c in by_words], similarity, teacher)
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         chosen = [self._random.choice(question.relevant)] if question.relevant else []
@@ -189,7 +210,7 @@ class Miner:
                 if place is not None:
                     negatives.append(place)
         places = chosen + negatives
-        targets = [self._settings.teacher_scale * float(found.similarity[place]) for place in places]
+        targets = [float(found.teacher[place]) for place in places]
         if chosen and negatives:
             targets[0] = max(targets[0], max(targets[1:]) + self._settings.lift)
         # Half of them without titles, so that the score does not hang on there being one.
@@ -199,13 +220,12 @@ class Miner:
 
     def _sources(self, question: _Question, found: _Found) -> list[list[int]]:
         """Places to take negatives from, in turn, each shuffled."""
-        dense, lexical = found.dense.tolist(), list(found.lexical)
+        stages = {"dense": found.dense, "lexical": found.lexical}
         if question.relevant:
-            limit = max(float(found.similarity[place]) for place in question.relevant) + _SUSPICIOUS
-            dense = [place for place in dense if found.similarity[place] < limit]
-            lexical = [place for place in lexical if found.similarity[place] < limit]
-        grades = [lexical if grade is None else dense[slice(*grade)] for grade in _GRADES]
-        sources = [list(question.not_relevant)] * 2 + [list(places) for places in grades]
+            limit = max(float(found.teacher[place]) for place in question.relevant) + _SUSPICIOUS
+            stages = {name: [p for p in row if found.teacher[p] < limit] for name, row in stages.items()}
+        grades = [stages[stage][first:last] for stage, first, last in _GRADES]
+        sources = [list(places) for places in (question.not_relevant, question.not_relevant, *grades)]
         for source in sources:
             self._random.shuffle(source)
         return [source for source in sources if source]
@@ -213,8 +233,9 @@ class Miner:
     def _validation_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         relevant = question.relevant[:10]
         known = set(question.relevant)
-        near = [place for place in found.dense.tolist() if place not in known][: 30 - len(relevant)]
-        places = [*relevant, *near]
+        in_turn = (place for both in zip_longest(found.dense, found.lexical) for place in both)
+        near = dict.fromkeys(place for place in in_turn if place is not None and place not in known)
+        places = [*relevant, *near][:_VALIDATION_DEPTH]
         return TrainingList(
             question.source,
             question.text,
@@ -222,6 +243,22 @@ class Miner:
             tuple(float(found.similarity[place]) for place in places),
             len(relevant),
         )
+
+
+def word_match(found: Sequence[Candidate], passages: int) -> NDArray[np.float32]:
+    """How well each passage matches a question's words, from 0 to 1, float32 [passages].
+
+    BM25 as a share of its highest, since its size depends on the question. Of a passage that is not among
+    those found, if they were as many as were asked for, only the upper bound is known, and taken.
+    """
+    matches = np.zeros(passages, np.float32)
+    if found:
+        if len(found) == _LEXICAL_DEPTH:
+            matches[:] = found[-1].score
+        for candidate in found:
+            matches[candidate.position] = candidate.score
+        matches /= found[0].score
+    return matches
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -41,11 +41,11 @@ class TrainingSettings:
         data: What is trained on.
         base: The model that is trained further: a bundled one, a folder, a Hub name. A bi-encoder may serve;
             the part that scores is then new.
-        embedder: The bi-encoder that finds negatives and teaches by its similarity.
+        embedder: The bi-encoder that finds negatives, beside BM25, and teaches by its similarity.
         passes: How often each question is seen, every time with other negatives.
         negatives: Passages that are not relevant, a question.
         unjudged: Questions without judgements, made of titles, sentences and keywords of the passages, as a
-            share of all lists; for them the embedder alone says what the order should be.
+            share of all lists; for them the teachers alone say what the order should be.
         validation: Questions of each collection that are kept out of the training and measured.
         max_tokens: Question and passage together are cut to so many tokens while training.
         lists_per_step: Questions in one step, each with one relevant passage and its negatives.
@@ -56,6 +56,8 @@ class TrainingSettings:
             they know of words that the training lacks is kept, and a step is a quarter cheaper with two of
             six. By default everything is trained.
         teacher_scale: Similarity times this is the logit that the embedder would give.
+        word_scale: BM25, as a share of the question's highest, times this is added to it: the two together
+            order passages better than either.
         lift: By how much the relevant passage's target is above the best other one's, in logits.
         seed: Of every choice.
 
@@ -78,6 +80,7 @@ class TrainingSettings:
     layer_decay: float = 1.0
     frozen_layers: int | None = None
     teacher_scale: float = 20.0
+    word_scale: float = 6.0
     lift: float = 2.0
     seed: int = 7
 
@@ -94,6 +97,8 @@ class TrainingSettings:
                 raise InputError(f"{name} must be above 0; it is {getattr(self, name)}")
         if self.frozen_layers is not None and self.frozen_layers < 0:
             raise InputError(f"frozen_layers must be at least 0; it is {self.frozen_layers}")
+        if self.word_scale < 0:
+            raise InputError(f"word_scale must be at least 0; it is {self.word_scale}")
         if not 0 <= self.unjudged < 1:
             raise InputError(f"unjudged is a share from 0 to below 1; it is {self.unjudged}")
 
