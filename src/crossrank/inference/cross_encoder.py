@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
-from crossrank.inference.engines import Engine
+from crossrank.inference.engines import Engine, Progress
 from crossrank.inference.loading import CROSS_ENCODER, load_engine, require_head
-from crossrank.inference.running import Progress, run_inputs
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import interpolation_of, scoring_of
 from crossrank.inference.tokenizer import Tokenizer
@@ -100,7 +99,7 @@ class CrossEncoder(PairScorer):
         numbers: dict[Pair, int] = {}
         which = [numbers.setdefault((query, passage), len(numbers)) for query, passage in pairs]
         inputs = self.tokenizer.pairs(list(numbers))
-        outputs = run_inputs(self._engine, inputs, self.tokenizer, progress)
+        outputs = self._engine.run(inputs, progress)
         if progress and len(pairs) > len(inputs):
             progress(len(pairs) - len(inputs))
         logits = self.scoring.logits(outputs)

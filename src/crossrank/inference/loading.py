@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
 from crossrank.inference.engines import Engine
-from crossrank.inference.running import run_inputs
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
@@ -162,23 +161,23 @@ def load_engine(
 
     def engine(precision: Precision = "f32", *, keep_int8: bool = False) -> Engine:
         return OpenVinoEngine(
-            partial(task.build, model, keep_int8=keep_int8), threads=threads, precision=precision
+            partial(task.build, model, keep_int8=keep_int8), tokenizer, threads=threads, precision=precision
         )
 
     if not (model.has_graph and model.weights.is_int8):
         exact = engine()
-        _check_width(model, _probe(model, exact, inputs, tokenizer), width)
+        _check_width(model, _probe(model, exact, inputs), width)
         return exact, ()
     expected = model.json("crossrank.json").get("probe")
     reference = np.array(expected, np.float32) if expected else None
     if reference is None:
-        reference = _probe(model, engine(), inputs, tokenizer)
+        reference = _probe(model, engine(), inputs)
     # bfloat16 is twice as fast as int8 with AMX, as fast without, and more exact: int8 first has to quantise
     # what it multiplies.
     fast = [("bf16", False)] if has_bfloat16() else []
     for precision, keep_int8 in (*fast, ("f32", True)):
         faster = engine(precision, keep_int8=keep_int8)  # type: ignore[arg-type]
-        outputs = _probe(model, faster, inputs, tokenizer)
+        outputs = _probe(model, faster, inputs)
         _check_width(model, outputs, width)
         if _agrees(outputs, reference):
             return faster, ()
@@ -197,8 +196,8 @@ def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> ND
     """The outputs [probes, d] that ``load_engine`` compares int8 with, kept in a model's crossrank.json."""
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
-    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False))
-    return _probe(model, engine, task.probe(tokenizer), tokenizer)
+    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False), tokenizer)
+    return _probe(model, engine, task.probe(tokenizer))
 
 
 def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
@@ -208,10 +207,8 @@ def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> boo
     return float(np.abs(outputs - reference).max()) <= _INT8_TOLERANCE * spread
 
 
-def _probe(
-    model: ModelFolder, engine: Engine, inputs: list[Tokens], tokenizer: Tokenizer
-) -> NDArray[np.float32]:
-    outputs = run_inputs(engine, inputs, tokenizer)
+def _probe(model: ModelFolder, engine: Engine, inputs: list[Tokens]) -> NDArray[np.float32]:
+    outputs = engine.run(inputs)
     if not np.isfinite(outputs).all():
         raise ModelError(
             f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"
