@@ -10,6 +10,7 @@ import numpy as np
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.prompting import is_language_model
 from crossrank.models.folder import ModelFolder, open_model
 
 _GOLDEN = Path(__file__).parents[1] / "models" / "golden.json"
@@ -57,11 +58,11 @@ def check_model(name: str | Path) -> dict[str, Any]:
 def is_bi_encoder(folder: ModelFolder) -> bool:
     """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
     has_head = "SequenceClassification" in str(folder.config.get("architectures"))
-    return (folder.path / "modules.json").is_file() and not has_head
+    return bool(folder.modules) and not has_head and not is_language_model(folder)
 
 
 def _weights(folder: ModelFolder) -> str:
-    if folder.has_graph:
+    if folder.has_graph or (folder.export is None and folder.has_safetensors):
         return "safetensors, int8" if folder.weights.is_int8 else "safetensors, float"
     return folder.export.name if folder.export is not None else "none"
 

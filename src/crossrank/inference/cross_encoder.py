@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
+from crossrank.inference.devices import check_device, on_gpu, runs_on_openvino
 from crossrank.inference.engines import Engine, Progress
-from crossrank.inference.loading import CROSS_ENCODER, load_engine, require_head
+from crossrank.inference.loading import CROSS_ENCODER, load_engine, load_torch_engine, require_head
+from crossrank.inference.prompting import PromptTokenizer, is_language_model
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import interpolation_of, scoring_of
 from crossrank.inference.tokenizer import Tokenizer
@@ -30,6 +32,8 @@ class CrossEncoder(PairScorer):
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
         max_length: Cut pairs to so many tokens; the model's own limit by default.
         threads: Processors to use; by default all that this process may use.
+        device: ``cpu``, the default, ``cuda``, ``cuda:1`` or ``mps``. A GPU needs the extra
+            ``crossrank[torch]``, and so do models that OpenVINO has no graph for.
 
     Attributes:
         name: What was asked for.
@@ -41,7 +45,8 @@ class CrossEncoder(PairScorer):
 
     Raises:
         ModelError: The model does not exist, cannot be loaded, or is no reranker.
-        InputError: ``max_length`` is too short for a query and a passage.
+        InputError: ``max_length`` is too short for a query and a passage, or there is no such device here.
+        MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
         >>> model = CrossEncoder()
@@ -56,19 +61,29 @@ class CrossEncoder(PairScorer):
         *,
         max_length: int | None = None,
         threads: int | None = None,
+        device: str | None = None,
     ) -> None:
-        model = open_model(model_name_or_path)
+        check_device(device)
+        model = open_model(model_name_or_path, safetensors=on_gpu(device))
         self.name = model.name
         require_head(model)
         self.scoring = scoring_of(model)
         self.interpolation = interpolation_of(model)
-        self.tokenizer = Tokenizer(model, max_tokens=max_length)
+        kind = PromptTokenizer if is_language_model(model) else Tokenizer
+        self.tokenizer = kind(model, max_tokens=max_length)
         scripts = model.json("crossrank.json").get("scripts")
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
         self._engine: Engine
-        self._engine, self.notices = load_engine(
-            model, CROSS_ENCODER, self.tokenizer, threads=threads, width=self.scoring.labels
-        )
+        self.notices: tuple[str, ...] = ()
+        width = self.scoring.labels
+        if runs_on_openvino(model, device):
+            self._engine, self.notices = load_engine(
+                model, CROSS_ENCODER, self.tokenizer, threads=threads, width=width
+            )
+        else:
+            self._engine = load_torch_engine(
+                model, self.tokenizer, device=device, threads=threads, width=width
+            )
 
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import ModelError
+from crossrank.errors import MissingExtraError, ModelError
+from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
+from crossrank.inference.prompting import PromptTokenizer
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
@@ -184,6 +186,54 @@ def load_engine(
     return engine(), (
         f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",
     )
+
+
+def load_torch_engine(
+    model: ModelFolder,
+    tokenizer: Tokenizer,
+    *,
+    device: str | None,
+    threads: int | None,
+    width: int,
+) -> Engine:
+    """Load a reranker into PyTorch and prove that it works here.
+
+    Args:
+        model: The model's folder.
+        tokenizer: Its tokenizer.
+        device: Where it runs; None for the processor.
+        threads: As for the engine.
+        width: How many outputs config.json promises.
+
+    Raises:
+        ModelError: The model cannot be built, or gives outputs that are not finite, or not so many; or its
+            family needs PyTorch, which is not installed.
+        MissingExtraError: The device needs PyTorch, which is not installed.
+        InputError: The device is not there.
+    """
+    if not model.has_safetensors or "auto_map" in model.config:
+        raise ModelError(unsupported(model))
+    try:
+        from crossrank.inference.engines.pytorch import TorchEngine, body_dtype, open_device
+        from crossrank.inference.networks.classifiers import load_classifier
+        from crossrank.inference.networks.language_models import load_language_model
+    except ImportError as error:
+        if on_gpu(device):
+            raise MissingExtraError(f"The device {device}", "torch") from error
+        raise ModelError(
+            f"{model.name} is a {model.architecture} model, which runs in PyTorch: pip install "
+            f"'crossrank[torch]'. Without it crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}, and what "
+            "has an ONNX file in its folder (onnx/model.onnx)"
+        ) from error
+    opened = open_device(device or "cpu")
+    load = (
+        partial(load_language_model, model, tokenizer.answers)
+        if isinstance(tokenizer, PromptTokenizer)
+        else partial(load_classifier, model)
+    )
+    engine = TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
+    _check_width(model, _probe(model, engine, CROSS_ENCODER.probe(tokenizer)), width)
+    return engine
 
 
 def _check_width(model: ModelFolder, outputs: NDArray[np.float32], width: int | None) -> None:
