@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crossrank.cli.options import Device
 from crossrank.errors import InputError
 from crossrank.server.running import MAX_BODY, PORT
 
@@ -19,6 +20,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    device: Device = None,
     host: Annotated[
         str | None,
         typer.Option(
@@ -44,5 +46,5 @@ def serve(
     from crossrank.server import running
 
     running.serve(
-        running.model_loader(model), host=host or running.usual_host(), port=port, max_body=max_body
+        running.model_loader(model, device), host=host or running.usual_host(), port=port, max_body=max_body
     )

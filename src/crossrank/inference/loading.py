@@ -222,8 +222,8 @@ def load_torch_engine(
             raise MissingExtraError(f"The device {device}", "torch") from error
         raise ModelError(
             f"{model.name} is a {model.architecture} model, which runs in PyTorch: pip install "
-            f"'crossrank[torch]'. Without it crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}, and what "
-            "has an ONNX file in its folder (onnx/model.onnx)"
+            f"'crossrank[torch]'. Without it crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}, and "
+            "what has an ONNX file in its folder (onnx/model.onnx)"
         ) from error
     opened = open_device(device or "cpu")
     load = (

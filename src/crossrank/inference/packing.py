@@ -46,8 +46,9 @@ class Pack:
             return np.arange(len(self.ids), dtype=np.int32) - np.repeat(starts, self.lengths)
         counted = (self.ids != shifted_by).astype(np.int32)
         sums = np.cumsum(counted, dtype=np.int32)
-        positions = (sums - np.repeat((sums - counted)[starts], self.lengths)) * counted + shifted_by
-        return positions.astype(np.int32)
+        before = np.repeat((sums - counted)[starts], self.lengths)
+        positions: NDArray[np.int32] = (sums - before) * counted + np.int32(shifted_by)
+        return positions
 
 
 def pack(inputs: Sequence[Tokens]) -> Pack:

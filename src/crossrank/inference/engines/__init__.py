@@ -18,7 +18,13 @@ class Engine(Protocol):
     """A model ready to run. Safe to call from any number of threads at once.
 
     How inputs become batches is the engine's own affair: what is fast differs from one to the next.
+
+    Attributes:
+        is_elsewhere: Whether it computes on another chip than the processor, which then has time for the
+            next texts.
     """
+
+    is_elsewhere: bool
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
         """Run at least one input and return the outputs in the same order, float32 [n, d]."""

@@ -91,6 +91,8 @@ class OpenVinoEngine:
         precision: Of the arithmetic.
     """
 
+    is_elsewhere = False
+
     def __init__(
         self,
         build: Callable[[], ov.Model],
