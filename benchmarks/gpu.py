@@ -98,7 +98,7 @@ def their_runs(folder: Path, device: str, pairs: list[tuple[str, str]]) -> dict[
     trial = pairs[: max(1, int(len(pairs) * TRIAL))]
     for dtype in (torch.float16, torch.bfloat16):
         model = Theirs(str(folder), device=device, local_files_only=True, model_kwargs={"dtype": dtype})
-        # Their classifier reads more tokens than its positions allow, where nothing says how many.
+        # As many tokens as ours, also where nothing but the number of positions says how many.
         model.max_seq_length = open_model(folder).max_tokens
 
         def run(size: int, on: list[tuple[str, str]], model: Any = model) -> object:

@@ -73,6 +73,13 @@ def test_gpu_takes_no_weights_that_can_run_code(tmp_path: Path) -> None:
         CrossEncoder(folder, device="cuda")
 
 
+def test_gpu_has_no_use_for_an_exported_graph(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "model.onnx")
+    with pytest.raises(ModelError, match=r"only as model\.onnx, which runs on the processor alone"):
+        CrossEncoder(folder, device="cuda")
+
+
 def test_gpu_runs_no_code_that_a_model_brings(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model", config={"auto_map": {"AutoModel": "evil.Model"}})
     with pytest.raises(ModelError, match="Python code of its own, which crossrank never runs"):

@@ -18,8 +18,10 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 def test_figures_of_a_model_are_printed_and_written(tmp_path: Path) -> None:
     folder = write_classifier(tmp_path / "tiny", "modernbert", MODERNBERT)
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), "--device", "cpu", "--pairs", "40", "--rounds", "1"]
-        + ["--json", str(tmp_path / "report.json")],
+        [
+            *(sys.executable, str(SCRIPT), str(folder), "--device", "cpu", "--pairs", "40", "--rounds", "1"),
+            *("--json", str(tmp_path / "report.json")),
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -43,8 +43,10 @@ def serve(
         raise InputError(f"--port must be from 0 to 65535; it is {port}")
     if max_body < 1:
         raise InputError(f"--max-body must be at least 1; it is {max_body}")
+    from crossrank.inference.devices import check_device
     from crossrank.server import running
 
+    check_device(device)
     running.serve(
         running.model_loader(model, device), host=host or running.usual_host(), port=port, max_body=max_body
     )

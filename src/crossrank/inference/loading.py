@@ -211,6 +211,11 @@ def load_torch_engine(
         MissingExtraError: The device needs PyTorch, which is not installed.
         InputError: The device is not there.
     """
+    if on_gpu(device) and not model.has_safetensors and model.export is not None:
+        raise ModelError(
+            f"{model.name} has its weights only as {model.export.name}, which runs on the processor alone: "
+            f"leave {device} out"
+        )
     if not model.has_safetensors or "auto_map" in model.config:
         raise ModelError(unsupported(model))
     try:

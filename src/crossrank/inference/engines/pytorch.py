@@ -47,7 +47,8 @@ def body_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.float32
     if device.type == "cuda":
-        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bfloat16 = torch.backends.mps.is_macos_or_newer(14, 0)
     return torch.bfloat16 if has_bfloat16 else torch.float16
