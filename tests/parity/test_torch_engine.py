@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from support.processes import run_python
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
-from support.torch_models import DEBERTA, MODERNBERT, write_classifier
+from support.torch_models import DEBERTA, DECODER, MODERNBERT, write_classifier
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.cross_encoder import CrossEncoder
@@ -316,7 +317,6 @@ def test_embedder_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"model_type": "strange"}, "strange model, which transformers .* cannot read"),
-        ({"model_type": "t5gemma"}, "t5gemma|cannot be loaded"),
         ({"hidden_size": 30}, "cannot be loaded by transformers"),
         ({"num_hidden_layers": 6}, "has no tensor"),
     ],
@@ -347,3 +347,50 @@ def test_nothing_but_scores_is_printed(tmp_path: Path, capfd: pytest.CaptureFixt
     capfd.readouterr()
     CrossEncoder(folder).predict(list(PAIRS))
     assert capfd.readouterr() == ("", "")
+
+
+def test_network_that_wants_more_than_tokens_is_refused(tmp_path: Path) -> None:
+    folder = write_classifier(tmp_path / "model", "qwen3", {**DECODER, "pad_token_id": None})
+    with pytest.raises(ModelError, match="cannot be run by transformers: Cannot handle batch sizes > 1"):
+        CrossEncoder(folder)
+
+
+@pytest.mark.parametrize("window", [(-1, -1), (-1, 0), (7, 7), (7, 0), (0, 0)])
+@pytest.mark.parametrize("key_heads", [1, 2, 4])
+def test_flash_attention_is_asked_for_what_the_processor_computes(
+    window: tuple[int, int], key_heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no GPU here: by its documentation, PyTorch's function computes this."""
+    import torch
+    from torch.nn.attention import varlen
+
+    from crossrank.inference.networks import attention
+
+    def documented(
+        query: Any, key: Any, value: Any, cu_seq_q: Any, cu_seq_k: Any, max_q: int, max_k: int, **options: Any
+    ) -> Any:
+        assert cu_seq_q.dtype is cu_seq_k.dtype is torch.int32
+        assert options["enable_gqa"] or key.shape[1] == query.shape[1]
+        assert (max_q, max_k) == (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max()))
+        left, right = options["window_size"]
+        rows = []
+        for (q0, q1), (k0, k1) in zip(pairwise(cu_seq_q), pairwise(cu_seq_k), strict=True):
+            k, v = (x[k0:k1].repeat_interleave(query.shape[1] // key.shape[1], 1) for x in (key, value))
+            scores = torch.einsum("qhd,khd->hqk", query[q0:q1], k) * options["scale"]
+            distance = torch.arange(q1 - q0)[:, None] - torch.arange(k1 - k0)
+            unseen = ((distance > left) & (left >= 0)) | ((distance < -right) & (right >= 0))
+            rows.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(unseen, -torch.inf).softmax(-1), v))
+        return torch.cat(rows)
+
+    monkeypatch.setattr(varlen, "varlen_attn", documented)
+    torch.manual_seed(7)
+    lengths = [20, 9, 9, 2, 1]
+    packing = attention.Packing(lengths, torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32))
+    q, k, v = (torch.randn(sum(lengths), heads, 8) for heads in (4, key_heads, key_heads))
+    expected = attention.attend_within(q, k, v, packing, 0.3, window)
+    torch.testing.assert_close(attention._flash(q, k, v, packing, 0.3, window), expected)
+    if window == (-1, -1):
+        first = q[packing.bounds[:-1]]
+        torch.testing.assert_close(
+            attention._flash(first, k, v, packing, 0.3, window), expected[packing.bounds[:-1]]
+        )

@@ -38,7 +38,7 @@ class _Portion:
 class CrossEncoder(PairScorer):
     """A cross-encoder, with sentence-transformers' methods and results.
 
-    One object serves any number of threads, and processes forked off it.
+    One object serves any number of threads, and, unless it is on a GPU, processes forked off it.
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import MissingExtraError, ModelError
+from crossrank.errors import CrossrankError, MissingExtraError, ModelError
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
 from crossrank.inference.prompting import PromptTokenizer
@@ -237,7 +237,14 @@ def load_torch_engine(
         else partial(load_classifier, model)
     )
     engine = TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
-    _check_width(model, _probe(model, engine, CROSS_ENCODER.probe(tokenizer)), width)
+    try:
+        outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
+    except CrossrankError:
+        raise
+    except Exception as error:  # a network of transformers that wants what nobody gave it
+        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
+    _check_width(model, outputs, width)
     return engine
 
 

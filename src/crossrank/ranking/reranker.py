@@ -28,7 +28,7 @@ _NO_LOGITS = np.empty(0, np.float32)
 class Reranker:
     """Ranks candidates with a cross-encoder and keeps the scores.
 
-    One object serves any number of threads, and processes forked off it.
+    One object serves any number of threads, and, unless it is on a GPU, processes forked off it.
 
     Args:
         model: A cross-encoder, here or on an endpoint, or the name or folder of one.

@@ -88,8 +88,9 @@ def attend_within(
         As ``query``.
     """
     # FlashAttention, in PyTorch itself. It needs the processors that have bfloat16, Ampere and later; and
-    # heads of a multiple of 8 numbers, as all but the smallest models have.
-    if query.is_cuda and query.dtype is torch.bfloat16 and query.shape[-1] % 8 == 0:
+    # heads of up to 256 numbers, a multiple of 8, as nearly all models have.
+    width = query.shape[-1]
+    if query.is_cuda and query.dtype is torch.bfloat16 and width % 8 == 0 and width <= 256:
         return _flash(query, key, value, packing, scaling, window)
     return _by_length(query, key, value, packing, scaling, window)
 
