@@ -318,7 +318,8 @@ def test_embedder_is_refused(tmp_path: Path) -> None:
     [
         ({"model_type": "strange"}, "strange model, which transformers .* cannot read"),
         ({"hidden_size": 30}, "cannot be loaded by transformers"),
-        ({"num_hidden_layers": 6}, "has no tensor"),
+        ({"num_hidden_layers": 6}, "cannot read: .*layer_types"),
+        ({"num_hidden_layers": 6, "layer_types": None}, "has no tensor 'model.layers.4"),
     ],
 )
 def test_folder_that_transformers_cannot_load_is_refused(

@@ -29,7 +29,7 @@ def read_config(model: ModelFolder) -> Any:
     except Exception as error:  # whatever its many readers raise
         raise ModelError(
             f"{model.name} is a {model.architecture} model, which transformers {transformers.__version__} "
-            f"cannot read: {_first_line(error)}"
+            f"cannot read: {_brief(error)}"
         ) from error
 
 
@@ -73,7 +73,7 @@ def load_network(
     except ModelError:
         raise
     except Exception as error:  # sizes that differ, settings that contradict each other, and more
-        raise ModelError(f"{model.name} cannot be loaded by transformers: {_first_line(error)}") from error
+        raise ModelError(f"{model.name} cannot be loaded by transformers: {_brief(error)}") from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
             f"{model.name} has no tensor {missing[0]!r}, which a {network_class.__name__} needs; other "
@@ -106,5 +106,5 @@ def _quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
