@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -36,3 +37,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> CrossEncoder:
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
     """An embedder in float32 with random weights."""
     return BiEncoder(write_embedder(tmp_path_factory.mktemp("tiny") / "embedder"))
+
+
+@pytest.fixture
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch is not installed, also where it is."""
+    for name in ("torch", "transformers", "crossrank.inference.engines.pytorch"):
+        monkeypatch.setitem(sys.modules, name, None)

@@ -277,10 +277,10 @@ def test_int8_model_takes_the_fastest_arithmetic_that_is_exact_here(
     tried: list[str] = []
 
     class Recording(openvino.OpenVinoEngine):
-        def __init__(self, build: Any, *, precision: str = "f32", **options: Any) -> None:
+        def __init__(self, build: Any, *arguments: Any, precision: str = "f32", **options: Any) -> None:
             int8 = build.keywords["keep_int8"]
             tried.append("int8" if int8 else precision)
-            super().__init__(build, precision="f32", **options)
+            super().__init__(build, *arguments, precision="f32", **options)
 
     monkeypatch.setattr(openvino, "OpenVinoEngine", Recording)
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: has_bfloat16)

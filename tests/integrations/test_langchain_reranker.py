@@ -237,7 +237,7 @@ def test_an_empty_question_is_refused(model: HuggingFaceCrossEncoder) -> None:
 def test_documented_keywords_are_accepted_and_others_refused() -> None:
     HuggingFaceCrossEncoder(model_kwargs={"device": "cpu", "max_length": 64, "trust_remote_code": False})
     for keywords, message in (
-        ({"device": "cuda"}, "CPU"),
+        ({"device": "gpu"}, "device must be cpu, cuda"),
         ({"devise": "cpu"}, "known are"),
         ({"trust_remote_code": True}, "never runs code"),
         ({"activation": "softmax"}, "must be one of"),

@@ -13,7 +13,7 @@ LOAD = """
     from crossrank.models.locate import locate_model
 
     try:
-        folder = locate_model(sys.argv[1])
+        folder = locate_model(sys.argv[1], safetensors=len(sys.argv) > 2)
         print(*sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()))
     except ModelError as error:
         print("refused:", error)
@@ -26,9 +26,9 @@ SCORE = """
 """
 
 
-def run(hub: Hub, home: Path, code: str, name: str, **changes: str) -> str:
+def run(hub: Hub, home: Path, code: str, name: str, *more: str, **changes: str) -> str:
     """Code with this Hub and an empty cache of its own, and no other network settings."""
-    return run_python(code, name, environment=environment(hub, home) | changes).strip()
+    return run_python(code, name, *more, environment=environment(hub, home) | changes).strip()
 
 
 def test_model_is_downloaded_by_name_and_then_found_without_the_hub(tmp_path: Path) -> None:
@@ -92,6 +92,20 @@ def test_only_the_small_files_and_one_kind_of_weights_are_downloaded(
     with serve_hub(crowded=crowded) as hub:
         found = run(hub, tmp_path / "home", LOAD, "tests/crowded")
     assert set(found.split()) == set(hub.downloads) == SMALL | weights
+
+
+def test_safetensors_are_downloaded_for_a_gpu_also_where_an_export_is_there(
+    crowded: Path, tmp_path: Path
+) -> None:
+    change_json(crowded / "config.json", model_type="strange")
+    home, expected = tmp_path / "home", SMALL | {"model.safetensors", "2_Dense/model.safetensors"}
+    with serve_hub(crowded=crowded) as hub:
+        run(hub, home, LOAD, "tests/crowded")
+        hub.downloads.clear()
+        found = run(hub, home, LOAD, "tests/crowded", "for a GPU")
+        assert expected <= set(found.split())
+        assert set(hub.downloads) == {"model.safetensors", "2_Dense/model.safetensors"}
+        assert run(hub, home, LOAD, "tests/crowded", "for a GPU", CROSSRANK_OFFLINE="1") == found
 
 
 def test_model_with_files_that_are_not_needed_is_found_without_the_hub(crowded: Path, tmp_path: Path) -> None:

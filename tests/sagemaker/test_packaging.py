@@ -216,3 +216,10 @@ except BaseInferenceToolkitError as error:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.strip() == "400", done.stderr
+
+
+def test_model_that_runs_in_pytorch_alone_is_refused_whether_or_not_it_is_here(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model", config={"model_type": "modernbert"})
+    with pytest.raises(ModelError, match=r"modernbert model; without an ONNX file .* crossrank runs bert"):
+        package_model(folder, tmp_path / "model.tar.gz")
+    assert not (tmp_path / "model.tar.gz").exists()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from crossrank.cli import exit_codes
+from crossrank.cli.options import Device
 from crossrank.cli.output import console, print_json
 
 
@@ -14,6 +15,7 @@ def check(
     model: Annotated[
         str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)
     ],
+    device: Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load a model, say what it is, and compare it with published scores where there are any.
@@ -24,7 +26,7 @@ def check(
     """
     from crossrank.inference.checking import check_model
 
-    report = check_model(model)
+    report = check_model(model, device=device)
     print_json(report) if as_json else _print(report)
     if report["agrees"] is False:
         raise typer.Exit(exit_codes.CHECK_FAILED)

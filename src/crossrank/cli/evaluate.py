@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from crossrank.cli.options import Embedder, Model
+from crossrank.cli.options import Device, Embedder, Model
 from crossrank.cli.output import console, notify, print_json, progress_bar
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -27,6 +27,7 @@ def evaluate(
         str, typer.Option(help="bm25, dense, hybrid, or a run file (TREC format).")
     ] = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
+    device: Device = None,
     embedder: Embedder = DEFAULT_BI_ENCODER,
     candidates: Annotated[int, typer.Option(help="How many candidates a query are reranked.")] = 100,
     split: Annotated[str | None, typer.Option(help="Which qrels/SPLIT.tsv; test by default.")] = None,
@@ -69,7 +70,7 @@ def evaluate(
         collection = replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
     similarities: dict[str, dict[str, float]] = {}
     before = _first_stage(collection, first_stage, embedder, candidates, similarities)
-    reranker = Reranker(model)
+    reranker = Reranker(model, device=device)
     own = reranker.model.interpolation
     interpolates = own is not None and own.embedder == embedder
     for notice in reranker.model.notices:

@@ -24,6 +24,13 @@ TopN: TypeAlias = Annotated[int, typer.Option("--top-n", help="How many hits to 
 Model: TypeAlias = Annotated[
     str, typer.Option(help=f"Cross-encoder: bundled ({DEFAULT_CROSS_ENCODER}), a folder, or a Hub name.")
 ]
+Device: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the cross-encoder runs: cpu, cuda, cuda:1 or mps. A GPU needs crossrank[torch].",
+        show_default="cpu",
+    ),
+]
 Embedder: TypeAlias = Annotated[
     str, typer.Option(help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.")
 ]

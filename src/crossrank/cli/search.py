@@ -14,6 +14,7 @@ import typer
 from crossrank.cli.options import (
     AsJson,
     Candidates,
+    Device,
     Model,
     PassagesFile,
     Query,
@@ -48,6 +49,7 @@ def search(
     candidates: Candidates = 20,
     top_n: TopN = 3,
     model: Model = DEFAULT_CROSS_ENCODER,
+    device: Device = None,
     embedder: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +78,7 @@ def search(
     Example: crossrank search "What is the plan for the economy?" --index my-index --filter 'year>=2020'
     """
     _check_numbers(candidates, top_n)
-    stages = _Stages(candidates, model, retrieval, lexical_weight)
+    stages = _Stages(candidates, model, retrieval, lexical_weight, device)
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
             raise InputError("--index searches what the index holds; leave files and --chunk-... out")
@@ -112,6 +114,7 @@ def rerank(
     file: PassagesFile,
     top_n: TopNOfAll = None,
     model: Model = DEFAULT_CROSS_ENCODER,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank given passages, in the order of a first stage of your own, for a question.
@@ -127,7 +130,7 @@ def rerank(
     started = time.perf_counter()
     passages = read_passages(sys.stdin.buffer.read() if str(file) == "-" else file)
     loaded = time.perf_counter()
-    reranker = Reranker(model)
+    reranker = Reranker(model, device=device)
     models = time.perf_counter()
     with progress_bar("Ranking", len(passages)) as progress:
         ranking = reranker.rank(query, passages, top_n=top_n, progress=progress)
@@ -144,6 +147,7 @@ class _Stages:
     model: str
     retrieval: Retrieval
     lexical_weight: float
+    device: str | None = None
 
 
 def _search_index(
@@ -188,6 +192,7 @@ def _ranked(
     stages: _Stages,
     filters: Sequence[str] = (),
 ) -> Ranking:
+    from crossrank.ranking.reranker import Reranker
     from crossrank.search import Searcher
 
     with progress_bar("Indexing", len(passages) if isinstance(passages, Sequence) else None) as progress:
@@ -195,7 +200,8 @@ def _ranked(
             passages,
             retrieval=stages.retrieval,
             embedder=embedder,
-            model=stages.model,
+            # By its name it is loaded beside the embedder.
+            model=stages.model if stages.device is None else Reranker(stages.model, device=stages.device),
             lexical_weight=stages.lexical_weight,
             progress=progress,
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crossrank.cli.options import Device
 from crossrank.errors import InputError
 from crossrank.server.running import MAX_BODY, PORT
 
@@ -19,6 +20,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    device: Device = None,
     host: Annotated[
         str | None,
         typer.Option(
@@ -41,8 +43,10 @@ def serve(
         raise InputError(f"--port must be from 0 to 65535; it is {port}")
     if max_body < 1:
         raise InputError(f"--max-body must be at least 1; it is {max_body}")
+    from crossrank.inference.devices import check_device
     from crossrank.server import running
 
+    check_device(device)
     running.serve(
-        running.model_loader(model), host=host or running.usual_host(), port=port, max_body=max_body
+        running.model_loader(model, device), host=host or running.usual_host(), port=port, max_body=max_body
     )

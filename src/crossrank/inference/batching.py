@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.inference.engines import Batch
 from crossrank.inference.tokenizer import Tokens
+
+Batch: TypeAlias = Mapping[str, NDArray[np.int32]]
+"""``input_ids``, ``attention_mask`` and ``token_type_ids``, each int32 [batch, length]."""
 
 # A batch of about so many tokens stays in a core's own cache; larger ones are slower on every engine.
 _TOKENS_A_BATCH = 640

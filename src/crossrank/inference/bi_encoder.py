@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
+from crossrank.inference.engines import Progress
 from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
-from crossrank.inference.running import Progress, run_inputs
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.folder import ModelFolder, open_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER
@@ -80,12 +80,7 @@ class BiEncoder:
             return self._encode([""])[:0]  # no rows, but the right number of columns
         vectors = np.concatenate(
             [
-                run_inputs(
-                    self._engine,
-                    self._tokenizer.texts(texts[start : start + _CHUNK]),
-                    self._tokenizer,
-                    progress,
-                )
+                self._engine.run(self._tokenizer.texts(texts[start : start + _CHUNK]), progress)
                 for start in range(0, len(texts), _CHUNK)
             ]
         )

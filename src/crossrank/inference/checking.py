@@ -10,16 +10,19 @@ import numpy as np
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.devices import on_gpu
+from crossrank.inference.prompting import is_language_model
 from crossrank.models.folder import ModelFolder, open_model
 
 _GOLDEN = Path(__file__).parents[1] / "models" / "golden.json"
 
 
-def check_model(name: str | Path) -> dict[str, Any]:
+def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any]:
     """Load a model and compare it with published scores, known by the last part of its name.
 
     Args:
         name: A bundled model, a folder, or a Hub name.
+        device: Where a cross-encoder runs, as for :class:`crossrank.CrossEncoder`.
 
     Returns:
         ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``weights``, ``max_tokens``, what
@@ -29,7 +32,7 @@ def check_model(name: str | Path) -> dict[str, Any]:
     Raises:
         ModelError: The model cannot be used; the message says why.
     """
-    folder = open_model(name)
+    folder = open_model(name, safetensors=on_gpu(device))
     report: dict[str, Any] = {
         "model": folder.name,
         "kind": "cross-encoder",
@@ -42,7 +45,7 @@ def check_model(name: str | Path) -> dict[str, Any]:
         dimensions = embedder.encode_queries(["a question"]).shape[1]
         report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
         return report | {"notices": list(embedder.notices), "golden": None, "agrees": None}
-    model = CrossEncoder(name)
+    model = CrossEncoder(name, device=device)
     report |= {
         "labels": model.scoring.labels,
         "activation": model.scoring.activation,
@@ -57,11 +60,11 @@ def check_model(name: str | Path) -> dict[str, Any]:
 def is_bi_encoder(folder: ModelFolder) -> bool:
     """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
     has_head = "SequenceClassification" in str(folder.config.get("architectures"))
-    return (folder.path / "modules.json").is_file() and not has_head
+    return bool(folder.modules) and not has_head and not is_language_model(folder)
 
 
 def _weights(folder: ModelFolder) -> str:
-    if folder.has_graph:
+    if folder.has_graph or (folder.export is None and folder.has_safetensors):
         return "safetensors, int8" if folder.weights.is_int8 else "safetensors, float"
     return folder.export.name if folder.export is not None else "none"
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import ModelError
+from crossrank.errors import CrossrankError, MissingExtraError, ModelError
+from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
-from crossrank.inference.running import run_inputs
+from crossrank.inference.prompting import PromptTokenizer
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
@@ -162,29 +163,89 @@ def load_engine(
 
     def engine(precision: Precision = "f32", *, keep_int8: bool = False) -> Engine:
         return OpenVinoEngine(
-            partial(task.build, model, keep_int8=keep_int8), threads=threads, precision=precision
+            partial(task.build, model, keep_int8=keep_int8), tokenizer, threads=threads, precision=precision
         )
 
     if not (model.has_graph and model.weights.is_int8):
         exact = engine()
-        _check_width(model, _probe(model, exact, inputs, tokenizer), width)
+        _check_width(model, _probe(model, exact, inputs), width)
         return exact, ()
     expected = model.json("crossrank.json").get("probe")
     reference = np.array(expected, np.float32) if expected else None
     if reference is None:
-        reference = _probe(model, engine(), inputs, tokenizer)
+        reference = _probe(model, engine(), inputs)
     # bfloat16 is twice as fast as int8 with AMX, as fast without, and more exact: int8 first has to quantise
     # what it multiplies.
     fast = [("bf16", False)] if has_bfloat16() else []
     for precision, keep_int8 in (*fast, ("f32", True)):
         faster = engine(precision, keep_int8=keep_int8)  # type: ignore[arg-type]
-        outputs = _probe(model, faster, inputs, tokenizer)
+        outputs = _probe(model, faster, inputs)
         _check_width(model, outputs, width)
         if _agrees(outputs, reference):
             return faster, ()
     return engine(), (
         f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",
     )
+
+
+def load_torch_engine(
+    model: ModelFolder,
+    tokenizer: Tokenizer,
+    *,
+    device: str | None,
+    threads: int | None,
+    width: int,
+) -> Engine:
+    """Load a reranker into PyTorch and prove that it works here.
+
+    Args:
+        model: The model's folder.
+        tokenizer: Its tokenizer.
+        device: Where it runs; None for the processor.
+        threads: As for the engine.
+        width: How many outputs config.json promises.
+
+    Raises:
+        ModelError: The model cannot be built, or gives outputs that are not finite, or not so many; or its
+            family needs PyTorch, which is not installed.
+        MissingExtraError: The device needs PyTorch, which is not installed.
+        InputError: The device is not there.
+    """
+    if on_gpu(device) and not model.has_safetensors and model.export is not None:
+        raise ModelError(
+            f"{model.name} has its weights only as {model.export.name}, which runs on the processor alone: "
+            f"leave {device} out"
+        )
+    if not model.has_safetensors or "auto_map" in model.config:
+        raise ModelError(unsupported(model))
+    try:
+        from crossrank.inference.engines.pytorch import TorchEngine, body_dtype, open_device
+        from crossrank.inference.networks.classifiers import load_classifier
+        from crossrank.inference.networks.language_models import load_language_model
+    except ImportError as error:
+        if on_gpu(device):
+            raise MissingExtraError(f"The device {device}", "torch") from error
+        raise ModelError(
+            f"{model.name} is a {model.architecture} model, which runs in PyTorch: pip install "
+            f"'crossrank[torch]'. Without it crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}, and "
+            "what has an ONNX file in its folder (onnx/model.onnx)"
+        ) from error
+    opened = open_device(device or "cpu")
+    load = (
+        partial(load_language_model, model, tokenizer.answers)
+        if isinstance(tokenizer, PromptTokenizer)
+        else partial(load_classifier, model)
+    )
+    engine = TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
+    try:
+        outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
+    except CrossrankError:
+        raise
+    except Exception as error:  # a network of transformers that wants what nobody gave it
+        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
+    _check_width(model, outputs, width)
+    return engine
 
 
 def _check_width(model: ModelFolder, outputs: NDArray[np.float32], width: int | None) -> None:
@@ -197,8 +258,8 @@ def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> ND
     """The outputs [probes, d] that ``load_engine`` compares int8 with, kept in a model's crossrank.json."""
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
-    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False))
-    return _probe(model, engine, task.probe(tokenizer), tokenizer)
+    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False), tokenizer)
+    return _probe(model, engine, task.probe(tokenizer))
 
 
 def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
@@ -208,10 +269,8 @@ def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> boo
     return float(np.abs(outputs - reference).max()) <= _INT8_TOLERANCE * spread
 
 
-def _probe(
-    model: ModelFolder, engine: Engine, inputs: list[Tokens], tokenizer: Tokenizer
-) -> NDArray[np.float32]:
-    outputs = run_inputs(engine, inputs, tokenizer)
+def _probe(model: ModelFolder, engine: Engine, inputs: list[Tokens]) -> NDArray[np.float32]:
+    outputs = engine.run(inputs)
     if not np.isfinite(outputs).all():
         raise ModelError(
             f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -79,19 +78,14 @@ def read_settings(model: ModelFolder) -> EmbedderSettings:
 
 
 def _modules(model: ModelFolder) -> list[dict[str, Any]]:
-    file = model.path / "modules.json"
-    if not file.is_file():
+    if not (model.path / "modules.json").is_file():
         architectures = ", ".join(model.config.get("architectures") or ["unknown"])
         hint = "it is a reranker" if "SequenceClassification" in architectures else "nothing says how to pool"
         raise ModelError(
             f"{model.name} ({architectures}) has no modules.json, so it is no "
             f"sentence-transformers embedder: {hint}"
         )
-    try:
-        modules = json.loads(file.read_text(encoding="utf-8"))
-        return sorted((dict(module) for module in modules), key=lambda module: int(module.get("idx", 0)))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{model.name}: modules.json cannot be read: {error}") from error
+    return model.modules
 
 
 def _pooling(model: ModelFolder, settings: dict[str, Any]) -> str:

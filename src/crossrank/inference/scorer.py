@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.inference.running import Progress
+from crossrank.inference.engines import Progress
 from crossrank.inference.scores import ActivationName, Interpolation, Scoring, activation_named
 
 Pair: TypeAlias = tuple[str, str]

@@ -5,6 +5,8 @@ a model with      ``Hit.logit`` is, in float32             ``Hit.score`` is
 ================  =======================================  ==========================================
 one label         its raw output                           the activation saved with the model,
                                                            else sigmoid (sentence-transformers' rule)
+a language        logit of *yes* less that of *no*         as with one label; sigmoid equals the
+model's answer                                             probability of *yes* among the two
 two labels, one   relevant output minus the other          sigmoid of that, which equals the softmax
 known as          (the log-odds of relevance)              probability of the relevant label
 relevant
@@ -27,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
+from crossrank.inference.prompting import is_language_model
 from crossrank.models.folder import ModelFolder
 
 ActivationName: TypeAlias = Literal["none", "sigmoid", "tanh"]
@@ -159,11 +162,13 @@ class Scoring:
 
 
 def scoring_of(model: ModelFolder) -> Scoring:
-    """Read off a classifier's configuration what its outputs mean.
+    """Read off a model's configuration what its outputs mean.
 
     Raises:
         ModelError: It has no output, or several of which none is known to mean relevance.
     """
+    if is_language_model(model):
+        return Scoring(1, 0, _saved_activation(model) or "sigmoid")
     names = model.config.get("id2label")
     # Neither need be in config.json; the load then checks that there is one output.
     labels = model.config.get("num_labels", len(names) if isinstance(names, dict) else 1)

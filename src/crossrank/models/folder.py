@@ -96,6 +96,22 @@ class ModelFolder:
         """
         return _read_json(self.path / name, self.name) if (self.path / name).is_file() else {}
 
+    @property
+    def modules(self) -> list[dict[str, Any]]:
+        """What sentence-transformers puts together, in order; nothing where it has not saved the model.
+
+        Raises:
+            ModelError: modules.json is there and cannot be read.
+        """
+        file = self.path / "modules.json"
+        if not file.is_file():
+            return []
+        try:
+            modules = json.loads(file.read_text(encoding="utf-8"))
+            return sorted((dict(module) for module in modules), key=lambda module: int(module.get("idx", 0)))
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{self.name}: modules.json cannot be read: {error}") from error
+
     def needed_files(self) -> dict[str, Path]:
         """The files that it takes to run the model, by their names inside the folder.
 
@@ -131,11 +147,12 @@ class ModelFolder:
         return min(known, default=512)
 
 
-def open_model(name: str | Path) -> ModelFolder:
+def open_model(name: str | Path, *, safetensors: bool = False) -> ModelFolder:
     """Find a model and read its configuration.
 
     Args:
-        name: As for :func:`crossrank.models.locate.locate_model`.
+        name: As for :func:`crossrank.models.locate.locate_model`, and so is the other.
+        safetensors: Whether the weights have to be safetensors.
 
     Raises:
         ModelError: There is no such model, or it has no readable config.json.
@@ -144,7 +161,7 @@ def open_model(name: str | Path) -> ModelFolder:
         >>> open_model("all-MiniLM-L6-v2").architecture
         'bert'
     """
-    path = locate_model(name)
+    path = locate_model(name, safetensors=safetensors)
     if not (path / "config.json").is_file():
         raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
     return ModelFolder(str(name), path, _read_json(path / "config.json", str(name)))

@@ -33,13 +33,14 @@ def bundled_models() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in _BUNDLED.iterdir() if (folder / "config.json").is_file()))
 
 
-def locate_model(name: str | Path) -> Path:
+def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
     """Find a model's folder, downloading it once where it is a Hub name.
 
     A bundled name wins over a local folder of that name; write ``./name`` for the folder.
 
     Args:
         name: A bundled model, a local folder, or a repository on the Hugging Face Hub (``owner/name``).
+        safetensors: Whether to download safetensors, also where only an export would run without PyTorch.
 
     Returns:
         A folder with the model's files.
@@ -66,7 +67,7 @@ def locate_model(name: str | Path) -> Path:
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
         raise ModelError(f"there is no model folder {text!r}. {_choices()}")
-    return _from_hub(text)
+    return _from_hub(text, safetensors)
 
 
 def revision_of(folder: Path) -> str | None:
@@ -86,7 +87,7 @@ def _choices() -> str:
     )
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, safetensors: bool) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
@@ -94,8 +95,8 @@ def _from_hub(name: str) -> Path:
 
     try:
         if is_offline():
-            return _from_cache(name)
-        wanted = _files_to_download(name)
+            return _from_cache(name, safetensors)
+        wanted = _files_to_download(name, safetensors)
         return Path(snapshot_download(name, allow_patterns=wanted))
     except GatedRepoError as error:
         raise ModelError(
@@ -108,7 +109,7 @@ def _from_hub(name: str) -> Path:
     except ModelError:
         raise
     except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
-        cached = _cached(name)
+        cached = _cached(name, safetensors)
         if cached is not None:
             return cached
         if is_offline():
@@ -121,17 +122,17 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def _cached(name: str) -> Path | None:
+def _cached(name: str, safetensors: bool) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = _from_cache(name)
+        folder = _from_cache(name, safetensors)
     except (LocalEntryNotFoundError, OSError):
         return None
     return folder if (folder / "config.json").is_file() else None
 
 
-def _from_cache(name: str) -> Path:
+def _from_cache(name: str, safetensors: bool) -> Path:
     """A model's folder in the cache, whole as far as it is needed; an error of the Hub's client otherwise."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError
@@ -143,20 +144,23 @@ def _from_cache(name: str) -> Path:
         # that were never asked for.
         folder = Path(error.snapshot_path)
         files = [file.path for file in get_cached_repo_tree(name)]
-        wanted = needed_files(files, has_graph=is_native(_read_config(str(folder / "config.json"))))
+        has_graph = safetensors or is_native(_read_config(str(folder / "config.json")))
+        wanted = needed_files(files, has_graph=has_graph)
         if wanted is None or not all((folder / file).is_file() for file in wanted):
             raise
         return folder
 
 
-def _files_to_download(name: str) -> list[str]:
+def _files_to_download(name: str, safetensors: bool) -> list[str]:
     """The small files and one kind of weights: safetensors where a graph reads them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
     # One request, not retried: without a network the answer should come at once.
     siblings = HfApi().model_info(name, timeout=20).siblings or []
     files = [sibling.rfilename for sibling in siblings]
-    has_graph = "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
+    has_graph = safetensors or (
+        "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
+    )
     wanted = needed_files(files, has_graph=has_graph)
     if wanted is None:
         raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))
@@ -168,7 +172,7 @@ def needed_files(files: list[str], *, has_graph: bool) -> list[str] | None:
 
     Args:
         files: Paths inside the model's folder or repository, with forward slashes.
-        has_graph: Whether there is a graph for the model, which reads safetensors.
+        has_graph: Whether safetensors are read: by a graph for the model, or by PyTorch.
 
     Returns:
         The files; None where no weights can be used.

@@ -28,14 +28,17 @@ _NO_LOGITS = np.empty(0, np.float32)
 class Reranker:
     """Ranks candidates with a cross-encoder and keeps the scores.
 
-    One object serves any number of threads, and processes forked off it.
+    One object serves any number of threads, and, unless it is on a GPU, processes forked off it.
 
     Args:
         model: A cross-encoder, here or on an endpoint, or the name or folder of one.
         threads: Processors to use, where the model is loaded here; by default all available.
+        device: As for :class:`crossrank.CrossEncoder`, where the model is loaded here.
 
     Raises:
         ModelError: The model cannot be loaded, or is no reranker.
+        InputError: There is no such device.
+        MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
         >>> ranking = Reranker().rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])
@@ -44,9 +47,15 @@ class Reranker:
     """
 
     def __init__(
-        self, model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER, *, threads: int | None = None
+        self,
+        model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,
+        *,
+        threads: int | None = None,
+        device: str | None = None,
     ) -> None:
-        self.model = model if isinstance(model, PairScorer) else CrossEncoder(model, threads=threads)
+        if not isinstance(model, PairScorer):
+            model = CrossEncoder(model, threads=threads, device=device)
+        self.model = model
 
     def rank(
         self,

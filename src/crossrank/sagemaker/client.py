@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.inference.running import Progress
+from crossrank.inference.engines import Progress
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import ActivationName, Scoring
 from crossrank.sagemaker.connection import Connection

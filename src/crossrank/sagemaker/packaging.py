@@ -16,7 +16,9 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import BinaryIO
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, ModelError
+from crossrank.inference.devices import runs_on_openvino
+from crossrank.inference.loading import unsupported
 from crossrank.models.folder import open_model
 from crossrank.sagemaker.proving import prove
 
@@ -68,6 +70,8 @@ def package_model(model: str | Path, output: str | Path) -> Package:
     _check_target(target)
     folder = open_model(model)
     contents: dict[str, Path | bytes] = dict(folder.needed_files())
+    if not runs_on_openvino(folder, None):  # a container would not have PyTorch
+        raise ModelError(unsupported(folder))
     contents["code/inference.py"] = _HANDLERS.encode()
     contents["code/requirements.txt"] = requirements().encode()
     with _written_whole(target) as file:

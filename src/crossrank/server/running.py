@@ -28,17 +28,17 @@ def usual_host() -> str:
     return "0.0.0.0" if container_model_dir().is_dir() else "127.0.0.1"
 
 
-def model_loader(model: str | None) -> Callable[[], CrossEncoder]:
+def model_loader(model: str | None, device: str | None = None) -> Callable[[], CrossEncoder]:
     """What loads the model that was asked for, else the container's, else the bundled one."""
 
     def load() -> CrossEncoder:
         from crossrank.inference.cross_encoder import CrossEncoder
 
         if model is not None:
-            return CrossEncoder(model)
+            return CrossEncoder(model, device=device)
         if container_model_dir().is_dir() or model_name():
-            return CrossEncoder(find_model(container_model_dir()))
-        return CrossEncoder(DEFAULT_CROSS_ENCODER)
+            return CrossEncoder(find_model(container_model_dir()), device=device)
+        return CrossEncoder(DEFAULT_CROSS_ENCODER, device=device)
 
     return load
 

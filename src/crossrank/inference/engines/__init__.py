@@ -1,20 +1,31 @@
-"""What runs a model: arrays of tokens in, arrays of numbers out. One file an engine."""
+"""What runs a model: inputs in, numbers out. One file an engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Batch: TypeAlias = Mapping[str, NDArray[np.int32]]
-"""``input_ids``, ``attention_mask`` and ``token_type_ids``, each int32 [batch, length]."""
+from crossrank.inference.tokenizer import Tokens
+
+Progress: TypeAlias = Callable[[int], object]
+"""Called with the number of inputs done since the last call."""
 
 
 class Engine(Protocol):
-    """A model ready to run. Safe to call from any number of threads at once."""
+    """A model ready to run. Safe to call from any number of threads at once.
 
-    def run(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
-        """Run batches, in any order, and return one array [batch, ...] for each, in the given order."""
+    How inputs become batches is the engine's own affair: what is fast differs from one to the next.
+
+    Attributes:
+        is_elsewhere: Whether it computes on another chip than the processor, which then has time for the
+            next texts.
+    """
+
+    is_elsewhere: bool
+
+    def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
+        """Run at least one input and return the outputs in the same order, float32 [n, d]."""
         ...

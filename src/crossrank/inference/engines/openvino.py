@@ -13,13 +13,17 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.inference.engines import Batch
+from crossrank.inference.batching import Batch, make_batches
+from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.openvino_library import ov
+from crossrank.inference.tokenizer import Tokenizer, Tokens
 
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.
 _INT8_GROUP = 128
+# With progress to show, so many batches run at a time.
+_PORTION = 64
 # Of products and what lies between them; int8 matrices are multiplied in int8 within float32.
 Precision: TypeAlias = Literal["f32", "bf16"]
 # Every compiled graph of this process. See _leave_behind.
@@ -81,15 +85,24 @@ class OpenVinoEngine:
 
     Args:
         build: Makes the graph.
+        tokenizer: What makes the inputs; it knows the padding token and the longest input.
         threads: Inferences that run side by side, each on one thread; by default one for every processor
             that this process may use.
         precision: Of the arithmetic.
     """
 
+    is_elsewhere = False
+
     def __init__(
-        self, build: Callable[[], ov.Model], *, threads: int | None = None, precision: Precision = "f32"
+        self,
+        build: Callable[[], ov.Model],
+        tokenizer: Tokenizer,
+        *,
+        threads: int | None = None,
+        precision: Precision = "f32",
     ) -> None:
         self._build, self._precision = build, precision
+        self._pad_id, self._limit = tokenizer.pad_id, tokenizer.max_tokens
         self.threads = threads or available_threads()
         self._state = _State(build(), self.threads, precision)
 
@@ -97,8 +110,25 @@ class OpenVinoEngine:
         # Frameworks copy their components; an engine never changes, so that the copies can share it.
         return self
 
-    def run(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
-        """Run batches; see :class:`crossrank.inference.engines.Engine`."""
+    def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
+        """Run inputs; see :class:`crossrank.inference.engines.Engine`."""
+        batches = list(make_batches(inputs, pad_id=self._pad_id, limit=self._limit))
+        portion = _PORTION if progress else len(batches)
+        rows: NDArray[np.float32] | None = None
+        for start in range(0, len(batches), portion):
+            part = batches[start : start + portion]
+            outputs = self._run_batches([batch for _, batch in part])
+            for (positions, _), output in zip(part, outputs, strict=True):
+                if rows is None:
+                    rows = np.empty((len(inputs), output.shape[1]), np.float32)
+                rows[positions] = output
+            if progress:
+                progress(sum(len(positions) for positions, _ in part))
+        assert rows is not None, "the caller gives at least one input"
+        return rows
+
+    def _run_batches(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
+        """One array [batch, d] for each batch, in the given order."""
         state = self._state
         if state.process != os.getpid():
             state = self._state = _State(self._build(), self.threads, self._precision)

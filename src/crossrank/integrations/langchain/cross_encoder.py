@@ -22,10 +22,10 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
 
     Args:
         model_name: A bundled model, a folder, or a Hugging Face name.
-        model_kwargs: ``max_length``; ``threads``, how many processors to use; ``activation``, instead of the
-            model's own (``"none"``, ``"sigmoid"``, ``"tanh"``), or ``activation_fn``, PyTorch's object for
-            it. Others of sentence-transformers are accepted where they ask for what happens anyway, such
-            as ``device="cpu"``.
+        model_kwargs: ``max_length``; ``threads``, how many processors to use; ``device``, such as ``"cuda"``;
+            ``activation``, instead of the model's own (``"none"``, ``"sigmoid"``, ``"tanh"``), or
+            ``activation_fn``, PyTorch's object for it. Others of sentence-transformers are accepted where
+            they ask for what happens anyway, such as ``trust_remote_code=False``.
 
     Raises:
         ModelError: The model cannot be loaded, or is no reranker.
@@ -44,9 +44,10 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
 
     def model_post_init(self, context: Any, /) -> None:
         """Check the keywords and load the model."""
-        check_keywords("model_kwargs", self.model_kwargs, "max_length", "threads", *ACTIVATION_KEYS)
+        loading = ("device", "max_length", "threads")
+        check_keywords("model_kwargs", self.model_kwargs, *loading, *ACTIVATION_KEYS)
         self._activation = activation_of(self.model_kwargs)
-        options = {name: self.model_kwargs.get(name) for name in ("max_length", "threads")}
+        options = {name: self.model_kwargs.get(name) for name in loading}
         self._shared = shared_model(CrossEncoder, self.model_name, options)
 
     @property

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
 
 from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.inference.running import Progress
+from crossrank.inference.engines import Progress
 from crossrank.integrations.langchain.keywords import check_keywords
 from crossrank.integrations.langchain.shared import SharedModel, shared_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER

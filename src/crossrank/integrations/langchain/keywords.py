@@ -25,7 +25,7 @@ _WITHOUT_EFFECT: Mapping[str, tuple[object, ...]] = {
 _ADVICE = {
     "cache_dir": "set HF_HOME",
     "cache_folder": "set HF_HOME",
-    "device": "crossrank computes on the CPU",
+    "device": "embedders run on the CPU",
     "local_files_only": "set CROSSRANK_OFFLINE=1, or name a local folder",
     "prompt": "the model's own prompts are put before queries and documents",
     "prompt_name": "the model's own prompts are put before queries and documents",

@@ -1,0 +1,172 @@
+"""The engine for GPUs, and for what OpenVINO has no graph for: transformers' networks in PyTorch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crossrank.errors import InputError, ModelError
+from crossrank.inference.engines import Progress
+from crossrank.inference.engines.threads import available_threads
+from crossrank.inference.networks.base import Network
+from crossrank.inference.packing import fitting, pack
+from crossrank.inference.tokenizer import Tokens
+
+# Tokens of a batch. A large GPU is busy with 64 thousand of any model, and starting its work costs little
+# beside them; a processor is busy with few, and they should stay near it.
+_GPU_BUDGET, _CPU_BUDGET = 65_536, 4_096
+
+
+def open_device(name: str) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        InputError: It is not there.
+    """
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"there is no device {name} here: PyTorch {torch.__version__} sees {torch.cuda.device_count()} "
+            "CUDA devices"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"there is no device mps here: PyTorch {torch.__version__} sees no Apple GPU")
+    return device
+
+
+def body_dtype(device: torch.device) -> torch.dtype:
+    """What a network's body computes in: float32 on a processor, on a GPU bfloat16 where it has it."""
+    if device.type == "cpu":
+        return torch.float32
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bfloat16 = torch.backends.mps.is_macos_or_newer(14, 0)
+    return torch.bfloat16 if has_bfloat16 else torch.float16
+
+
+class TorchEngine:
+    """A network of transformers on a device.
+
+    On a GPU, a batch is put together and sent while the one before is computed. A batch that does not fit
+    into its memory is halved, and so are those after it.
+
+    Args:
+        name: The model's name, for messages.
+        load: Makes the network on the device.
+        device: Where it runs.
+        threads: Of the processor; by default as many as this process may use. PyTorch has one number for
+            the whole process.
+
+    Raises:
+        ModelError: The model does not fit into the device's memory.
+    """
+
+    def __init__(
+        self, name: str, load: Callable[[], Network], device: torch.device, *, threads: int | None = None
+    ) -> None:
+        self._name, self._device = name, device
+        self._budget = _CPU_BUDGET if device.type == "cpu" else _GPU_BUDGET
+        self.is_elsewhere = device.type != "cpu"
+        self._process = os.getpid()
+        self._one_at_a_time = threading.Lock()
+        if device.type == "cpu":
+            torch.set_num_threads(threads or available_threads())
+        try:
+            with self._on_device():
+                self._network = load()
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"{name} does not fit into the memory of {device}") from error
+
+    def __deepcopy__(self, memo: object) -> TorchEngine:
+        # Frameworks copy their components; an engine never changes, so that the copies can share it.
+        return self
+
+    def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
+        """Run inputs; see :class:`crossrank.inference.engines.Engine`.
+
+        Raises:
+            ModelError: One input alone does not fit into the device's memory, or the process was forked and
+                the device is a GPU.
+        """
+        if self._process != os.getpid():
+            self._after_fork()
+        lengths = np.array([len(tokens.ids) for tokens in inputs], np.intp)
+        # Longest first: what does not fit shows at once, and inputs of one length lie side by side.
+        left = np.argsort(-lengths, kind="stable")
+        running: deque[tuple[NDArray[np.intp], Callable[[], NDArray[np.float32]]]] = deque()
+        rows: NDArray[np.float32] | None = None
+        while len(left) or running:
+            # One batch is computed while the next is put together.
+            if len(left) and len(running) < 2:
+                count = fitting(lengths[left], self._budget, padded=self._network.padded)
+                part = left[:count]
+                try:
+                    running.append((part, self._start([inputs[position] for position in part])))
+                    left = left[count:]
+                except torch.OutOfMemoryError as error:
+                    self._halve(lengths[part], error)
+                continue
+            part, finish = running.popleft()
+            outputs = finish()
+            if rows is None:
+                rows = np.empty((len(inputs), outputs.shape[1]), np.float32)
+            rows[part] = outputs
+            if progress:
+                progress(len(part))
+        assert rows is not None, "the caller gives at least one input"
+        return rows
+
+    def _start(self, inputs: Sequence[Tokens]) -> Callable[[], NDArray[np.float32]]:
+        """Start a batch, and return what waits for its outputs [n, d]."""
+        together = pack(inputs)
+        with self._one_at_a_time, self._on_device(), torch.inference_mode():
+            outputs = self._network(together)
+            if self._device.type != "cuda":
+                here = outputs.cpu()
+                return lambda: here.numpy()
+            landed = torch.empty(outputs.shape, dtype=outputs.dtype, pin_memory=True)
+            landed.copy_(outputs, non_blocking=True)
+            done = torch.cuda.Event()
+            done.record()
+
+        def finish() -> NDArray[np.float32]:
+            done.synchronize()
+            values: NDArray[np.float32] = landed.numpy()
+            return values
+
+        return finish
+
+    def _on_device(self) -> Any:
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+
+    def _halve(self, lengths: NDArray[np.intp], error: torch.OutOfMemoryError) -> None:
+        if len(lengths) == 1:
+            raise ModelError(
+                f"{self._name}: one pair of {lengths[0]} tokens does not fit into the memory of "
+                f"{self._device}; a smaller max_length would"
+            ) from error
+        tokens = int(lengths[0]) * len(lengths) if self._network.padded else int(lengths.sum())
+        self._budget = min(self._budget, tokens) // 2
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _after_fork(self) -> None:
+        if self._device.type != "cpu":
+            raise ModelError(
+                f"{self._name} is on {self._device}, which a forked process cannot use: load the model after "
+                "the fork, or start processes by multiprocessing's method 'spawn'"
+            )
+        # Threads do not survive a fork, and PyTorch would wait for those of its parent.
+        torch.set_num_threads(1)
+        self._one_at_a_time = threading.Lock()
+        self._process = os.getpid()

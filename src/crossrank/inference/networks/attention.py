@@ -1,0 +1,154 @@
+"""Attention within each input of a packed row, as transformers' networks call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IMPLEMENTATION = "crossrank_packed"
+"""What networks are told to use; transformers makes no masks for an implementation of its user's."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which tokens of a packed row belong together.
+
+    Attributes:
+        lengths: Tokens of each input, longest first.
+        bounds: Where each begins, and where the last one ends, int32 [n + 1], on the device.
+    """
+
+    lengths: list[int]
+    bounds: Tensor
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    *,
+    packing: Packing,
+    scaling: float,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention in every layer of a packed network.
+
+    Args:
+        module: The layer's attention; it says whether a token sees those after it.
+        query: [1, heads, tokens, d].
+        key: The same, perhaps with fewer heads, each for several of the queries'.
+        value: As ``key``.
+        attention_mask: None: no input sees another.
+        packing: Which tokens belong together.
+        scaling: Of the products.
+        sliding_window: A token sees tokens that are less than so far away.
+
+    Returns:
+        [1, tokens, heads, d], and no weights.
+    """
+    reach = -1 if sliding_window is None else sliding_window - 1
+    window = (reach, 0 if getattr(module, "is_causal", False) else reach)
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    return attend_within(q, k, v, packing, scaling, window)[None], None
+
+
+AttentionInterface.register(IMPLEMENTATION, attend)
+
+
+def attend_within(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    scaling: float,
+    window: tuple[int, int] = (-1, -1),
+) -> Tensor:
+    """Attention of each input's tokens, or of its first alone, to all tokens of that input.
+
+    Args:
+        query: [tokens, heads, d]; or [n, heads, d], the first token of each input.
+        key: [tokens, heads, d], perhaps with fewer heads.
+        value: As ``key``.
+        packing: Which tokens belong together.
+        scaling: Of the products.
+        window: How many tokens to the left and to the right are seen; -1 for all.
+
+    Returns:
+        As ``query``.
+    """
+    # FlashAttention, in PyTorch itself. It needs the processors that have bfloat16, Ampere and later; and
+    # heads of up to 256 numbers, a multiple of 8, as nearly all models have.
+    width = query.shape[-1]
+    if query.is_cuda and query.dtype is torch.bfloat16 and width % 8 == 0 and width <= 256:
+        return _flash(query, key, value, packing, scaling, window)
+    return _by_length(query, key, value, packing, scaling, window)
+
+
+def _flash(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float, window: tuple[int, int]
+) -> Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    firsts = len(query) == len(packing.lengths)
+    every = packing.bounds
+    attended: Tensor = varlen_attn(
+        query.contiguous(),
+        key.contiguous(),
+        value.contiguous(),
+        torch.arange(len(every), dtype=torch.int32, device=every.device) if firsts else every,
+        every,
+        1 if firsts else packing.lengths[0],
+        packing.lengths[0],
+        scale=scaling,
+        window_size=window,
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return attended
+
+
+def _by_length(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float, window: tuple[int, int]
+) -> Tensor:
+    """Inputs of one length lie side by side, and make a batch without padding."""
+    firsts = len(query) == len(packing.lengths)
+    attended = torch.empty_like(query)
+    token = row = 0
+    for length, group in groupby(packing.lengths):
+        count = len(list(group))
+        asking = 1 if firsts else length
+        rows = slice(row, row + count * asking)
+        tokens = slice(token, token + count * length)
+        row, token = rows.stop, tokens.stop
+        mask = None if firsts else _mask(length, window, query.device)
+        result = scaled_dot_product_attention(
+            *(
+                x.unflatten(0, (count, each)).transpose(1, 2)
+                for x, each in ((query[rows], asking), (key[tokens], length), (value[tokens], length))
+            ),
+            attn_mask=mask,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        attended[rows] = result.transpose(1, 2).flatten(0, 1)
+    return attended
+
+
+def _mask(length: int, window: tuple[int, int], device: torch.device) -> Tensor | None:
+    """Which tokens [length, length] each token sees; None where it is all of them."""
+    left, right = (length if reach < 0 else reach for reach in window)
+    if min(left, right) >= length - 1:
+        return None
+    places = torch.arange(length, device=device)
+    distance = places[:, None] - places
+    return (distance <= left) & (distance >= -right)

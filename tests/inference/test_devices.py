@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.tiny_models import PAIRS, change_json, write_json, write_reranker
+
+from crossrank import Reranker
+from crossrank.errors import InputError, MissingExtraError, ModelError
+from crossrank.inference.checking import is_bi_encoder
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scores import Scoring, scoring_of
+from crossrank.models.folder import open_model
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "", "CPU", "cuda:1234"])
+def test_what_is_no_device_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=r"device must be cpu, cuda, cuda:0 .* or mps; it is"):
+        CrossEncoder(device=device)
+
+
+def test_processor_is_the_device_by_default(tiny: CrossEncoder, tmp_path: Path) -> None:
+    model = CrossEncoder(write_reranker(tmp_path / "model"), device="cpu")
+    assert model.predict(list(PAIRS)).tolist() == tiny.predict(list(PAIRS)).tolist()  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("without_torch")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_gpu_without_pytorch_is_an_error_that_names_the_extra(device: str) -> None:
+    with pytest.raises(MissingExtraError, match=rf"{device} needs .*pip install 'crossrank\[torch\]'"):
+        Reranker(device=device)
+
+
+@pytest.mark.usefixtures("without_torch")
+@pytest.mark.parametrize("family", ["modernbert", "deberta-v2"])
+def test_family_that_needs_pytorch_is_an_error_that_names_the_extra(family: str, tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model", config={"model_type": family})
+    with pytest.raises(ModelError, match=rf"{family} model.*pip install 'crossrank\[torch\]'"):
+        CrossEncoder(folder)
+
+
+def language_model(folder: Path) -> Path:
+    """A folder that says of itself that it is one; the weights are not looked at."""
+    write_reranker(folder)
+    change_json(folder / "config.json", model_type="qwen3", architectures=["Qwen3ForCausalLM"])
+    return folder
+
+
+def test_language_model_that_nobody_made_a_reranker_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="a language model, and nothing says how it scores"):
+        CrossEncoder(language_model(tmp_path / "Qwen3-0.6B"))
+
+
+@pytest.mark.usefixtures("without_torch")
+def test_language_model_without_pytorch_is_an_error_that_names_the_extra(tmp_path: Path) -> None:
+    folder = language_model(tmp_path / "model")
+    write_json(
+        folder / "modules.json", [{"path": "1_LogitScore", "type": "sentence_transformers.x.LogitScore"}]
+    )
+    write_json(folder / "1_LogitScore" / "config.json", {"true_token_id": 7, "false_token_id": 8})
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    model = open_model(folder)
+    assert scoring_of(model) == Scoring(1, 0, "sigmoid")
+    assert not is_bi_encoder(model)
+    with pytest.raises(MissingExtraError, match=r"pip install 'crossrank\[torch\]'"):
+        CrossEncoder(folder)
+
+
+def test_gpu_takes_no_weights_that_can_run_code(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="a format that can run code when it is opened"):
+        CrossEncoder(folder, device="cuda")
+
+
+def test_gpu_has_no_use_for_an_exported_graph(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    (folder / "model.safetensors").rename(folder / "model.onnx")
+    with pytest.raises(ModelError, match=r"only as model\.onnx, which runs on the processor alone"):
+        CrossEncoder(folder, device="cuda")
+
+
+def test_gpu_runs_no_code_that_a_model_brings(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model", config={"auto_map": {"AutoModel": "evil.Model"}})
+    with pytest.raises(ModelError, match="Python code of its own, which crossrank never runs"):
+        CrossEncoder(folder, device="cuda")
