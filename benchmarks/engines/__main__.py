@@ -3,7 +3,7 @@
     python -m benchmarks.engines [--cases 20-short 100-mixed] [--eval FOLDER] [--output FOLDER]
 
 Environments of the peers are made under .venv-bench (7 GB, once). Then every side loads the same weights and
-scores the same texts, in turn, on all processors; that takes about 35 minutes with two of them, on a machine
+scores the same texts, in turn, on all processors; that takes about 40 minutes with two of them, on a machine
 that does nothing else. --cases takes a part of the cases; --eval another judged collection, in BEIR layout,
 for nDCG@10.
 """
@@ -23,6 +23,7 @@ from benchmarks.engines.environments import ROOT
 from benchmarks.engines.machine import describe_machine
 from benchmarks.engines.plots import draw_cost, draw_speed
 from benchmarks.engines.tables import page
+
 from crossrank.evaluation import load_collection
 
 

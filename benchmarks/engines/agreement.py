@@ -23,14 +23,13 @@ def compare_scores(
         scale: Which of the two: ``logit`` or ``probability``.
 
     Returns:
-        ``logit`` and ``probability``: the largest difference on either scale, the first None where there are no
-        logits; ``spearman``, averaged over the lists.
+        ``logit`` and ``probability``: the largest difference on either scale, the first None where there are
+        no logits; ``spearman``, averaged over the lists.
     """
     logits = scale == "logit"
-    pairs = [
-        (a, b) for one, other in zip(expected, given, strict=True) for a, b in zip(one, other, strict=True)
-    ]
-    ranks = [spearman(np.float32(one), np.float32(other)) for one, other in zip(expected, given, strict=True)]
+    lists = list(zip(expected, given, strict=True))
+    pairs = [pair for one, other in lists for pair in zip(one, other, strict=True)]
+    ranks = [spearman(np.asarray(one, np.float32), np.asarray(other, np.float32)) for one, other in lists]
     return {
         "logit": round(max(abs(a - b) for a, b in pairs), 6) if logits else None,
         "probability": round(max(abs(sigmoid(a) - (sigmoid(b) if logits else b)) for a, b in pairs), 6),

@@ -56,15 +56,15 @@ class Case:
 # From the smallest to the largest, since a process's peak memory is that of all it did before.
 CASES = (
     Case(MINILM, 20, "short", 20),
-    Case(MINILM, 20, "mixed", 45),
-    Case(MINILM, 100, "short", 60),
-    Case(MINILM, 20, "long", 75),
-    Case(MINILM, 100, "mixed", 120),
-    Case(MINILM, 1000, "short", 120),
-    Case(MINILM, 100, "long", 180),
-    Case(MINILM, 1000, "mixed", 180),
-    Case(MINILM, 1000, "long", 300),
-    Case(XLM_R, 100, "mixed", 240),
+    Case(MINILM, 20, "mixed", 40),
+    Case(MINILM, 100, "short", 50),
+    Case(MINILM, 20, "long", 60),
+    Case(MINILM, 100, "mixed", 100),
+    Case(MINILM, 1000, "short", 100),
+    Case(MINILM, 100, "long", 150),
+    Case(MINILM, 1000, "mixed", 150),
+    Case(MINILM, 1000, "long", 240),
+    Case(XLM_R, 100, "mixed", 200),
 )
 
 
@@ -93,7 +93,7 @@ def write_lists(case: Case, file: Path) -> float:
 
 
 def write_judged(collection: Collection, file: Path) -> list[tuple[str, list[str]]]:
-    """Write BM25's best 20 for a collection's first 50 questions; return the ids of questions and passages."""
+    """Write BM25's best 20 for a collection's first 50 questions; return the ids of both."""
     texts = [document.content for document in collection.documents]
     index = BM25Index(texts)
     lists, ids = [], []
@@ -107,7 +107,7 @@ def write_judged(collection: Collection, file: Path) -> list[tuple[str, list[str
 
 
 def make_passages(count: int, kind: str) -> tuple[list[str], list[int]]:
-    """Different passages of sentences in random order, the same at every call, and their lengths in tokens."""
+    """Different passages of shuffled sentences, the same at every call, and their lengths in tokens."""
     draw = random.Random(f"{count} {kind}")
     words = _token_counts()
     passages: dict[str, int] = {}
@@ -155,5 +155,5 @@ def sample_sentences() -> Iterator[str]:
             yield from re.split(r"(?<=[.?!]) ", " ".join(paragraph.split()))
 
 
-def _write(file: Path, passages: list[str], lists: list[list[object]]) -> None:
+def _write(file: Path, passages: list[str], lists: Sequence[Sequence[object]]) -> None:
     file.write_text(json.dumps({"passages": passages, "lists": lists}), encoding="utf-8")

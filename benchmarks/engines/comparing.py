@@ -15,6 +15,7 @@ from benchmarks.engines.measuring import measure_case
 from benchmarks.engines.models import write_folders
 from benchmarks.engines.process import PeerProcess
 from benchmarks.engines.sides import BATCHES, REFERENCE, SIDES, Side
+
 from crossrank.evaluation import Collection
 
 # The first load of a file comes from the disk.
@@ -58,8 +59,8 @@ def compare_sides(
                 scores[name][case.name] = [values]
     finally:
         running.close()
-    for name, values in agreement(scores, running.scales).items():
-        block["agreement"].setdefault(name, {}).update(values)
+    for name, found in agreement(scores, running.scales).items():
+        block["agreement"].setdefault(name, {}).update(found)
     return block, running.versions
 
 

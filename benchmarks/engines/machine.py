@@ -43,6 +43,5 @@ def processor_flags() -> frozenset[str]:
 
 def memory_limit() -> int:
     """Bytes that one side may use: a third of what the machine has, for the others are in memory as well."""
-    import os
 
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 3

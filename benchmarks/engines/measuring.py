@@ -15,7 +15,8 @@ from benchmarks.engines.sides import BATCHES, Side
 
 # So many passages show which batch size is best, and how long a call will take.
 _SAMPLE = 32
-_MOST_ROUNDS = 30
+# There are thirty questions.
+_MOST_ROUNDS = 25
 # Threads may spin for some milliseconds after a call; they are not to meet the next side's.
 _PAUSE = 0.05
 
@@ -25,8 +26,8 @@ def measure_case(
 ) -> tuple[dict[str, Any], dict[str, list[float]]]:
     """Measure every side on one case.
 
-    A round is one call of each side with one question, the next round has the next question; the sides take turns in
-    beginning. As many rounds are made as fit into the case's time, at least one. From three on, another one goes
+    A round is one call of each side with one question; the next round has the next question, and another side
+    begins. As many rounds are made as fit into the case's time, at least one. From three on, one more goes
     first that is not counted.
 
     Args:
@@ -58,7 +59,7 @@ def measure_case(
             time.sleep(_PAUSE)
             try:
                 answer = processes[name].ask(
-                    score=str(file), list=max(number, 0), first=None, batch=figures[name]["batch"]
+                    score=str(file), list=number + 1, first=None, batch=figures[name]["batch"]
                 )
             except PeerError as error:
                 figures[name] = {"failed": str(error)}
@@ -67,8 +68,7 @@ def measure_case(
                 figures[name]["seconds"].append(round(answer["seconds"], 5))
                 figures[name]["processors"] = round(answer["processors"], 2)
             figures[name]["memory"] = round(answer["memory"])
-            if number <= 0:
-                scores[name] = answer["scores"]
+            scores.setdefault(name, answer["scores"])
     return {"rounds": rounds, "sides": {side.name: figures[side.name] for side in sides}}, scores
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
 from benchmarks.engines.cases import XLM_R, make_passages, sample_sentences
 from benchmarks.engines.environments import PEERS, VARIABLES, PeerError, interpreter, run
 from benchmarks.engines.machine import processor_flags
 from benchmarks.reference_case import write_float32
+from safetensors.numpy import save_file
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, locate_model
 
 # What FlashRank loads under a name that it knows.
@@ -126,7 +126,7 @@ def _for_flashrank(onnx: Path, file: str, target: Path) -> Path:
 
 
 def _write_xlm_roberta(folder: Path) -> None:
-    """XLM-RoBERTa-base with random weights: what it computes is worth nothing, and takes as long as the real one."""
+    """XLM-RoBERTa-base with random weights: its scores are worth nothing, and take as long as real ones."""
     folder.mkdir(parents=True)
     _write_tokenizer(folder)
     config = {

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+import matplotlib
 from benchmarks.engines.figures import compared
 from benchmarks.engines.sides import REFERENCE, SIDES
 from benchmarks.engines.tables import peak, title
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 _OURS, _THEIRS, _INK, _FAINT = "#0072B2", "#999999", "#333333", "#D9D9D9"
 _COLUMNS = 3
@@ -80,5 +80,6 @@ def _tidy(axes: Axes) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    # Without a date, the same figures make the same file.
-    figure.savefig(path, metadata={"Date": None})
+    # Without a date and random names, the same figures make the same file.
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata={"Date": None})

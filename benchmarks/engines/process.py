@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from benchmarks.engines.environments import VARIABLES, PeerError, last_line
@@ -21,7 +20,8 @@ class PeerProcess:
     """
 
     def __init__(self, command: list[str]) -> None:
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        # Closed with the process. A pipe that nobody reads would fill up and stop it.
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

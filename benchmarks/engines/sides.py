@@ -23,7 +23,7 @@ class Side:
         folder: Which of the model's folders it loads.
         setting: What its script understands.
         chooses_batch: Whether the batch size is tried; otherwise it is the library's own.
-        in_large: Whether it takes part in the large cases, where a round of all would take a quarter of an hour.
+        in_large: Whether it takes part in the large cases, where a round of all sides would take too long.
         words: What is set, for people.
     """
 
@@ -57,7 +57,10 @@ def _openvino(file: str) -> dict[str, Any]:
 SIDES = (
     Side(BUNDLED, "", "with_crossrank.py", "int8", in_large=True, words="defaults; weights stored in int8"),
     Side(SAME, "", "with_crossrank.py", "float32", in_large=True),
-    Side(REFERENCE, _ST, _ST_SCRIPT, "float32", in_large=True, words="defaults: PyTorch, float32, batches of 32"),
+    Side(
+        REFERENCE, _ST, _ST_SCRIPT, "float32",
+        in_large=True, words="defaults: PyTorch, float32, batches of 32",
+    ),
     Side(f"{_ST}, best batch", _ST, _ST_SCRIPT, "float32", chooses_batch=True, words="PyTorch, float32"),
     Side(
         f"{_ST}, bfloat16", _ST, _ST_SCRIPT, "float32", {"dtype": "bfloat16"},
@@ -101,7 +104,8 @@ SIDES = (
         words="defaults on the float32 ONNX file: all passages are one batch",
     ),
     Side(
-        "FlashRank, int8", "flashrank", "with_flashrank.py", "flashrank-int8", chooses_batch=True, in_large=True,
+        "FlashRank, int8", "flashrank", "with_flashrank.py", "flashrank-int8",
+        chooses_batch=True, in_large=True,
         words="sentence-transformers' int8 ONNX file, called with sorted batches",
     ),
     Side(

@@ -56,19 +56,20 @@ def _head(figures: Mapping[str, Any]) -> str:
 
     make bench
 
-Written by that command (`python -m benchmarks.engines`), from [engines.json](engines.json), which it writes as well.
-crossrank and what else reranks on a processor: the same weights, the same texts, {machine["processors"]} threads each.
-{machine["system"]}, {machine["processors"]} processors ({flags}), Python {machine["python"]}.
+Written by `python -m benchmarks.engines`, together with [engines.json](engines.json), where all figures are.
+crossrank and what else reranks on a processor: the same weights, texts and number of threads
+({machine["processors"]}). {machine["system"]} ({flags}), Python {machine["python"]}.
 
-Each side is a process in an environment of its own, waiting while another is measured. In a round every side scores
-one question with all candidates, once; the next round has the next question, and another side begins. A ratio is one
-of pairs a second, within a round; the tables give its median, and least to most. There are as many rounds as fit into
-the time of a case, for large ones a single one. Where a batch size is the side's choice, 4, 8, 16 and 32 are tried on
-the case itself. In the large cases those sides are left out that cannot be the best of their library.
+Each side is a process in an environment of its own, waiting while another is measured. In a round every
+side scores one question with all candidates, once; the next round has the next question, and another side
+begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
+There are as many rounds as fit into the time of a case, for large ones a single one. Where the batch size
+is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
+sentence-transformers underneath, and settings that cannot be the best of their library.
 
-Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of {_KINDS["mixed"]}, long
-ones of {_KINDS["long"]} (pairs are then cut to what the model reads). Mean length of the passages, by MiniLM's
-tokenizer: {lengths}."""
+Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of
+{_KINDS["mixed"]}, long ones of {_KINDS["long"]} (pairs are then cut to what the model reads). Mean length of
+the passages, by MiniLM's tokenizer: {lengths}."""
 
 
 def _in_short(figures: Mapping[str, Any]) -> str:
@@ -123,12 +124,10 @@ def _cost(figures: Mapping[str, Any]) -> str:
         ]
         header += ["Spearman", "nDCG@10"]
         parts.append(f"## Load, memory and agreement: {_MODELS[model]}\n\n" + _table(header, rows))
-    explained = (
-        "Load is from the import to a model that can score, in a new process; peak memory that of the largest case "
-        f"that all sides take part in. Scores are compared with those of {REFERENCE}' default, over the judged "
-        f"questions ({figures['judged']}, BM25's best 20) and the first question of every case. Random weights rank "
-        "nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."
-    )
+    explained = f"""Load is from the import to a model that can score, in a new process, three times; peak
+memory that of the largest case that all sides take part in. Scores are compared with those of {REFERENCE}'
+default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of every case.
+Random weights rank nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."""
     return "\n\n".join([*parts, explained])
 
 

@@ -7,9 +7,9 @@ Requests come on standard input, answers go to standard output, in turn; the pro
     {"score": FILE, "list": 0, "first": null, "batch": null}
         -> {"seconds": ..., "scores": [...], "memory": ..., "processors": ...}
 
-FILE is JSON: ``passages``, and ``lists`` of a query with the positions of its passages. What fails is answered
-with ``error``. Memory is the process's peak so far in MB, processors how many were busy on average. Between
-two requests a process waits for its input and does nothing.
+FILE is JSON: ``passages``, and ``lists`` of a query with the positions of its passages. What fails is
+answered with ``error``. Memory is the process's peak so far in MB, processors how many were busy on average.
+Between two requests a process waits for its input and does nothing.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _read(file: str) -> Any:
 
 
 def _peak() -> float:
-    """Peak memory in MB. On Linux the peak that getrusage knows can be that of the process that started us."""
+    """Peak memory in MB. What getrusage knows can, on Linux, be the peak of the process that started us."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

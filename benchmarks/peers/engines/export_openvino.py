@@ -1,6 +1,6 @@
 """sentence-transformers' own OpenVINO files of a model: as exported, and int8 after calibration.
 
-Arguments: the model's folder, the folder to write, a folder with calibration pairs (train.jsonl with ``pair``).
+Arguments: the model's folder, the folder to write, a folder with calibration pairs (``pair`` in train.jsonl).
 """
 
 import sys

@@ -1,7 +1,7 @@
 """sentence-transformers' side: PyTorch, ONNX Runtime or OpenVINO, by the setting's ``backend``.
 
-A setting may name a ``file`` of the folder, and the ``dtype`` that PyTorch computes in. The library sorts by length
-itself.
+A setting may name a ``file`` of the folder, and the ``dtype`` that PyTorch computes in. The library sorts by
+length itself.
 """
 
 from __future__ import annotations
