@@ -89,7 +89,7 @@ SIDES = (
     Side(
         f"{_ST}, OpenVINO int8", _OPENVINO, _ST_SCRIPT, "openvino", _openvino("openvino_model_int8"),
         chooses_batch=True, in_large=True,
-        words="`export_static_quantized_openvino_model`, calibrated with 300 pairs of the sample texts",
+        words="`export_static_quantized_openvino_model`, calibrated with pairs of the sample texts",
     ),
     Side(
         "LangChain", "langchain", "with_langchain.py", "float32",
