@@ -22,14 +22,15 @@ test-all: .venv-parity/installed .venv-sagemaker/installed  ## the comparison wi
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
 
-bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder
+bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder; docs/engines.md
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
 	.venv/bin/python benchmarks/reference_case.py .venv/samples.txt --peer .venv-parity/bin/python
 	.venv/bin/python benchmarks/install_size.py
 	.venv/bin/crossrank eval src/crossrank/samples/judged
+	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-parity .venv-sagemaker dist build
+	rm -rf .venv .venv-parity .venv-sagemaker .venv-bench dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."

@@ -1,0 +1,1 @@
+"""crossrank's engine beside its peers', on the same weights, texts and threads."""

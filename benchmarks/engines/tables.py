@@ -1,0 +1,204 @@
+"""The figures as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.engines.cases import MINILM, XLM_R
+from benchmarks.engines.figures import best_peer, compared, percentile, seconds_of, spread
+from benchmarks.engines.sides import BUNDLED, REFERENCE, SAME, SIDES
+
+_NOTHING = "–"
+_KINDS = {"short": "30 to 60 tokens", "mixed": "16 to 512 tokens", "long": "512 tokens"}
+_MODELS = {MINILM: "MiniLM-L6, the bundled reranker", XLM_R: "XLM-RoBERTa-base with random weights"}
+
+
+def page(figures: Mapping[str, Any]) -> str:
+    """The whole page, in Markdown."""
+    parts = [_head(figures), _in_short(figures), _relative(figures), _pictures(), _cost(figures)]
+    parts += [_case_table(model, case) for model, case in _cases(figures)]
+    parts += [_settings(figures), _not_run(figures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def title(model: str, case: Mapping[str, Any]) -> str:
+    """What a case is called, for people."""
+    return f"{model}, {case['count']:,} {case['kind']}"
+
+
+def _cases(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for model, block in figures["models"].items():
+        for case in block["cases"]:
+            yield model, case
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _names(case: Mapping[str, Any]) -> list[str]:
+    return [side.name for side in SIDES if side.name in case["sides"]]
+
+
+def _cell(values: Sequence[float] | None, form: str = ".2f") -> str:
+    return spread(values, form) if values else _NOTHING
+
+
+def _head(figures: Mapping[str, Any]) -> str:
+    machine = figures["machine"]
+    flags = ", ".join(machine["flags"]) or "none that is known"
+    lengths = "; ".join(
+        f"{title(model, case)}: {case['tokens']:.0f} tokens" for model, case in _cases(figures)
+    )
+    return f"""# Engines side by side
+
+    make bench
+
+Written by `python -m benchmarks.engines`, together with [engines.json](engines.json), where all figures are.
+crossrank and what else reranks on a processor: the same weights, texts and number of threads
+({machine["processors"]}). {machine["system"]} ({flags}), Python {machine["python"]}.
+
+Each side is a process in an environment of its own, waiting while another is measured. In a round every
+side scores one question with all candidates, once; the next round has the next question, and another side
+begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
+There are as many rounds as fit into the time of a case, for large ones a single one. Where the batch size
+is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
+sentence-transformers underneath, and settings that cannot be the best of their library.
+
+Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of
+{_KINDS["mixed"]}, long ones of {_KINDS["long"]} (pairs are then cut to what the model reads). Mean length of
+the passages, by MiniLM's tokenizer: {lengths}."""
+
+
+def _in_short(figures: Mapping[str, Any]) -> str:
+    rows = []
+    for model, case in _cases(figures):
+        best = best_peer(case)
+        cells = [_cell(compared(case, base, side)) for side in (BUNDLED, SAME) for base in (REFERENCE, best)]
+        rows.append([title(model, case), best or _NOTHING, *cells])
+    header = ["case", "best peer"]
+    header += [f"{side}: to {base}" for side in ("int8", "float32") for base in (REFERENCE, "the best peer")]
+    return "## In short\n\nHow many times as many pairs a second crossrank scores.\n\n" + _table(header, rows)
+
+
+def _relative(figures: Mapping[str, Any]) -> str:
+    cases = list(_cases(figures))
+    rows = []
+    for side in SIDES:
+        values = [compared(case, REFERENCE, side.name) for _, case in cases]
+        rows.append([side.name, *(_cell([percentile(v, 0.5)] if v else None) for v in values)])
+    header = ["side", *(title(model, case) for model, case in cases)]
+    return (
+        f"## Pairs a second, as a ratio to {REFERENCE}' default\n\nMedians; {_NOTHING}: not measured.\n\n"
+        + _table(header, rows)
+    )
+
+
+def _pictures() -> str:
+    return (
+        "![Pairs a second of every side](engines-speed.svg)\n\n"
+        "![Load time and peak memory of every side](engines-cost.svg)"
+    )
+
+
+def _cost(figures: Mapping[str, Any]) -> str:
+    parts = []
+    for model, block in figures["models"].items():
+        rows = []
+        for side in (side for side in SIDES if side.name in block["load"]):
+            agreement = block["agreement"].get(side.name, {})
+            digits = {"logit": ".4f", "probability": ".4f", "spearman": ".4f", "nDCG@10": ".4f"}
+            cells = [
+                format(agreement[name], form) if agreement.get(name) is not None else _NOTHING
+                for name, form in digits.items()
+            ]
+            rows.append([side.name, spread(block["load"][side.name], ".2f"), peak(block, side.name), *cells])
+        header = [
+            "side",
+            "load, s",
+            "peak memory, MB",
+            "largest difference, logit",
+            "largest difference, 0 to 1",
+        ]
+        header += ["Spearman", "nDCG@10"]
+        parts.append(f"## Load, memory and agreement: {_MODELS[model]}\n\n" + _table(header, rows))
+    explained = f"""Load is from the import to a model that can score, in a new process, three times; peak
+memory that of the largest case that all sides take part in. Scores are compared with those of {REFERENCE}'
+default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of every case.
+Random weights rank nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."""
+    return "\n\n".join([*parts, explained])
+
+
+def peak(block: Mapping[str, Any], name: str) -> str:
+    """Peak memory in MB after the largest case that all sides of a model took part in."""
+    whole = max(len(case["sides"]) for case in block["cases"])
+    measured = [
+        case["sides"][name]["memory"]
+        for case in block["cases"]
+        if len(case["sides"]) == whole and "memory" in case["sides"].get(name, {})
+    ]
+    return str(measured[-1]) if measured else _NOTHING
+
+
+def _case_table(model: str, case: Mapping[str, Any]) -> str:
+    best = best_peer(case)
+    rows = []
+    for name in _names(case):
+        seconds = seconds_of(case, name)
+        if not seconds:
+            rows.append([name, *[_NOTHING] * 7])
+            continue
+        measured = case["sides"][name]
+        rows.append(
+            [
+                name,
+                str(measured["batch"] or "its own"),
+                format(case["count"] / percentile(seconds, 0.5), ".1f"),
+                _cell(compared(case, REFERENCE, name)),
+                _cell(compared(case, best, name)),
+                format(1000 * percentile(seconds, 0.5), ".0f"),
+                format(1000 * percentile(seconds, 0.95), ".0f"),
+                str(measured["memory"]),
+            ]
+        )
+    header = ["side", "batch", "pairs a second", f"ratio to {REFERENCE}", "ratio to the best peer"]
+    header += ["p50, ms", "p95, ms", "peak memory, MB"]
+    rounds = f"{case['rounds']} rounds" if case["rounds"] > 1 else "One round"
+    return f"## {title(model, case)}\n\n{rounds}. Best peer: {best or 'none'}.\n\n" + _table(header, rows)
+
+
+def _settings(figures: Mapping[str, Any]) -> str:
+    rows = []
+    for side in SIDES:
+        versions = figures["versions"].get(side.name, {})
+        batch = "; best of batches of 4, 8, 16 and 32" if side.chooses_batch else ""
+        rows.append(
+            [
+                side.name,
+                side.words + batch,
+                ", ".join(f"{name} {number}" for name, number in versions.items()),
+            ]
+        )
+    return "## Settings and versions\n\n" + _table(["side", "setting", "versions"], rows)
+
+
+def _not_run(figures: Mapping[str, Any]) -> str:
+    lines = []
+    for model, block in figures["models"].items():
+        lines += [f"- {model}, {name}: {why}" for name, why in block["failed"].items()]
+        for case in block["cases"]:
+            lines += [
+                f"- {title(model, case)}, {name}: {measured['failed']}"
+                for name, measured in case["sides"].items()
+                if "failed" in measured
+            ]
+            absent = [
+                side.name
+                for side in SIDES
+                if side.name not in case["sides"] and side.name not in block["failed"]
+            ]
+            if absent:
+                lines.append(f"- {title(model, case)}: {'; '.join(absent)} left out to save time")
+    return "## Not run\n\n" + ("\n".join(lines) or "Nothing: every side ran in every case.")
