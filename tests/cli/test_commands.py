@@ -115,7 +115,7 @@ def test_eval_reports_both_systems_and_writes_what_was_asked_for(tmp_path: Path)
 
 
 def test_check_describes_both_bundled_models() -> None:
-    reranker = json.loads(crossrank("check", "crossrank-bootstrap-minilm-l6", "--json").stdout)
+    reranker = json.loads(crossrank("check", "crossrank-minilm-l6", "--json").stdout)
     assert (reranker["kind"], reranker["weights"], reranker["activation"]) == (
         "cross-encoder", "safetensors, int8", "sigmoid",
     )  # fmt: skip
@@ -145,7 +145,7 @@ BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
     (["search", "q", "TEXT", "--model", "./nowhere"], 3, "no model folder './nowhere'"),
     (["search", "q", "TEXT", "--model", "owner/unknown"], 3, "the network is off"),
     (["search", "q", "TEXT", "--model", "all-MiniLM-L6-v2"], 3, "embedder"),
-    (["search", "q", "TEXT", "--embedder", "crossrank-bootstrap-minilm-l6"], 3, "reranker"),
+    (["search", "q", "TEXT", "--embedder", "crossrank-minilm-l6"], 3, "reranker"),
     (["search", "\udcff\ud800", "TEXT"], 2, "surrogates"),
     (["rerank", "q", "EMPTY"], 2, "holds no passage"),
     (["rerank", "q", "BROKEN"], 2, ":2 is not valid JSON"),
@@ -233,7 +233,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 
 def test_check_fails_where_a_model_scores_otherwise_than_published(tmp_path: Path) -> None:
-    bundled = SAMPLES.parent / "models" / "bundled" / "crossrank-bootstrap-minilm-l6"
+    bundled = SAMPLES.parent / "models" / "bundled" / "crossrank-minilm-l6"
     impostor = tmp_path / "bge-reranker-base"
     shutil.copytree(bundled, impostor)
     process = crossrank("check", impostor)

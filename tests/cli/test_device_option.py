@@ -14,7 +14,7 @@ COMMANDS = {
     "search": ("search", "Who bakes?", SAMPLES / "texts", "--retrieval", "lexical"),
     "rerank": ("rerank", "Who bakes?", "-"),
     "eval": ("eval", SAMPLES / "judged", "--first-stage", "bm25"),
-    "check": ("check", "crossrank-bootstrap-minilm-l6"),
+    "check": ("check", "crossrank-minilm-l6"),
     "serve": ("serve", "--port", "0"),
 }
 

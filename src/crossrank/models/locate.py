@@ -11,7 +11,7 @@ from typing import Any
 from crossrank.errors import ModelError
 from crossrank.settings import is_offline
 
-DEFAULT_CROSS_ENCODER = "crossrank-bootstrap-minilm-l6"
+DEFAULT_CROSS_ENCODER = "crossrank-minilm-l6"
 DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
 
 # The families that inference.graphs has a graph for; what else there is runs from its ONNX file.
