@@ -55,16 +55,16 @@ class Case:
 
 # From the smallest to the largest, since a process's peak memory is that of all it did before.
 CASES = (
-    Case(MINILM, 20, "short", 20),
-    Case(MINILM, 20, "mixed", 40),
-    Case(MINILM, 100, "short", 50),
-    Case(MINILM, 20, "long", 60),
-    Case(MINILM, 100, "mixed", 100),
-    Case(MINILM, 1000, "short", 100),
-    Case(MINILM, 100, "long", 150),
-    Case(MINILM, 1000, "mixed", 150),
-    Case(MINILM, 1000, "long", 240),
-    Case(XLM_R, 100, "mixed", 200),
+    Case(MINILM, 20, "short", 10),
+    Case(MINILM, 20, "mixed", 20),
+    Case(MINILM, 100, "short", 25),
+    Case(MINILM, 20, "long", 30),
+    Case(MINILM, 100, "mixed", 80),
+    Case(MINILM, 1000, "short", 40),
+    Case(MINILM, 100, "long", 70),
+    Case(MINILM, 1000, "mixed", 60),
+    Case(MINILM, 1000, "long", 60),
+    Case(XLM_R, 100, "mixed", 90),
 )
 
 

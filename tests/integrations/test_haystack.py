@@ -213,7 +213,7 @@ def test_pipeline_loaded_back_from_yaml_runs(pipeline: Pipeline) -> None:
     assert len(result["retriever"]["documents"]) > 1
     [best] = result["ranker"]["documents"]
     assert best.content == BAKERS
-    assert best.score > 0.9
+    assert best.score > 0.5
     assert asyncio.run(pipeline.run_async(DATA))["ranker"]["documents"] == [best]
 
 
