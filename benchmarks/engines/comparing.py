@@ -18,8 +18,6 @@ from benchmarks.engines.sides import BATCHES, REFERENCE, SIDES, Side
 
 from crossrank.evaluation import Collection
 
-# The first load of a file comes from the disk.
-_LOADS = 3
 # Each side's scores, by the case that they are of, a list a question.
 Scores = dict[str, dict[str, list[list[float]]]]
 
@@ -43,16 +41,16 @@ def compare_sides(
     block: dict[str, Any] = {"load": {}, "failed": {}, "agreement": {}, "cases": []}
     block["failed"] = {side.name: reasons[side.folder] for side in sides if side.folder in reasons}
     running = _Running(sides, folders, block)
+    scores: Scores = {side.name: {} for side in sides}
     try:
-        running.load()
-        scores: Scores = {side.name: {} for side in running.sides}
-        if model == MINILM:
-            running.rank_judged(collection, work / "judged.json", scores)
         for case in cases:
+            # In new processes: what a library keeps of one case would be missing from the memory of all.
+            running.load(case)
+            if model == MINILM and case == cases[0]:
+                running.rank_judged(collection, work / "judged.json", scores)
             file = work / f"{case.name}.json"
             tokens = write_lists(case, file)
-            part = [side for side in running.sides if takes_part(side, case)]
-            measured, given = measure_case(case, file, part, running.processes)
+            measured, given = measure_case(case, file, running.sides, running.processes)
             about = {"name": case.name, "count": case.count, "kind": case.kind, "tokens": round(tokens, 1)}
             block["cases"].append(about | measured)
             for name, values in given.items():
@@ -97,17 +95,16 @@ class _Running:
         """Those that can score."""
         return [side for side in self._all if side.name in self.processes]
 
-    def load(self) -> None:
-        """Load every model three times, in new processes; the last of them stay."""
-        for number in range(_LOADS):
-            for side in self._all:
-                self._end(side)
-                if side.name not in self._block["failed"]:
-                    print(f"Load {number + 1} of {_LOADS}: {side.name}", file=sys.stderr, flush=True)
-                    try:
-                        self._load(side)
-                    except PeerError as error:
-                        self._give_up(side, error)
+    def load(self, case: Case) -> None:
+        """Load the model with every side that takes part in a case, in new processes."""
+        self.close()
+        for side in self._all:
+            if takes_part(side, case) and side.name not in self._block["failed"]:
+                print(f"{case.name}: loading with {side.name}", file=sys.stderr, flush=True)
+                try:
+                    self._load(side)
+                except PeerError as error:
+                    self._give_up(side, error)
 
     def _load(self, side: Side) -> None:
         process = PeerProcess([interpreter(side.environment), str(PEERS / side.script)])

@@ -27,8 +27,8 @@ def measure_case(
     """Measure every side on one case.
 
     A round is one call of each side with one question; the next round has the next question, and another side
-    begins. As many rounds are made as fit into the case's time, at least one. From three on, one more goes
-    first that is not counted.
+    begins. As many rounds are made as fit into the case's time, at least one. One more goes first that is not
+    counted: engines prepare themselves for lengths that they meet for the first time.
 
     Args:
         case: The case.
@@ -51,7 +51,7 @@ def measure_case(
         expected[side.name] = seconds
     rounds = count_rounds(sum(expected.values()), case.seconds)
     scores: dict[str, list[float]] = {}
-    for number in range(-1 if rounds > 2 else 0, rounds):
+    for number in range(-1, rounds):
         print(f"{case.name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
         for name in in_turn(list(expected), number):
             if "failed" in figures[name]:

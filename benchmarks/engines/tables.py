@@ -63,7 +63,7 @@ crossrank and what else reranks on a processor: the same weights, texts and numb
 Each side is a process in an environment of its own, waiting while another is measured. In a round every
 side scores one question with all candidates, once; the next round has the next question, and another side
 begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
-There are as many rounds as fit into the time of a case, for large ones a single one. Where the batch size
+There are as many rounds as fit into the time of a case, for large ones a single one, after one that is not counted. Where the batch size
 is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
 sentence-transformers underneath, and settings that cannot be the best of their library.
 
@@ -124,7 +124,7 @@ def _cost(figures: Mapping[str, Any]) -> str:
         ]
         header += ["Spearman", "nDCG@10"]
         parts.append(f"## Load, memory and agreement: {_MODELS[model]}\n\n" + _table(header, rows))
-    explained = f"""Load is from the import to a model that can score, in a new process, three times; peak
+    explained = f"""Load is from the import to a model that can score, in a new process, once a case; peak
 memory that of the largest case that all sides take part in. Scores are compared with those of {REFERENCE}'
 default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of every case.
 Random weights rank nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."""
