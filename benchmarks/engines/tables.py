@@ -63,8 +63,8 @@ crossrank and what else reranks on a processor: the same weights, texts and numb
 Each side is a process in an environment of its own, waiting while another is measured. In a round every
 side scores one question with all candidates, once; the next round has the next question, and another side
 begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
-There are as many rounds as fit into the time of a case, for large ones a single one, after one that is not counted. Where the batch size
-is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
+There are as many rounds as fit into the time of a case, for large ones a single one, after one that is not
+counted. Where the batch size is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
 sentence-transformers underneath, and settings that cannot be the best of their library.
 
 Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of
