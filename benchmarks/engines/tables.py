@@ -64,8 +64,9 @@ Each side is a process in an environment of its own, waiting while another is me
 side scores one question with all candidates, once; the next round has the next question, and another side
 begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
 There are as many rounds as fit into the time of a case, for large ones a single one, after one that is not
-counted. Where the batch size is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out LangChain, which is
-sentence-transformers underneath, and settings that cannot be the best of their library.
+counted. Where the batch size is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases
+leave out LangChain, which is sentence-transformers underneath, and settings that cannot be the best of their
+library.
 
 Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of
 {_KINDS["mixed"]}, long ones of {_KINDS["long"]} (pairs are then cut to what the model reads). Mean length of
