@@ -126,14 +126,14 @@ def _cost(figures: Mapping[str, Any]) -> str:
         header += ["Spearman", "nDCG@10"]
         parts.append(f"## Load, memory and agreement: {_MODELS[model]}\n\n" + _table(header, rows))
     explained = f"""Load is from the import to a model that can score, in a new process, once a case; peak
-memory that of the largest case that all sides take part in. Scores are compared with those of {REFERENCE}'
+memory that of the last case in which most sides take part. Scores are compared with those of {REFERENCE}'
 default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of every case.
 Random weights rank nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."""
     return "\n\n".join([*parts, explained])
 
 
 def peak(block: Mapping[str, Any], name: str) -> str:
-    """Peak memory in MB after the largest case that all sides of a model took part in."""
+    """Peak memory in MB after the last of the cases in which most sides of a model took part."""
     whole = max(len(case["sides"]) for case in block["cases"])
     measured = [
         case["sides"][name]["memory"]

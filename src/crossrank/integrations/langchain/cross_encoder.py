@@ -34,7 +34,7 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
     Example:
         >>> model = HuggingFaceCrossEncoder(model_kwargs={"device": "cpu"})
         >>> good, bad = model.score([("Who bakes?", "Bakers bake bread."), ("Who bakes?", "A tide table.")])
-        >>> good > 0.5 > bad
+        >>> good > 0.5 > 0.1 > bad
         True
     """
 
