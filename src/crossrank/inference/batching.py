@@ -13,8 +13,9 @@ from crossrank.inference.tokenizer import Tokens
 Batch: TypeAlias = Mapping[str, NDArray[np.int32]]
 """``input_ids``, ``attention_mask`` and ``token_type_ids``, each int32 [batch, length]."""
 
-# A batch of about so many tokens stays in a core's own cache; larger ones are slower on every engine.
-_TOKENS_A_BATCH = 640
+# Every batch reads all weights once, so that small ones wait for memory; beyond so many tokens, what lies
+# between the layers no longer fits into a core's own cache.
+_TOKENS_A_BATCH = 1024
 _LARGEST_BATCH = 16
 _STEP = 16
 
@@ -33,28 +34,28 @@ def padded_length(length: int, limit: int) -> int:
 
 
 def make_batches(
-    inputs: Sequence[Tokens], *, pad_id: int, limit: int
+    inputs: Sequence[Tokens], *, pad_id: int, limit: int, shares: int
 ) -> Iterator[tuple[NDArray[np.intp], Batch]]:
-    """Group inputs of one padded length into batches of 1, 2, 4, 8 or 16, longest first.
-
-    An engine prepares itself for each shape that it meets; with 32 lengths and 5 sizes they are few.
+    """Group inputs of one padded length into batches of 16 or fewer, longest first.
 
     Args:
         inputs: The inputs.
         pad_id: The padding token.
         limit: The model's longest input, in tokens.
+        shares: No batch is more than this part of all tokens, where several inputs are in it: so few inputs
+            still give every thread something to do.
 
     Yields:
         Positions in ``inputs`` [batch], and the arrays ``input_ids``, ``attention_mask`` and
         ``token_type_ids``, each int32 [batch, length].
     """
     lengths = np.array([padded_length(len(tokens.ids), limit) for tokens in inputs], np.intp)
+    most = min(_TOKENS_A_BATCH, -(-int(lengths.sum()) // shares))
     for length in sorted(set(lengths.tolist()), reverse=True):
         same = np.flatnonzero(lengths == length)
-        while len(same):
-            size = min(len(same), _LARGEST_BATCH, max(1, _TOKENS_A_BATCH // length))
-            size = 1 << (size.bit_length() - 1)
-            positions, same = same[:size], same[size:]
+        size = min(_LARGEST_BATCH, max(1, most // length))
+        # Parts of nearly one size: an engine prepares itself for each shape that it meets.
+        for positions in np.array_split(same, -(-len(same) // size)):
             yield positions, _pad([inputs[i] for i in positions], length, pad_id)
 
 

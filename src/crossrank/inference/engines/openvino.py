@@ -7,7 +7,8 @@ import os
 import queue
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,8 +23,8 @@ from crossrank.inference.tokenizer import Tokenizer, Tokens
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
 # 32 is slower by a third, and one group for a whole row is no faster and less exact.
 _INT8_GROUP = 128
-# With progress to show, so many batches run at a time.
-_PORTION = 64
+# One runs and one waits, so that a thread that is done goes on at once.
+_REQUESTS_A_THREAD = 2
 # Of products and what lies between them; int8 matrices are multiplied in int8 within float32.
 Precision: TypeAlias = Literal["f32", "bf16"]
 # Every compiled graph of this process. See _leave_behind.
@@ -51,7 +52,7 @@ def has_bfloat16() -> bool:
 
 
 class _State:
-    """A compiled graph and its idle inference requests, one a thread."""
+    """A compiled graph and its idle inference requests, two a thread."""
 
     def __init__(self, graph: ov.Model, threads: int, precision: Precision) -> None:
         self.process = os.getpid()
@@ -72,7 +73,7 @@ class _State:
         )
         self.input_names = frozenset(name for node in compiled.inputs for name in node.get_names())
         self.idle: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
-        for _ in range(threads):
+        for _ in range(threads * _REQUESTS_A_THREAD):
             self.idle.put(compiled.create_infer_request())
         _states.add(self)
 
@@ -112,60 +113,56 @@ class OpenVinoEngine:
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
         """Run inputs; see :class:`crossrank.inference.engines.Engine`."""
-        batches = list(make_batches(inputs, pad_id=self._pad_id, limit=self._limit))
-        portion = _PORTION if progress else len(batches)
+        batches = make_batches(
+            inputs, pad_id=self._pad_id, limit=self._limit, shares=_REQUESTS_A_THREAD * self.threads
+        )
         rows: NDArray[np.float32] | None = None
-        for start in range(0, len(batches), portion):
-            part = batches[start : start + portion]
-            outputs = self._run_batches([batch for _, batch in part])
-            for (positions, _), output in zip(part, outputs, strict=True):
+        # Closed also where ``progress`` raises: requests that are running are then waited for and given back.
+        with closing(self._outputs(batches)) as outputs:
+            for positions, output in outputs:
                 if rows is None:
                     rows = np.empty((len(inputs), output.shape[1]), np.float32)
                 rows[positions] = output
-            if progress:
-                progress(sum(len(positions) for positions, _ in part))
+                if progress:
+                    progress(len(positions))
         assert rows is not None, "the caller gives at least one input"
         return rows
 
-    def _run_batches(self, batches: Sequence[Batch]) -> list[NDArray[np.float32]]:
-        """One array [batch, d] for each batch, in the given order."""
+    def _outputs(
+        self, batches: Iterator[tuple[NDArray[np.intp], Batch]]
+    ) -> Generator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """Positions and outputs [batch, d] of every batch, in the given order."""
         state = self._state
         if state.process != os.getpid():
             state = self._state = _State(self._build(), self.threads, self._precision)
-        outputs: list[NDArray[np.float32]] = []
-        running: deque[ov.InferRequest] = deque()
+        running: deque[tuple[NDArray[np.intp], ov.InferRequest]] = deque()
 
-        def finish_oldest() -> None:
-            request = running.popleft()
+        def oldest() -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+            positions, request = running.popleft()
             try:
                 request.wait()
-                outputs.append(np.array(request.get_output_tensor(0).data, np.float32))
+                return positions, np.array(request.get_output_tensor(0).data, np.float32)
             finally:
                 state.idle.put(request)
 
         try:
-            for batch in batches:
+            for positions, batch in batches:
                 # Whoever has a request running waits for it, and only who has none waits for others':
                 # so threads that share the engine cannot wait for each other in a circle.
-                if running and state.idle.empty():
-                    finish_oldest()
-                request = _idle(state, running, finish_oldest)
-                running.append(request)
+                while (request := _idle(state, wait=not running)) is None:
+                    yield oldest()
+                running.append((positions, request))
                 request.start_async({n: a for n, a in batch.items() if n in state.input_names})
             while running:
-                finish_oldest()
+                yield oldest()
         finally:
-            for request in running:
+            for _, request in running:
                 request.wait()
                 state.idle.put(request)
-        return outputs
 
 
-def _idle(
-    state: _State, running: deque[ov.InferRequest], finish_oldest: Callable[[], None]
-) -> ov.InferRequest:
-    while True:
-        try:
-            return state.idle.get(block=not running)
-        except queue.Empty:
-            finish_oldest()
+def _idle(state: _State, *, wait: bool) -> ov.InferRequest | None:
+    try:
+        return state.idle.get(block=wait)
+    except queue.Empty:
+        return None
