@@ -5,8 +5,8 @@
 EVAL_FOLDER holds judged collections in BEIR layout that no model was trained on. Every model scores the union
 of what the first stages find (BM25, the bi-encoder, both fused: 100 each; and the runs that a collection has
 in runs/), so that all are measured on the same candidates. Where a collection judges a pool for each
-question (mediqa2019_qa), the pool is ranked. A model with an interpolation of its own has a second column, in
-which the bi-encoder's cosine is part of the score.
+question (mediqa2019_qa), the pool is ranked. A model with an interpolation of its own has more columns, in
+which the bi-encoder's similarity, the word match (BM25) or both are part of the score.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from crossrank.evaluation.experiment import first_stage_run
 from crossrank.evaluation.measures import Evaluation
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.retrieval.bm25 import BM25Index
 
 # Not English, which is all that these models read.
 LEFT_OUT = {"xquad_de", "xquad_zh", "cnil_faq_fr"}
@@ -65,12 +66,24 @@ def main() -> None:
             judged = load_qrels(official)
             collection = replace(collection, qrels={query: judged[query] for query in collection.queries})
         cosines = _cosines(collection, embedder)
+        words = BM25Index([document.content for document in collection.documents])
         stages = _stages(folder, collection, embedder, cosines)
         union = {
             query: sorted({name for run in stages.values() for name in run.get(query, ())})
             for query in collection.queries
         }
         texts = {document.id: document.content for document in collection.documents}
+        places = {document.id: place for place, document in enumerate(collection.documents)}
+        matches = {
+            query: dict(
+                zip(
+                    names,
+                    words.word_matches(collection.queries[query], [places[name] for name in names]),
+                    strict=True,
+                )
+            )
+            for query, names in union.items()
+        }
         pairs = [(collection.queries[query], texts[name]) for query, names in union.items() for name in names]
         scored += len(pairs)
         logits: dict[str, Run] = {}
@@ -81,9 +94,12 @@ def main() -> None:
             logits[name] = {
                 query: {document: next(values) for document in names} for query, names in union.items()
             }
-            if own := model.interpolation:
-                logits[f"{name}, with bi-encoder"] = {
-                    query: {d: own.combine(value, cosines[query][d]) for d, value in row.items()}
+            for weights in model.interpolation.weights if model.interpolation else ():
+                logits[f"{name}, {weights.name}"] = {
+                    query: {
+                        document: weights.combine(value, cosines[query][document], matches[query][document])
+                        for document, value in row.items()
+                    }
                     for query, row in logits[name].items()
                 }
         for stage, run in stages.items():

@@ -48,7 +48,7 @@ def main() -> None:
             name, (speed / 1800, quality), (6, 6), textcoords="offset points", color=THEIRS, fontsize=8
         )
     for name, value in means.items():
-        model = name.removesuffix(", with bi-encoder")
+        model = name.partition(", with ")[0]
         if name == "before":
             continue
         speed = speeds[model] / speeds[arguments.reference]

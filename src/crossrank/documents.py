@@ -89,13 +89,16 @@ class Hit:
     Attributes:
         rank: Place in the ranking, from 1.
         document: The document itself.
-        score: The relevance score: the logit through the model's own activation, or that of logit and
-            similarity together (see docs/scores.md). None where the model could not read the text.
+        score: The relevance score: the logit through the model's own activation, or that of logit,
+            similarity and word match together (see docs/scores.md). None where the model could not read the
+            text.
         logit: The model's raw output in float32; None where ``score`` is.
         first_stage_rank: Place before reranking, from 1.
         first_stage_score: What the first stage gave it, on its own scale; None where it gave none.
         truncated_tokens: How many tokens of the passage did not fit into the model and were not read.
         similarity: The bi-encoder's, where it is part of ``score`` beside the logit; else None.
+        word_match: BM25 as a share of the best passage's, from 0 to 1, where it is part of ``score``; else
+            None.
         stage_ranks: Where the first stage fused several, the rank that each gave it, from 1, by its name
             (``lexical``, ``dense``).
     """
@@ -108,6 +111,7 @@ class Hit:
     first_stage_score: float | None = None
     truncated_tokens: int = 0
     similarity: float | None = None
+    word_match: float | None = None
     stage_ranks: Mapping[str, int] = field(default_factory=lambda: _NOTHING, hash=False)
 
     @property
@@ -131,6 +135,7 @@ class Hit:
             "first_stage_score": self.first_stage_score,
             "truncated_tokens": self.truncated_tokens,
             "similarity": self.similarity,
+            "word_match": self.word_match,
             "stage_ranks": dict(self.stage_ranks),
         }
 

@@ -19,7 +19,8 @@ from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Candidate, FirstStage, Retrieval
-from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage
+from crossrank.retrieval.bm25 import BM25Index
+from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage, words_of
 
 
 class Searcher:
@@ -77,14 +78,22 @@ class Searcher:
                 bi_encoder = given.embedder if isinstance(given, Index) else _bi_encoder(embedder)
             self.reranker = loading.result()
         own = self.reranker.model.interpolation
-        self._interpolates = own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
+        self._takes_similarities = (
+            own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
+        )
+        takes_words = own is not None and own.takes_words
         clock.stop("models")
         self._candidates: _Candidates
         if isinstance(given, Index):
-            self._candidates = partial(given.find, retrieval=retrieval, lexical_weight=lexical_weight)
+            self._candidates = partial(
+                given.find,
+                retrieval=retrieval,
+                lexical_weight=lexical_weight,
+                word_matches=takes_words,
+            )
         else:
             stage = _first_stage(given, retrieval, bi_encoder, lexical_weight, progress)
-            self._candidates = partial(_find, given, stage)
+            self._candidates = partial(_find, given, stage, words_of(given, stage) if takes_words else None)
         clock.stop("index")
         self.timings: Mapping[str, float] = clock.seconds
 
@@ -127,7 +136,10 @@ class Searcher:
             top_n=top_n,
             activation=activation,
             first_stage_scores=[candidate.score for _, candidate in found],
-            similarities=[candidate.similarity for _, candidate in found] if self._interpolates else None,
+            similarities=[candidate.similarity for _, candidate in found]
+            if self._takes_similarities
+            else None,
+            word_matches=[candidate.word_match for _, candidate in found],
             progress=progress,
         )
         hits = tuple(replace(hit, stage_ranks=found[hit.first_stage_rank - 1][1].ranks) for hit in ranking)
@@ -139,7 +151,7 @@ class Searcher:
 
 
 class _Candidates(Protocol):
-    """Fetches passages and what the first stage says of them, best first."""
+    """Fetches passages and what is known of them, best first."""
 
     def __call__(
         self, query: str, k: int, *, filters: str | Iterable[str]
@@ -147,11 +159,21 @@ class _Candidates(Protocol):
 
 
 def _find(
-    passages: list[Document], stage: FirstStage, query: str, k: int, *, filters: str | Iterable[str]
+    passages: list[Document],
+    stage: FirstStage,
+    words: BM25Index | None,
+    query: str,
+    k: int,
+    *,
+    filters: str | Iterable[str],
 ) -> list[tuple[Document, Candidate]]:
     if filters:
         raise InputError("filters need an index; make one with crossrank index add, or leave them out")
-    return [(passages[candidate.position], candidate) for candidate in stage.search(query, k)]
+    found = stage.search(query, k)
+    if words is not None:
+        matches = words.word_matches(query, [candidate.position for candidate in found])
+        found = [replace(c, word_match=match) for c, match in zip(found, matches, strict=True)]
+    return [(passages[candidate.position], candidate) for candidate in found]
 
 
 def _reranker(model: str | Path | Reranker) -> Reranker:

@@ -31,6 +31,14 @@ def test_passage_with_more_of_the_querys_words_comes_first() -> None:
     assert found[0].score > found[1].score > 0
 
 
+def test_a_word_match_is_the_share_of_the_best_passages_score() -> None:
+    index = BM25Index(["a red car", "a red boat on the sea", "a green tree"])
+    scores = {candidate.position: candidate.score for candidate in index.search("red boat", 10)}
+    assert index.word_matches("red boat", [2, 0, 1]) == [0.0, scores[0] / scores[1], 1.0]
+    assert index.word_matches("red boat", []) == []
+    assert index.word_matches("zebra", [0, 1]) == index.word_matches("?!", [0, 1]) == [0.0, 0.0]
+
+
 def test_word_in_every_passage_still_scores_above_zero() -> None:
     assert all(candidate.score > 0 for candidate in BM25Index(["cat"] * 3).search("cat", 3))
 

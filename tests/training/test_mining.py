@@ -86,6 +86,9 @@ def test_the_questions_kept_out_have_candidates_of_both_first_stages(
     for item in validation:
         assert len(item.documents) == 30 == len(set(item.documents)) == len(item.targets)
         assert item.targets[0] > min(item.targets[1:])
+        both = zip(item.similarities, item.word_matches, strict=True)
+        assert item.targets == pytest.approx([20 * near + 6 * words for near, words in both], abs=1e-4)
+        assert all(0 <= words <= 1 for words in item.word_matches)
 
 
 def test_what_another_split_judges_is_not_even_a_negative(embedder: BiEncoder, judged: Path) -> None:

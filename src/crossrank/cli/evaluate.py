@@ -69,10 +69,11 @@ def evaluate(
         queries = {query: text for query, text in collection.queries.items() if query in judged}
         collection = replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
     similarities: dict[str, dict[str, float]] = {}
-    before = _first_stage(collection, first_stage, embedder, candidates, similarities)
+    word_matches: dict[str, dict[str, float]] = {}
+    before = _first_stage(collection, first_stage, embedder, candidates, similarities, word_matches)
     reranker = Reranker(model, device=device)
     own = reranker.model.interpolation
-    interpolates = own is not None and own.embedder == embedder
+    takes_similarities = own is not None and own.embedder == embedder
     for notice in reranker.model.notices:
         notify(notice)
     pairs = sum(min(candidates, len(before.get(query, ()))) for query in collection.queries)
@@ -82,7 +83,8 @@ def evaluate(
             before,
             reranker,
             depth=candidates,
-            similarities=similarities if interpolates else None,
+            similarities=similarities if takes_similarities else None,
+            word_matches=word_matches,
             progress=progress,
         )
     a, b = evaluate_run(before, collection.qrels), evaluate_run(after, collection.qrels)
@@ -113,6 +115,7 @@ def _first_stage(
     embedder: str,
     candidates: int,
     similarities: dict[str, dict[str, float]],
+    word_matches: dict[str, dict[str, float]],
 ) -> dict[str, dict[str, float]]:
     from crossrank.evaluation import read_run
     from crossrank.evaluation.experiment import first_stage_run
@@ -132,6 +135,7 @@ def _first_stage(
             depth=candidates,
             bi_encoder=bi_encoder,
             similarities=similarities,
+            word_matches=word_matches,
             progress=progress,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from crossrank.errors import InputError
@@ -11,7 +11,7 @@ from crossrank.evaluation.runs import Run, untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.base import FirstStage
-from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage
+from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage, words_of
 
 FirstStageName: TypeAlias = Literal["bm25", "dense", "hybrid"]
 
@@ -23,6 +23,7 @@ def first_stage_run(
     depth: int = 100,
     bi_encoder: BiEncoder | None = None,
     similarities: dict[str, dict[str, float]] | None = None,
+    word_matches: dict[str, dict[str, float]] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Fetch candidates for every query of a collection.
@@ -35,6 +36,7 @@ def first_stage_run(
         depth: Candidates a query.
         bi_encoder: The embedder; needed for all but ``bm25``.
         similarities: Filled with the bi-encoder's similarity of every candidate, for :func:`reranked_run`.
+        word_matches: Filled with BM25 of every candidate as a share of the best document's, likewise.
         progress: Called with the number of documents embedded since the last call.
 
     Returns:
@@ -53,11 +55,15 @@ def first_stage_run(
         kind = DenseFirstStage if first_stage == "dense" else HybridFirstStage
         stage = kind(collection.documents, bi_encoder, progress=progress)
     found = stage.search_many(list(collection.queries.values()), depth + 1)
+    words = None if word_matches is None else words_of(collection.documents, stage)
     run: dict[str, dict[str, float]] = {}
-    for query, candidates in zip(collection.queries, found, strict=True):
+    for (query, text), candidates in zip(collection.queries.items(), found, strict=True):
         named = [(collection.documents[candidate.position].id, candidate) for candidate in candidates]
         kept = [(name, candidate) for name, candidate in named if name != query][:depth]
         run[query] = {name: candidate.score for name, candidate in kept}
+        if words is not None and word_matches is not None:
+            matches = words.word_matches(text, [candidate.position for _, candidate in kept])
+            word_matches[query] = dict(zip(run[query], matches, strict=True))
         if similarities is not None:
             similarities[query] = {
                 name: candidate.similarity for name, candidate in kept if candidate.similarity is not None
@@ -72,6 +78,7 @@ def reranked_run(
     *,
     depth: int = 100,
     similarities: Run | None = None,
+    word_matches: Run | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Rerank the best candidates of every query.
@@ -83,6 +90,7 @@ def reranked_run(
         depth: Candidates a query; those below keep their places, under the reranked ones.
         similarities: Query id to document id to the bi-encoder's similarity, as :func:`first_stage_run` fills
             it: ranked is then as a :class:`~crossrank.Searcher` ranks, by logit and similarity together.
+        word_matches: Likewise.
         progress: Called with the number of candidates scored since the last call.
 
     Returns:
@@ -111,12 +119,8 @@ def reranked_run(
     rankings = reranker.rank_many(
         [collection.queries[query] for query in ordered],
         [[texts[name] for name in names[:depth]] for names in ordered.values()],
-        similarities=None
-        if similarities is None
-        else [
-            [similarities.get(query, {}).get(name) for name in names[:depth]]
-            for query, names in ordered.items()
-        ],
+        similarities=_in_order(similarities, ordered, depth),
+        word_matches=_in_order(word_matches, ordered, depth),
         progress=progress,
     )
     result: dict[str, dict[str, float]] = {}
@@ -124,3 +128,12 @@ def reranked_run(
         final = [hit.document.id for hit in ranking] + names[depth:]
         result[query] = {name: float(len(final) - place) for place, name in enumerate(final)}
     return result
+
+
+def _in_order(
+    known: Run | None, ordered: Mapping[str, Sequence[str]], depth: int
+) -> list[list[float | None]] | None:
+    """What is known of the candidates that are reranked, in their order."""
+    if known is None:
+        return None
+    return [[known.get(query, {}).get(name) for name in names[:depth]] for query, names in ordered.items()]

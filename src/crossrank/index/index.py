@@ -208,6 +208,7 @@ class Index:
         retrieval: Retrieval = "hybrid",
         filters: str | Iterable[str] = (),
         lexical_weight: float = 1.0,
+        word_matches: bool = False,
     ) -> list[tuple[Document, Candidate]]:
         """The first stage: candidates for a question. :class:`crossrank.Searcher` reranks them.
 
@@ -218,6 +219,8 @@ class Index:
             filters: Conditions on the metadata, such as ``year>=2020``; all must hold. Passages that do not
                 fulfil them are not looked at, in either search.
             lexical_weight: How much a rank by words counts beside a rank by vectors, in ``hybrid``.
+            word_matches: Also say how well each candidate matches the question's words
+                (``Candidate.word_match``), whichever way it was found.
 
         Returns:
             Passages and candidates, best first. A passage's metadata has ``source``, ``start`` and ``end``
@@ -249,6 +252,7 @@ class Index:
                 lexical=retrieval != "dense",
                 conditions=conditions,
                 weights={"lexical": lexical_weight},
+                word_matches=word_matches,
             )
 
     @property

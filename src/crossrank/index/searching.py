@@ -53,6 +53,7 @@ def find(
     lexical: bool,
     conditions: Sequence[Condition] = (),
     weights: Mapping[str, float] | None = None,
+    word_matches: bool = False,
 ) -> list[tuple[Document, Candidate]]:
     """The best ``k`` passages or fewer, best first; a candidate's position is its place here.
 
@@ -65,6 +66,7 @@ def find(
         lexical: Whether to search by words.
         conditions: Passages whose documents do not fulfil them are never looked at.
         weights: Of ``lexical`` and ``dense``, where both are fused.
+        word_matches: Whether candidates have theirs.
     """
     allowed = _allowed(database, conditions) if conditions and vector is not None else None
     both = lexical and vector is not None
@@ -82,6 +84,10 @@ def find(
     if vector is not None and vectors is not None:
         near = _similarities(database, vector, vectors, ids, found["dense"])
         best = [replace(c, similarity=near[passage]) for c, passage in zip(best, ids, strict=True)]
+    if word_matches:
+        best_match = found["lexical"] if lexical else _by_words(database, query, 1, conditions)
+        matches = _word_matches(database, query, ids, best_match)
+        best = [replace(c, word_match=match) for c, match in zip(best, matches, strict=True)]
     passages = _passages(database, ids)
     return [
         (passages[passage], replace(candidate, position=place))
@@ -134,6 +140,23 @@ def _by_words(database: sqlite3.Connection, query: str, k: int, conditions: Sequ
         np.array([row[0] for row in kept], np.int64),
         np.array([row[1] for row in kept], np.float64),
     )
+
+
+def _word_matches(database: sqlite3.Connection, query: str, ids: Sequence[int], found: Found) -> list[float]:
+    """Each passage's BM25 as a share of the best: as found, or computed where words did not find it."""
+    if not len(found.ids):
+        return [0.0] * len(ids)
+    scores = {int(passage): float(score) for passage, score in zip(found.ids, found.scores, strict=True)}
+    if missing := sorted(set(ids) - scores.keys()):
+        scores |= dict(
+            database.execute(
+                "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ? "
+                "AND rowid IN (SELECT value FROM json_each(?))",
+                (match_expression(query), json.dumps(missing)),
+            )
+        )
+    highest = float(found.scores.max())
+    return [scores.get(passage, 0.0) / highest for passage in ids]
 
 
 def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:

@@ -50,7 +50,7 @@ class CrossEncoder(PairScorer):
     Attributes:
         name: What was asked for.
         scoring: What the model's outputs mean.
-        interpolation: How its logit goes together with a bi-encoder's similarity; None: not known.
+        interpolation: How its logit goes together with what first stages know; None: not known.
         tokenizer: The model's tokenizer.
         scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
         notices: What a person should know about the loaded model, one sentence each.

@@ -26,7 +26,7 @@ class PairScorer(ABC):
         scoring: What the model's outputs mean.
         scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
         notices: What a person should know about the model, one sentence each.
-        interpolation: How its logit goes together with a bi-encoder's similarity; None: not known.
+        interpolation: How its logit goes together with what first stages know; None: not known.
     """
 
     name: str

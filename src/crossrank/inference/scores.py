@@ -20,10 +20,10 @@ by what they were ranked with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,31 +80,79 @@ def activation_named(function: object) -> ActivationName | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Interpolation:
-    """How a bi-encoder's similarity and a cross-encoder's logit make one logit.
-
-    The two err differently: one knows what a passage is about, the other whether it answers. The weights are
-    those of a logistic regression on questions that were kept out of the training.
+class Weights:
+    """How a cross-encoder's logit and what the first stage knows of a passage add up to one logit.
 
     Attributes:
-        embedder: The name of the bi-encoder that the weights are for.
         logit: What the cross-encoder's logit is multiplied by.
-        similarity: What the similarity is multiplied by.
         constant: What is added.
+        similarity: What the bi-encoder's similarity is multiplied by; None: it is no part of the sum.
+        word_match: What the word match is multiplied by; None: it is no part of the sum.
 
     Example:
-        >>> Interpolation("all-MiniLM-L6-v2", logit=0.5, similarity=8.0, constant=-4.0).combine(2.0, 0.5)
+        >>> Weights(logit=0.5, constant=-4.0, similarity=8.0).combine(2.0, similarity=0.5)
         1.0
     """
 
-    embedder: str
     logit: float
-    similarity: float
     constant: float
+    similarity: float | None = None
+    word_match: float | None = None
 
-    def combine(self, logit: float, similarity: float) -> float:
-        """One logit of both."""
-        return self.logit * logit + self.similarity * similarity + self.constant
+    @property
+    def name(self) -> str:
+        """What is added to the logit, for a person: ``with similarity``, say."""
+        added = {"similarity": self.similarity, "words": self.word_match}
+        return "with " + " and ".join(name for name, weight in added.items() if weight is not None)
+
+    def combine(self, logit: float, similarity: float = 0.0, word_match: float = 0.0) -> float:
+        """One logit of all that are parts of the sum."""
+        return (
+            self.logit * logit
+            + (self.similarity or 0.0) * similarity
+            + (self.word_match or 0.0) * word_match
+            + self.constant
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """How a cross-encoder's logit goes together with what first stages know.
+
+    The three err differently: a similarity knows what a passage is about, a word match which words it has,
+    and a cross-encoder whether it answers.
+
+    Attributes:
+        embedder: The name of the bi-encoder that the weights of similarities are for.
+        weights: One for each choice of parts.
+
+    Example:
+        >>> by_words = Weights(logit=0.9, constant=-1.0, word_match=3.0)
+        >>> interpolation = Interpolation("all-MiniLM-L6-v2", (by_words,))
+        >>> interpolation.weights_for(similarity=True, word_match=True) == by_words
+        True
+    """
+
+    embedder: str
+    weights: tuple[Weights, ...]
+
+    def weights_for(self, *, similarity: bool, word_match: bool) -> Weights | None:
+        """The weights that take most of what is known; None where there are none for it."""
+        known = (
+            weights
+            for weights in self.weights
+            if (similarity or weights.similarity is None) and (word_match or weights.word_match is None)
+        )
+        return max(known, key=_parts, default=None)
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether a word match is part of any of the sums."""
+        return any(weights.word_match is not None for weights in self.weights)
+
+
+def _parts(weights: Weights) -> int:
+    return (weights.similarity is not None) + (weights.word_match is not None)
 
 
 def interpolation_of(model: ModelFolder) -> Interpolation | None:
@@ -117,14 +165,20 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
     if saved is None:
         return None
     try:
-        return Interpolation(
-            str(saved["embedder"]), *(float(saved[name]) for name in ("logit", "similarity", "constant"))
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return Interpolation(str(saved["embedder"]), tuple(map(_weights, saved["weights"])))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{model.name}: 'interpolation' in crossrank.json must have embedder, logit, similarity and "
-            f"constant; it is {saved!r:.100}"
+            f"{model.name}: 'interpolation' in crossrank.json must have embedder, and weights, a list of "
+            "objects with logit, constant, and similarity, word_match or both; "
+            f"it is {saved!r:.100}"
         ) from error
+
+
+def _weights(saved: Mapping[str, Any]) -> Weights:
+    parts = {name: float(saved[name]) for name in ("similarity", "word_match") if saved.get(name) is not None}
+    if not parts:
+        raise ValueError("neither similarity nor word_match")
+    return Weights(float(saved["logit"]), float(saved["constant"]), **parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from crossrank.documents import Document, DocumentLike, Hit, Ranking, as_documen
 from crossrank.errors import InputError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
+from crossrank.inference.scores import ActivationName, Weights
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.text.readability import unreadable_share
 
@@ -66,6 +66,7 @@ class Reranker:
         activation: ActivationName | None = None,
         first_stage_scores: Sequence[float] | None = None,
         similarities: Sequence[float | None] | None = None,
+        word_matches: Sequence[float | None] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
         """Rank the candidates of one query.
@@ -81,7 +82,9 @@ class Reranker:
             activation: From logit to score; the model's own by default, ``"none"`` for logits.
             first_stage_scores: What the first stage gave each candidate; kept in the hits.
             similarities: What the bi-encoder that ``model.interpolation`` names gave each candidate. If it
-                gave all of them one, ranking and score go by logit and similarity together.
+                gave all of them one, and the model has weights for it, ranking and score go by logit and
+                similarity together.
+            word_matches: BM25 of each candidate as a share of the best passage's; added as similarities are.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
@@ -93,7 +96,8 @@ class Reranker:
         given = as_documents(documents)
         scores = None if first_stage_scores is None else [first_stage_scores]
         near = None if similarities is None else [similarities]
-        return self._rank([query], [given], top_n, activation, scores, near, progress)[0]
+        words = None if word_matches is None else [word_matches]
+        return self._rank([query], [given], top_n, activation, scores, near, words, progress)[0]
 
     def rank_many(
         self,
@@ -104,6 +108,7 @@ class Reranker:
         activation: ActivationName | None = None,
         first_stage_scores: Sequence[Sequence[float]] | None = None,
         similarities: Sequence[Sequence[float | None]] | None = None,
+        word_matches: Sequence[Sequence[float | None]] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[Ranking]:
         """Rank the candidates of many queries, batched together.
@@ -115,6 +120,7 @@ class Reranker:
             activation: As for :meth:`rank`.
             first_stage_scores: As for :meth:`rank`, one sequence a query.
             similarities: As for :meth:`rank`, one sequence a query.
+            word_matches: As for :meth:`rank`, one sequence a query.
             progress: As for :meth:`rank`.
 
         Returns:
@@ -128,7 +134,9 @@ class Reranker:
         given = [as_documents(candidates) for candidates in documents]
         if len(queries) != len(given):
             raise InputError(f"there are {len(queries)} queries and {len(given)} lists of candidates")
-        return self._rank(queries, given, top_n, activation, first_stage_scores, similarities, progress)
+        return self._rank(
+            queries, given, top_n, activation, first_stage_scores, similarities, word_matches, progress
+        )
 
     async def arank(self, query: str, documents: Iterable[DocumentLike], **options: Any) -> Ranking:
         """:meth:`rank` on another thread, so that the event loop goes on."""
@@ -148,6 +156,7 @@ class Reranker:
         activation: ActivationName | None,
         first_stage_scores: Sequence[Sequence[float]] | None,
         similarities: Sequence[Sequence[float | None]] | None,
+        word_matches: Sequence[Sequence[float | None]] | None,
         progress: Callable[[int], object] | None,
     ) -> list[Ranking]:
         started = time.perf_counter()
@@ -157,6 +166,7 @@ class Reranker:
             check_query(query)
         first_stage = _one_each("first-stage scores", first_stage_scores, documents)
         nearness = _one_each("similarities", similarities, documents)
+        wording = _one_each("word matches", word_matches, documents)
         # A wrong name is refused before the work, not after.
         self.model.scoring.scores(_NO_LOGITS, activation)
         readable = [
@@ -171,13 +181,15 @@ class Reranker:
         logits, truncated = self.model.logits(pairs, progress=progress)
         numbers = zip(logits.tolist(), truncated.tolist(), strict=True)
         rows: list[_Row] = []
-        for candidates, reads, known, near in zip(documents, readable, first_stage, nearness, strict=True):
-            added = self.model.interpolation is not None and None not in near
+        for candidates, reads, known, near, words in zip(
+            documents, readable, first_stage, nearness, wording, strict=True
+        ):
+            weights = self._weights(near, words)
             for place, (document, read) in enumerate(zip(candidates, reads, strict=True)):
                 row = _Row(place + 1, document, known[place])
                 if read:
                     row.logit, row.truncated = next(numbers)
-                    row.combined, row.similarity = self._combined(row.logit, near[place] if added else None)
+                    row.combine(weights, near[place], words[place])
                 rows.append(row)
         scored = [row for row in rows if row.combined is not None]
         combined = np.array([row.combined for row in scored], np.float32)
@@ -194,11 +206,14 @@ class Reranker:
             rankings.append(Ranking(query, hits, {"rerank": seconds}, notices))
         return rankings
 
-    def _combined(self, logit: float, similarity: float | None) -> tuple[float, float | None]:
-        """The logit to rank by, and the similarity where it is part of it."""
-        if self.model.interpolation is None or similarity is None:
-            return logit, None
-        return self.model.interpolation.combine(logit, similarity), float(similarity)
+    def _weights(
+        self, similarities: Sequence[float | None], word_matches: Sequence[float | None]
+    ) -> Weights | None:
+        """How logits go together with what is known of all candidates of a query; None: they stand alone."""
+        own = self.model.interpolation
+        if own is None:
+            return None
+        return own.weights_for(similarity=None not in similarities, word_match=None not in word_matches)
 
     def _readable(self, query: str, candidates: list[Document]) -> list[bool]:
         if not self._reads(query):
@@ -272,8 +287,18 @@ class _Row:
     logit: float | None = None
     combined: float | None = None
     similarity: float | None = None
+    word_match: float | None = None
     score: float | None = None
     truncated: int = 0
+
+    def combine(self, weights: Weights | None, similarity: float | None, word_match: float | None) -> None:
+        """Set the logit to rank by, and keep what is part of it."""
+        assert self.logit is not None, "only what was read is ranked"
+        self.combined = self.logit
+        if weights is not None:
+            self.similarity = None if weights.similarity is None else float(similarity or 0)
+            self.word_match = None if weights.word_match is None else float(word_match or 0)
+            self.combined = weights.combine(self.logit, self.similarity or 0, self.word_match or 0)
 
     def descending(self) -> float:
         return float("inf") if self.combined is None else -self.combined
@@ -289,4 +314,5 @@ class _Row:
             known,
             self.truncated,
             self.similarity,
+            self.word_match,
         )

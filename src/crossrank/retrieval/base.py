@@ -30,12 +30,14 @@ class Candidate:
         score: What the first stage gave it, on the first stage's own scale; higher is better.
         similarity: How near its vector is to the query's, as the bi-encoder compares them; None where the
             first stage has no vectors.
+        word_match: BM25 as a share of the best passage's, from 0 to 1; None where nobody asked for it.
         ranks: Where several first stages were fused, the rank that each gave it, from 1, by their names.
     """
 
     position: int
     score: float
     similarity: float | None = None
+    word_match: float | None = None
     ranks: Mapping[str, int] = field(default_factory=lambda: _NOTHING, hash=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import weakref
@@ -67,3 +68,28 @@ class BM25Index:
                 (expression, k),
             ).fetchall()
         return [Candidate(position, score) for position, score in rows]
+
+    def word_matches(self, query: str, positions: Sequence[int]) -> list[float]:
+        """How well passages match a query's words: BM25 as a share of the best passage's, from 0 to 1.
+
+        A share, since the size of BM25 depends on the query.
+
+        Args:
+            query: As for :meth:`search`.
+            positions: Of the passages.
+
+        Returns:
+            One number a position; 0 for a passage without any of the words.
+        """
+        expression, best = match_expression(query), self.search(query, 1)
+        if not best:
+            return [0.0] * len(positions)
+        with self._lock:
+            scores = dict(
+                self._database.execute(
+                    "SELECT rowid, -bm25(passage) FROM passage WHERE passage MATCH ? "
+                    "AND rowid IN (SELECT value FROM json_each(?))",
+                    (expression, json.dumps(list(positions))),
+                )
+            )
+        return [scores.get(position, 0.0) / best[0].score for position in positions]

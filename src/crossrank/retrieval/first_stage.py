@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from crossrank.documents import Document
-from crossrank.retrieval.base import BiEncoderLike, Candidate, check_k
+from crossrank.retrieval.base import BiEncoderLike, Candidate, FirstStage, check_k
 from crossrank.retrieval.bm25 import BM25Index
 from crossrank.retrieval.dense import DenseIndex
 from crossrank.retrieval.fusion import reciprocal_rank_fusion
@@ -27,6 +27,9 @@ class LexicalFirstStage:
     Args:
         documents: The passages.
 
+    Attributes:
+        words: The passages' words.
+
     Raises:
         CrossrankError: This Python's SQLite lacks FTS5.
 
@@ -37,11 +40,11 @@ class LexicalFirstStage:
     """
 
     def __init__(self, documents: Sequence[Document]) -> None:
-        self._index = BM25Index([document.content for document in documents])
+        self.words = BM25Index([document.content for document in documents])
 
     def search(self, query: str, k: int) -> list[Candidate]:
         """The best ``k`` candidates or fewer, best first; InputError for ``k`` below 1."""
-        return self._index.search(query, k)
+        return self.words.search(query, k)
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """What ``search`` gives for each of the queries."""
@@ -109,6 +112,9 @@ class HybridFirstStage(_EncodesQueriesTogether):
         lexical_weight: How much a rank by words counts beside a rank by vectors.
         progress: Called with the number of passages encoded since the last call.
 
+    Attributes:
+        words: The passages' words.
+
     Raises:
         CrossrankError: This Python's SQLite lacks FTS5.
         InputError: The model gives vectors that hold NaN or infinity.
@@ -129,6 +135,7 @@ class HybridFirstStage(_EncodesQueriesTogether):
     ) -> None:
         self._weights = {"lexical": lexical_weight}
         self._lexical = LexicalFirstStage(documents)
+        self.words = self._lexical.words
         self._dense = DenseFirstStage(documents, bi_encoder, progress=progress)
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
@@ -148,3 +155,10 @@ class HybridFirstStage(_EncodesQueriesTogether):
         """What only BM25 found has a vector, too."""
         similarities = self._dense.index.similarities(vector, [candidate.position for candidate in found])
         return [replace(c, similarity=value) for c, value in zip(found, similarities, strict=True)]
+
+
+def words_of(documents: Sequence[Document], stage: FirstStage) -> BM25Index:
+    """The passages' words: those that a first stage has, or made now, in far less time than vectors take."""
+    if isinstance(stage, (LexicalFirstStage, HybridFirstStage)):
+        return stage.words
+    return BM25Index([document.content for document in documents])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crossrank.inference.scores import Interpolation
+from crossrank.inference.scores import Interpolation, Weights
 from crossrank.training.mining import TrainingList
 
 Logits = Sequence[Sequence[float]]
@@ -32,21 +32,37 @@ def fit_logits(lists: Sequence[TrainingList], logits: Logits) -> tuple[float, fl
     return (scale, shift) if scale > 0 else (1.0, 0.0)
 
 
-def fit_interpolation(lists: Sequence[TrainingList], logits: Logits, embedder: str) -> Interpolation | None:
-    """Find how logit and similarity go together best, on questions that were not learnt.
+def fit_interpolation(
+    lists: Sequence[TrainingList], logits: Logits, embedder: str, *, cosine: bool
+) -> Interpolation | None:
+    """Find how logit, similarity and word match go together best, on questions that were not learnt.
 
     Args:
-        lists: Questions with their candidates; ``targets`` are the similarities.
+        lists: Questions with their candidates.
         logits: One for each candidate.
         embedder: The name of the bi-encoder whose similarities they are.
+        cosine: Whether it compares by cosine, which the similarities are.
 
     Returns:
-        The weights, for which what is said of :func:`fit_logits` holds; None where either would count against
-        a passage.
+        Weights for logit and similarity, logit and word match, and all three, for which what is said of
+        :func:`fit_logits` holds; without those in which anything would count against a passage. None where
+        nothing is left.
     """
-    rows = [list(zip(values, item.targets, strict=True)) for item, values in zip(lists, logits, strict=True)]
-    (logit, similarity), constant = _fit(lists, rows)
-    return Interpolation(embedder, logit, similarity, constant) if min(logit, similarity) > 0 else None
+    choices = (("similarity",), ("word_match",), ("similarity", "word_match"))
+    weights = []
+    for names in choices if cosine else choices[1:2]:
+        rows = [
+            list(zip(own, *(_known(item)[name] for name in names), strict=True))
+            for item, own in zip(lists, logits, strict=True)
+        ]
+        (logit, *others), constant = _fit(lists, rows)
+        if min(logit, *others) > 0:
+            weights.append(Weights(logit, constant, **dict(zip(names, others, strict=True))))
+    return Interpolation(embedder, tuple(weights)) if weights else None
+
+
+def _known(item: TrainingList) -> dict[str, tuple[float, ...]]:
+    return {"similarity": item.similarities, "word_match": item.word_matches}
 
 
 def _fit(

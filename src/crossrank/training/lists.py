@@ -55,7 +55,7 @@ def load_lists(folder: Path) -> tuple[Dataset, list[TrainingList]]:
 
     items = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
     for item in items:
-        item["documents"], item["targets"] = tuple(item["documents"]), tuple(item["targets"])
+        item.update({name: tuple(value) for name, value in item.items() if isinstance(value, list)})
     return load_from_disk(str(folder / "train")), [TrainingList(**item) for item in items]
 
 

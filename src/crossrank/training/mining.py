@@ -53,6 +53,8 @@ class TrainingList:
         documents: The passages; those judged relevant first.
         targets: The logit that each should get, up to a constant.
         relevant: How many of the passages are judged relevant.
+        similarities: The embedder's, one for each passage; of questions to validate on.
+        word_matches: BM25 as a share of the question's highest, likewise.
     """
 
     source: str
@@ -60,6 +62,8 @@ class TrainingList:
     documents: tuple[str, ...]
     targets: tuple[float, ...]
     relevant: int
+    similarities: tuple[float, ...] = ()
+    word_matches: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,14 @@ class _Found:
         dense: The embedder's nearest.
         lexical: BM25's best.
         similarity: Of all passages, by the embedder.
+        word_match: Of all passages.
         teacher: What the two say together, as a logit, of all passages.
     """
 
     dense: list[int]
     lexical: list[int]
     similarity: NDArray[np.float32]
+    word_match: NDArray[np.float32]
     teacher: NDArray[np.float32]
 
 
@@ -194,9 +200,9 @@ class Miner:
             for question, similarity in zip(part, queries @ vectors.T, strict=True):
                 dense = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH].tolist()
                 by_words = lexical.search(question.text, _LEXICAL_DEPTH)
-                teacher = self._settings.teacher_scale * similarity
-                teacher += self._settings.word_scale * word_match(by_words, len(similarity))
-                yield question, _Found(dense, [c.position for c in by_words], similarity, teacher)
+                words = word_match(by_words, len(similarity))
+                teacher = self._settings.teacher_scale * similarity + self._settings.word_scale * words
+                yield question, _Found(dense, [c.position for c in by_words], similarity, words, teacher)
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         chosen = [self._random.choice(question.relevant)] if question.relevant else []
@@ -240,8 +246,10 @@ class Miner:
             question.source,
             question.text,
             tuple(pool.documents[place].content for place in places),
-            tuple(float(found.similarity[place]) for place in places),
+            tuple(float(found.teacher[place]) for place in places),
             len(relevant),
+            tuple(float(found.similarity[place]) for place in places),
+            tuple(float(found.word_match[place]) for place in places),
         )
 
 

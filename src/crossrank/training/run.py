@@ -96,7 +96,7 @@ def train(
     shutil.rmtree(model, ignore_errors=True)
     trainer.save(model)
     figures = Figures(validation)
-    figures.add("bi-encoder", [list(item.targets) for item in validation])
+    figures.add("bi-encoder", [list(item.similarities) for item in validation])
     if ranks(base):
         figures.add("before", logits(work / "base", validation, progress))
     trained = logits(model, validation, progress)
@@ -104,20 +104,18 @@ def train(
     scale, shift = fit_logits(validation, trained)
     trainer.save(model, scale, shift)
     calibrated = [[scale * value + shift for value in row] for row in trained]
-    interpolation = (
-        fit_interpolation(validation, calibrated, settings.embedder)
-        if embedder.similarity == "cosine"
-        else None
-    )
+    cosine = embedder.similarity == "cosine"
+    interpolation = fit_interpolation(validation, calibrated, settings.embedder, cosine=cosine)
     if interpolation is not None:
         write_settings(model, {"interpolation": dataclasses.asdict(interpolation)})
-        figures.add(
-            "after, with bi-encoder",
-            [
-                [interpolation.combine(*both) for both in zip(row, item.targets, strict=True)]
-                for row, item in zip(calibrated, validation, strict=True)
-            ],
-        )
+        for weights in interpolation.weights:
+            figures.add(
+                f"after, {weights.name}",
+                [
+                    list(map(weights.combine, row, item.similarities, item.word_matches))
+                    for row, item in zip(calibrated, validation, strict=True)
+                ],
+            )
     write_int8(open_model(model), model / "int8")
     figures.add("after, int8", logits(model / "int8", validation, progress))
 

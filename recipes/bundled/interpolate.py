@@ -1,0 +1,97 @@
+"""How the bundled cross-encoder's logit goes together with what first stages know: into its crossrank.json.
+
+    python recipes/bundled/interpolate.py MODEL
+
+`crossrank train` fits these weights on questions that were kept out of the training, which is right for texts
+like those it learnt from. The bundled model is for other people's texts, where it knows less than on its own
+collections, and first stages know as much as ever: weights fitted there would trust it too much. So logit and
+evidence are each made log-odds on the kept-out questions, and both count alike (a logarithmic opinion pool:
+Genest and Zidek, 1986, https://doi.org/10.1214/ss/1177013825). The evidence is the training's teacher.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.scores import Interpolation, Weights
+from crossrank.training.calibration import fit_logits
+from crossrank.training.figures import Figures, logits
+from crossrank.training.mining import Miner, TrainingList
+from crossrank.training.settings import read_settings
+
+RECIPE = Path(__file__).with_name("train.toml")
+
+
+def main() -> None:
+    """Fit, write, and print how the kept-out questions are ranked."""
+    folder = Path(sys.argv[1])
+    settings = read_settings(RECIPE)
+    miner = Miner(settings, BiEncoder(settings.embedder), lambda *_: None)
+    deque(miner.lists(), maxlen=0)  # the questions kept out are complete when all lists are made
+    lists = miner.validation
+    own = logits(folder, lists, lambda *_: None)
+    figures = Figures(lists)
+    figures.add("similarity", [item.similarities for item in lists])
+    figures.add("similarity and words", [item.targets for item in lists])
+    figures.add("alone", own)
+    weights = tuple(
+        pool(lists, own, similarity=similarity, word_match=word_match)
+        for similarity, word_match in (
+            (settings.teacher_scale, None),
+            (None, settings.word_scale),
+            (settings.teacher_scale, settings.word_scale),
+        )
+    )
+    for choice in weights:
+        rows = zip(own, lists, strict=True)
+        figures.add(
+            choice.name, [list(map(choice.combine, row, i.similarities, i.word_matches)) for row, i in rows]
+        )
+    file = folder / "crossrank.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known["interpolation"] = dataclasses.asdict(Interpolation(settings.embedder, weights))
+    file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures.as_dict(), indent=1))
+
+
+def pool(
+    lists: Sequence[TrainingList],
+    own: Sequence[Sequence[float]],
+    *,
+    similarity: float | None,
+    word_match: float | None,
+) -> Weights:
+    """Weights with which logit and evidence, each as log-odds, count alike, and the sum is log-odds again.
+
+    Args:
+        lists: Questions that were kept out.
+        own: The model's logits.
+        similarity: How much it counts within the evidence; None: it is no part.
+        word_match: Likewise.
+    """
+    evidence = [
+        [(similarity or 0) * near + (word_match or 0) * words for near, words in zip(*both, strict=True)]
+        for both in ((item.similarities, item.word_matches) for item in lists)
+    ]
+    (a, b), (c, d) = fit_logits(lists, own), fit_logits(lists, evidence)
+    total = [
+        [a * logit + b + c * known + d for logit, known in zip(*both, strict=True)]
+        for both in zip(own, evidence, strict=True)
+    ]
+    scale, shift = fit_logits(lists, total)
+    return Weights(
+        logit=scale * a,
+        constant=scale * (b + d) + shift,
+        similarity=None if similarity is None else scale * c * similarity,
+        word_match=None if word_match is None else scale * c * word_match,
+    )
+
+
+if __name__ == "__main__":
+    main()
