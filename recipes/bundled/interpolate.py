@@ -40,14 +40,7 @@ def main() -> None:
     figures.add("similarity", [item.similarities for item in lists])
     figures.add("similarity and words", [item.targets for item in lists])
     figures.add("alone", own)
-    weights = tuple(
-        pool(lists, own, similarity=similarity, word_match=word_match)
-        for similarity, word_match in (
-            (settings.teacher_scale, None),
-            (None, settings.word_scale),
-            (settings.teacher_scale, settings.word_scale),
-        )
-    )
+    weights = pool(lists, own, similarity=settings.teacher_scale, word_match=settings.word_scale)
     for choice in weights:
         rows = zip(own, lists, strict=True)
         figures.add(
@@ -64,33 +57,43 @@ def pool(
     lists: Sequence[TrainingList],
     own: Sequence[Sequence[float]],
     *,
-    similarity: float | None,
-    word_match: float | None,
-) -> Weights:
+    similarity: float,
+    word_match: float,
+) -> tuple[Weights, ...]:
     """Weights with which logit and evidence, each as log-odds, count alike, and the sum is log-odds again.
+
+    Where a part of the evidence is missing the rest counts as it would beside it.
 
     Args:
         lists: Questions that were kept out.
         own: The model's logits.
-        similarity: How much it counts within the evidence; None: it is no part.
-        word_match: Likewise.
+        similarity: How much the similarity counts within the evidence.
+        word_match: How much the word match does.
     """
-    evidence = [
-        [(similarity or 0) * near + (word_match or 0) * words for near, words in zip(*both, strict=True)]
-        for both in ((item.similarities, item.word_matches) for item in lists)
-    ]
+    evidence = [item.targets for item in lists]
     (a, b), (c, d) = fit_logits(lists, own), fit_logits(lists, evidence)
-    total = [
-        [a * logit + b + c * known + d for logit, known in zip(*both, strict=True)]
-        for both in zip(own, evidence, strict=True)
-    ]
-    scale, shift = fit_logits(lists, total)
-    return Weights(
-        logit=scale * a,
-        constant=scale * (b + d) + shift,
-        similarity=None if similarity is None else scale * c * similarity,
-        word_match=None if word_match is None else scale * c * word_match,
-    )
+    found = []
+    for near, words in ((similarity, None), (None, word_match), (similarity, word_match)):
+        plain = Weights(
+            logit=a,
+            constant=b + d,
+            similarity=None if near is None else c * near,
+            word_match=None if words is None else c * words,
+        )
+        sums = [
+            list(map(plain.combine, row, item.similarities, item.word_matches))
+            for row, item in zip(own, lists, strict=True)
+        ]
+        scale, shift = fit_logits(lists, sums)
+        found.append(
+            Weights(
+                logit=scale * plain.logit,
+                constant=scale * plain.constant + shift,
+                similarity=None if plain.similarity is None else scale * plain.similarity,
+                word_match=None if plain.word_match is None else scale * plain.word_match,
+            )
+        )
+    return tuple(found)
 
 
 if __name__ == "__main__":

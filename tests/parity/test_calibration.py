@@ -1,0 +1,78 @@
+"""How logit, similarity and word match go together: fitted on questions made so that the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crossrank.inference.scores import Weights
+from crossrank.training.calibration import fit_interpolation, fit_logits
+from crossrank.training.mining import TrainingList
+
+
+def questions(
+    own: float, similarity: float, words: float, count: int = 400
+) -> tuple[list[TrainingList], list[list[float]]]:
+    """Questions whose relevant passage has each feature so much higher, in noise of size 1."""
+    random = np.random.default_rng(3)
+    lists, logits = [], []
+    for number in range(count):
+        features = random.normal(size=(10, 3)) + 5 * random.normal(size=(1, 3))
+        features[0] += own, similarity, words
+        passages = tuple(f"passage {place} of {number}" for place in range(10))
+        near, match = (tuple(features[:, column].tolist()) for column in (1, 2))
+        lists.append(TrainingList("made", f"question {number}", passages, near, 1, near, match))
+        logits.append(features[:, 0].tolist())
+    return lists, logits
+
+
+def top(lists: list[TrainingList], logits: list[list[float]], weights: Weights) -> float:
+    rows = zip(logits, lists, strict=True)
+    return float(
+        np.mean(
+            [np.argmax(list(map(weights.combine, r, i.similarities, i.word_matches))) == 0 for r, i in rows]
+        )
+    )
+
+
+def test_every_part_counts_as_much_as_it_says() -> None:
+    lists, logits = questions(own=1.5, similarity=1.0, words=0.8)
+    fitted = fit_interpolation(lists, logits, "embedder", cosine=True)
+    assert fitted is not None
+    near, words, both = fitted.weights
+    # Between normal distributions of equal width, log-odds are linear with the distance of their means.
+    assert (both.similarity or 0) / both.logit == pytest.approx(1.0 / 1.5, rel=0.2)
+    assert (both.word_match or 0) / both.logit == pytest.approx(0.8 / 1.5, rel=0.2)
+    assert near.word_match is words.similarity is None
+    alone = top(lists, logits, Weights(1.0, 0.0))
+    assert top(lists, logits, both) > top(lists, logits, near) > alone
+    assert top(lists, logits, words) > alone
+
+
+def test_sums_are_log_odds() -> None:
+    lists, logits = questions(own=1.5, similarity=1.0, words=0.5)
+    fitted = fit_interpolation(lists, logits, "embedder", cosine=True)
+    assert fitted is not None
+    for weights in fitted.weights:
+        sums = [
+            list(map(weights.combine, row, item.similarities, item.word_matches))
+            for row, item in zip(logits, lists, strict=True)
+        ]
+        scale, shift = fit_logits(lists, sums)
+        assert (scale, shift) == (pytest.approx(1.0, abs=0.02), pytest.approx(0.0, abs=0.02))
+
+
+def test_what_counts_against_a_passage_is_left_out() -> None:
+    lists, logits = questions(own=1.5, similarity=-1.0, words=1.0)
+    fitted = fit_interpolation(lists, logits, "embedder", cosine=True)
+    assert fitted is not None
+    assert [weights.name for weights in fitted.weights] == ["with words"]
+    lists, logits = questions(own=-1.5, similarity=1.0, words=1.0)
+    assert fit_interpolation(lists, logits, "embedder", cosine=True) is None
+
+
+def test_similarities_that_are_no_cosines_are_left_out() -> None:
+    lists, logits = questions(own=1.5, similarity=1.0, words=0.5)
+    fitted = fit_interpolation(lists, logits, "embedder", cosine=False)
+    assert fitted is not None
+    assert [weights.name for weights in fitted.weights] == ["with words"]
