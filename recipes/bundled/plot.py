@@ -2,9 +2,9 @@
 
     python recipes/bundled/plot.py docs/model-speed.json docs/images/models.svg
 
-Quality is nDCG@10 on TREC DL 2019 with the official judgements, over what hybrid search finds. Speed is relative
-to a MiniLM of six layers in float32: ours as measured with the figures, the others' as their publishers measured
-them.
+Quality is nDCG@10 on TREC DL 2019 with the official judgements, over what hybrid search finds. Speed is
+relative to a MiniLM of six layers in float32: ours as measured with the figures, the others' as their
+publishers measured them.
 """
 
 from __future__ import annotations
