@@ -9,6 +9,8 @@ from crossrank.inference.scores import Weights
 from crossrank.training.calibration import fit_interpolation, fit_logits
 from crossrank.training.mining import TrainingList
 
+pytestmark = pytest.mark.parity
+
 
 def questions(
     own: float, similarity: float, words: float, count: int = 400
