@@ -76,7 +76,7 @@ class BM25Index:
 
         Args:
             query: As for :meth:`search`.
-            positions: Of the passages.
+            positions: Of the passages, from 0; any number of them.
 
         Returns:
             One number a position; 0 for a passage without any of the words.
