@@ -15,7 +15,7 @@ from statistics import fmean
 import bm25s
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection
-from crossrank.evaluation.experiment import FirstStageName, first_stage_run
+from crossrank.evaluation.experiment import FirstStageName, first_stage_run, own_documents
 from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
 
@@ -58,10 +58,13 @@ def bm25s_run(collection: Collection) -> dict[str, dict[str, float]]:
     words = bm25s.tokenize(list(collection.queries.values()), stopwords="en", show_progress=False)
     depth = min(DEPTH + 1, len(texts))
     found, scores = index.retrieve(words, k=depth, show_progress=False)
-    run = {}
+    run, own = {}, own_documents(collection)
     for query, positions, values in zip(collection.queries, found, scores, strict=True):
-        names = [collection.documents[int(position)].id for position in positions]
-        best = {name: float(value) for name, value in zip(names, values, strict=True) if name != query}
+        best = {
+            collection.documents[int(position)].id: float(value)
+            for position, value in zip(positions, values, strict=True)
+            if position != own.get(query)
+        }
         run[query] = dict(list(best.items())[:DEPTH])
     return untied(run)
 

@@ -6,31 +6,36 @@ EVAL_FOLDER holds judged collections in BEIR layout that no model was trained on
 of what the first stages find (BM25, the bi-encoder, both fused: 100 each; and the runs that a collection has
 in runs/), so that all are measured on the same candidates. Where a collection judges a pool for each
 question (mediqa2019_qa), the pool is ranked. A model with an interpolation of its own has more columns, in
-which the bi-encoder's similarity, the word match (BM25) or both are part of the score.
+which the bi-encoder's similarity, the word match (BM25) or both are part of the score; and "no model" sums
+these two as the training's teacher does, which shows what is the model's own part.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection, load_qrels, read_run
-from crossrank.evaluation.experiment import first_stage_run
+from crossrank.evaluation.experiment import first_stage_run, own_documents
 from crossrank.evaluation.measures import Evaluation
+from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.retrieval.bm25 import BM25Index
+from crossrank.training.settings import TrainingSettings
 
 # Not English, which is all that these models read.
 LEFT_OUT = {"xquad_de", "xquad_zh", "cnil_faq_fr"}
 POOLED = {"mediqa2019_qa"}
+NO_MODEL = "similarity and words, no model"
 MEASURES = ("nDCG@10", "MRR@10")
 RESAMPLES = 2000
 
@@ -45,7 +50,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", required=True, help="NAME=FOLDER")
     parser.add_argument(
-        "--queries", type=int, default=100, help="at most so many of each collection, in file order"
+        "--queries", type=int, default=300, help="at most so many of each collection, drawn by a fixed seed"
     )
     parser.add_argument("--only", action="append", help="one collection; by default all")
     parser.add_argument("--output", type=Path, default=Path("docs/model-figures"))
@@ -61,7 +66,7 @@ def main() -> None:
             or (arguments.only and folder.name not in arguments.only)
         ):
             continue
-        collection = _first(load_collection(folder), arguments.queries)
+        collection = _sample(load_collection(folder), arguments.queries)
         if (official := folder / "qrels.dl19-passage.txt").is_file():
             judged = load_qrels(official)
             collection = replace(collection, qrels={query: judged[query] for query in collection.queries})
@@ -74,11 +79,14 @@ def main() -> None:
         }
         texts = {document.id: document.content for document in collection.documents}
         places = {document.id: place for place, document in enumerate(collection.documents)}
+        own = own_documents(collection)
         matches = {
             query: dict(
                 zip(
                     names,
-                    words.word_matches(collection.queries[query], [places[name] for name in names]),
+                    words.word_matches(
+                        collection.queries[query], [places[name] for name in names], leave_out=own.get(query)
+                    ),
                     strict=True,
                 )
             )
@@ -86,7 +94,7 @@ def main() -> None:
         }
         pairs = [(collection.queries[query], texts[name]) for query, names in union.items() for name in names]
         scored += len(pairs)
-        logits: dict[str, Run] = {}
+        logits = {NO_MODEL: _teacher(union, cosines, matches)}
         for name, model in models.items():
             started = time.perf_counter()
             values = iter(model.logits(pairs)[0].tolist())
@@ -104,7 +112,7 @@ def main() -> None:
                 }
         for stage, run in stages.items():
             rankings = {"before": run} | {
-                name: {query: {d: rows[query][d] for d in found} for query, found in run.items()}
+                name: untied({query: {d: rows[query][d] for d in found} for query, found in run.items()})
                 for name, rows in logits.items()
             }
             per_query.setdefault(collection.name, {})[stage] = {
@@ -119,8 +127,11 @@ def main() -> None:
         )
 
 
-def _first(collection: Collection, number: int) -> Collection:
-    queries = dict(list(collection.queries.items())[:number])
+def _sample(collection: Collection, number: int) -> Collection:
+    # Neighbours in the file often ask about one text: the first so many would be few texts.
+    names = list(collection.queries)
+    chosen = set(random.Random(7).sample(names, min(number, len(names))))
+    queries = {name: text for name, text in collection.queries.items() if name in chosen}
     return replace(collection, queries=queries, qrels={query: collection.qrels[query] for query in queries})
 
 
@@ -131,6 +142,15 @@ def _cosines(collection: Collection, embedder: BiEncoder) -> Run:
     return {
         query: dict(zip(names, row.tolist(), strict=True))
         for query, row in zip(collection.queries, queries @ documents.T, strict=True)
+    }
+
+
+def _teacher(union: Mapping[str, Sequence[str]], cosines: Run, matches: Run) -> Run:
+    defaults = {field.name: field.default for field in fields(TrainingSettings)}
+    near, words = defaults["teacher_scale"], defaults["word_scale"]
+    return {
+        query: {name: near * cosines[query][name] + words * matches[query][name] for name in names}
+        for query, names in union.items()
     }
 
 
@@ -184,7 +204,7 @@ def _write(
         text += (
             "\nGain over the first stage, the mean of the collections' means, with 95% bootstrap intervals "
         )
-        text += "(questions resampled within each collection):\n\n| first stage | "
+        text += "(questions resampled within each of these collections):\n\n| first stage | "
         text += " | ".join(names[1:]) + " |\n|---|" + "---|" * (len(names) - 1) + "\n"
         gains: dict[str, dict[str, list[float]]] = {}
         for stage in ("BM25", "bi-encoder", "hybrid"):
@@ -205,14 +225,14 @@ def _gain(
     measure: str,
 ) -> list[float]:
     """Mean over collections of the mean gain, and its interval."""
-    random = np.random.default_rng(7)
+    chance = np.random.default_rng(7)
     means, resampled = [], []
     for stages in per_query.values():
         if stage in stages:
             before, after = stages[stage]["before"], stages[stage][name]
             gains = np.array([b[measure] - a[measure] for a, b in zip(before, after, strict=True)])
             means.append(gains.mean())
-            resampled.append(gains[random.integers(len(gains), size=(RESAMPLES, len(gains)))].mean(axis=1))
+            resampled.append(gains[chance.integers(len(gains), size=(RESAMPLES, len(gains)))].mean(axis=1))
     if not means:
         return [0.0, 0.0, 0.0]
     low, high = np.quantile(np.mean(resampled, axis=0), [0.025, 0.975])

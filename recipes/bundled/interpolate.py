@@ -1,6 +1,8 @@
 """How the bundled cross-encoder's logit goes together with what first stages know: into its crossrank.json.
 
-    python recipes/bundled/interpolate.py MODEL
+    python recipes/bundled/interpolate.py CONFIG MODEL
+
+CONFIG is the training's (train-joint.toml).
 
 `crossrank train` fits these weights on questions that were kept out of the training, which is right for texts
 like those it learnt from. The bundled model is for other people's texts, where it knows less than on its own
@@ -23,18 +25,14 @@ from crossrank.inference.scores import Interpolation, Weights
 from crossrank.training.calibration import fit_logits
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import Miner, TrainingList
-from crossrank.training.settings import read_settings
-
-RECIPE = Path(__file__).with_name("train.toml")
+from crossrank.training.settings import TrainingSettings, read_settings
 
 
 def main() -> None:
     """Fit, write, and print how the kept-out questions are ranked."""
-    folder = Path(sys.argv[1])
-    settings = read_settings(RECIPE)
-    miner = Miner(settings, BiEncoder(settings.embedder), lambda *_: None)
-    deque(miner.lists(), maxlen=0)  # the questions kept out are complete when all lists are made
-    lists = miner.validation
+    config, folder = map(Path, sys.argv[1:])
+    settings = read_settings(config)
+    lists = kept_out(settings)
     own = logits(folder, lists, lambda *_: None)
     figures = Figures(lists)
     figures.add("similarity", [item.similarities for item in lists])
@@ -51,6 +49,15 @@ def main() -> None:
     known["interpolation"] = dataclasses.asdict(Interpolation(settings.embedder, weights))
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures.as_dict(), indent=1))
+
+
+def kept_out(settings: TrainingSettings) -> list[TrainingList]:
+    """The questions that a training with these settings keeps out: seed and collections alone choose them."""
+    one_each = tuple(dataclasses.replace(data, limit=1) for data in settings.data)
+    settings = dataclasses.replace(settings, data=one_each, passes=1, unjudged=0.0)
+    miner = Miner(settings, BiEncoder(settings.embedder), lambda *_: None)
+    deque(miner.lists(), maxlen=0)  # they are complete when all lists are made
+    return miner.validation
 
 
 def pool(

@@ -49,7 +49,7 @@ def main() -> None:
         )
     for name, value in means.items():
         model, _, added = name.partition(", with ")
-        if name == "before" or added not in ("", "similarity and words"):
+        if model not in speeds or added not in ("", "similarity and words"):
             continue
         speed = speeds[model] / speeds[arguments.reference]
         axes.plot(speed, value, "^" if name != model else "o", color=OURS)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def config(judged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "train.toml"
     file.write_text(
         'base = "./base"\npasses = 8\nlists_per_step = 4\nlearning_rate = 1e-3\nmax_tokens = 32\n'
+        "joint = 0.5\n"
         f'[[data]]\nfolder = "{judged}"\n'
     )
     return file
@@ -106,7 +108,9 @@ def test_the_folder_is_complete_and_nothing_else_is_left(trained: Path) -> None:
     assert [file.name for file in trained.parent.iterdir()] == ["model"]
     card = (trained / "README.md").read_text()
     assert "| animals | train | all |" in card
-    assert "passes = 8" in card
+    settings = tomllib.loads(card.split("```toml")[1].split("```")[0])
+    assert (settings["passes"], settings["joint"]) == (8, 0.5)
+    assert "50% of the loss is of the logit and these two summed" in card
 
 
 def test_the_loss_falls(trained: Path) -> None:

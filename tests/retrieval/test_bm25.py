@@ -35,6 +35,8 @@ def test_a_word_match_is_the_share_of_the_best_passages_score() -> None:
     index = BM25Index(["a red car", "a red boat on the sea", "a green tree"])
     scores = {candidate.position: candidate.score for candidate in index.search("red boat", 10)}
     assert index.word_matches("red boat", [2, 0, 1]) == [0.0, scores[0] / scores[1], 1.0]
+    assert index.word_matches("red boat", [0, 2], leave_out=1) == [1.0, 0.0]
+    assert index.word_matches("green", [0], leave_out=2) == [0.0]
     assert index.word_matches("red boat", []) == []
     assert index.word_matches("zebra", [0, 1]) == index.word_matches("?!", [0, 1]) == [0.0, 0.0]
 

@@ -28,7 +28,9 @@ def train(
     base: Annotated[
         str | None, typer.Option(help="The model to train further; by default the bundled one.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which qrels/SPLIT.tsv of each collection.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="Which qrels/SPLIT.tsv of each collection; by default train.")
+    ] = None,
     passes: Annotated[int | None, typer.Option(help="How often each question is seen.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every choice.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -44,9 +46,11 @@ def train(
     from crossrank.training.run import train as run
     from crossrank.training.settings import JudgedData, TrainingSettings, read_settings
 
+    if split and not data:
+        raise InputError("--split goes with collections on the command line; a --config names its own splits")
     given: dict[str, Any] = {"base": base, "passes": passes, "seed": seed}
     if data:
-        given["data"] = tuple(JudgedData(folder, split=split) for folder in data)
+        given["data"] = tuple(JudgedData(folder, split=split or "train") for folder in data)
     if config is not None:
         settings = read_settings(config, **given)
     elif data:

@@ -28,7 +28,7 @@ def first_stage_run(
 ) -> dict[str, dict[str, float]]:
     """Fetch candidates for every query of a collection.
 
-    A document with the query's own id is left out, as BEIR does: in ArguAna, queries are documents.
+    A document that is the query itself (:func:`own_documents`) is left out: ArguAna's queries are documents.
 
     Args:
         collection: What is searched.
@@ -56,19 +56,46 @@ def first_stage_run(
         stage = kind(collection.documents, bi_encoder, progress=progress)
     found = stage.search_many(list(collection.queries.values()), depth + 1)
     words = None if word_matches is None else words_of(collection.documents, stage)
+    own_places = own_documents(collection)
     run: dict[str, dict[str, float]] = {}
     for (query, text), candidates in zip(collection.queries.items(), found, strict=True):
-        named = [(collection.documents[candidate.position].id, candidate) for candidate in candidates]
-        kept = [(name, candidate) for name, candidate in named if name != query][:depth]
+        own = own_places.get(query)
+        others = [candidate for candidate in candidates if candidate.position != own][:depth]
+        kept = [(collection.documents[candidate.position].id, candidate) for candidate in others]
         run[query] = {name: candidate.score for name, candidate in kept}
         if words is not None and word_matches is not None:
-            matches = words.word_matches(text, [candidate.position for _, candidate in kept])
+            matches = words.word_matches(text, [c.position for c in others], leave_out=own)
             word_matches[query] = dict(zip(run[query], matches, strict=True))
         if similarities is not None:
             similarities[query] = {
                 name: candidate.similarity for name, candidate in kept if candidate.similarity is not None
             }
     return untied(run)
+
+
+def own_documents(collection: Collection) -> dict[str, int]:
+    """The documents that are queries themselves: same id, and the query's text within the document's.
+
+    The id alone does not say it: many collections number queries and documents from 1.
+
+    Args:
+        collection: A judged collection.
+
+    Returns:
+        Query id to the document's position; queries without such a document are not in it.
+
+    Example:
+        >>> from crossrank import Document
+        >>> documents = [Document("1", "Tides."), Document("2", "Bread is baked.")]
+        >>> queries = {"1": "how is bread made", "2": "Bread is baked."}
+        >>> own_documents(Collection("toy", documents, queries, {"1": {"2": 1}, "2": {"1": 1}}))
+        {'2': 1}
+    """
+    return {
+        document.id: place
+        for place, document in enumerate(collection.documents)
+        if (text := collection.queries.get(document.id, "").strip()) and text in document.content
+    }
 
 
 def reranked_run(
@@ -89,7 +116,7 @@ def reranked_run(
         reranker: What ranks.
         depth: Candidates a query; those below keep their places, under the reranked ones.
         similarities: Query id to document id to the bi-encoder's similarity, as :func:`first_stage_run` fills
-            it: ranked is then as a :class:`~crossrank.Searcher` ranks, by logit and similarity together.
+            it: ranked is then as a :class:`~crossrank.Searcher` ranks, not by the logit alone.
         word_matches: Likewise.
         progress: Called with the number of candidates scored since the last call.
 

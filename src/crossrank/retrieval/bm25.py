@@ -69,7 +69,9 @@ class BM25Index:
             ).fetchall()
         return [Candidate(position, score) for position, score in rows]
 
-    def word_matches(self, query: str, positions: Sequence[int]) -> list[float]:
+    def word_matches(
+        self, query: str, positions: Sequence[int], *, leave_out: int | None = None
+    ) -> list[float]:
         """How well passages match a query's words: BM25 as a share of the best passage's, from 0 to 1.
 
         A share, since the size of BM25 depends on the query.
@@ -77,11 +79,14 @@ class BM25Index:
         Args:
             query: As for :meth:`search`.
             positions: Of the passages, from 0; any number of them.
+            leave_out: A passage that is not to be found, such as the one that the query was made of: the best
+                is then the best of the others.
 
         Returns:
             One number a position; 0 for a passage without any of the words.
         """
-        expression, best = match_expression(query), self.search(query, 1)
+        expression = match_expression(query)
+        best = [candidate for candidate in self.search(query, 2) if candidate.position != leave_out]
         if not best:
             return [0.0] * len(positions)
         with self._lock:

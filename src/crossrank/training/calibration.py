@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Logits = Sequence[Sequence[float]]
 
+# Of fewer questions, weights would say more about these than about others.
+_FEWEST = 20
+
 
 def fit_logits(lists: Sequence[TrainingList], logits: Logits) -> tuple[float, float]:
     """Find the scale and shift with which logits become log-odds, on questions that were not learnt.
@@ -51,13 +54,15 @@ def fit_interpolation(
 
     Returns:
         Weights for logit and similarity, logit and word match, and all three, without those in which anything
-        would count against a passage; None where nothing is left. Their sums are log-odds, as those of
-        :func:`fit_logits`. What counts is the order within each question: fitted over all passages of all
-        questions, a part that is high for easy questions would be trusted too much.
+        would count against a passage; None where nothing is left, or the questions are too few. Their sums
+        are log-odds, as those of :func:`fit_logits`. What counts is the order within each question: fitted
+        over all passages of all questions, a part that is high for easy questions would be trusted too much.
 
     Source:
         ListNet's loss (Cao et al. 2007); with one relevant passage, McFadden's conditional logit (1974).
     """
+    if len(lists) < _FEWEST:
+        return None
     choices = (("similarity",), ("word_match",), ("similarity", "word_match"))
     found = []
     for names in choices if cosine else choices[1:2]:

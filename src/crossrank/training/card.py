@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 from crossrank import __version__
@@ -45,7 +46,8 @@ Fill in the licences: a model can be given away only as its texts and judgements
 ## Figures
 
 Questions that were kept out of the training, {questions} of them, each with up to 30 passages: those judged
-relevant, and what the bi-encoder and BM25 find, in turn. nDCG@10:
+relevant, and what the bi-encoder and BM25 find, in turn. How much similarity and words count ("with ...") was
+fitted on these same questions. nDCG@10:
 
 | collection | {names} |
 |---|{rules}|
@@ -61,15 +63,18 @@ After against {reference}: {gain}
 {settings}
 ```
 
-Loss: ListNet over lists of one relevant passage and {negatives} others. Each passage's target is
-{teacher_scale:g} times its similarity by the bi-encoder plus {word_scale:g} times its BM25 as a share of the
-question's highest; the relevant one's is at least {lift:g} above the best other's.
+Loss: ListNet over lists of a relevant passage, where one is judged, and {negatives} others. Each target is
+{teacher_scale:g} times a passage's similarity by the bi-encoder plus {word_scale:g} times its BM25 as a share
+of the question's highest; the relevant one's is at least {lift:g} above the best other's.{joint}
 
 ## Limits
 
 Figures on questions like those it learnt from say little about other texts: measure on your own
 (`crossrank eval`). Scores are calibrated on the same questions, relevant and not relevant weighing the same.
 """
+
+_JOINT = """
+Where a passage is judged, {share:.0%} of the loss is of the logit and these two summed, as in a search."""
 
 
 def write_card(
@@ -106,6 +111,7 @@ def write_card(
         teacher_scale=settings.teacher_scale,
         word_scale=settings.word_scale,
         lift=settings.lift,
+        joint=_JOINT.format(share=settings.joint) if settings.joint else "",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -113,6 +119,7 @@ def write_card(
 def _toml(settings: TrainingSettings) -> str:
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     tables = values.pop("data")
+    values = {name: value for name, value in values.items() if value is not None}
     lines = [_line(name, value) for name, value in values.items()]
     for data in tables:
         lines += ["", "[[data]]", _line("folder", data.folder.name)]
@@ -121,4 +128,5 @@ def _toml(settings: TrainingSettings) -> str:
 
 
 def _line(name: str, value: object) -> str:
-    return f'{name} = "{value}"' if isinstance(value, str) else f"{name} = {value}"
+    # A string of JSON is one of TOML, too.
+    return f"{name} = {json.dumps(value)}"

@@ -36,7 +36,13 @@ def prepare_lists(folder: Path, settings: TrainingSettings, embedder: BiEncoder,
     partial.mkdir()
     with lines.open("w", encoding="utf-8") as stream:
         for item in miner.lists():
-            row = {"query": item.query, "documents": item.documents, "labels": item.targets}
+            row = {
+                "query": item.query,
+                "documents": item.documents,
+                "evidence": item.evidence,
+                "relevant": item.relevant,
+                "labels": item.targets,
+            }
             stream.write(json.dumps(row) + "\n")
     Dataset.from_generator(
         _rows, gen_kwargs={"file": str(lines)}, cache_dir=str(partial / "cache")
@@ -50,7 +56,10 @@ def prepare_lists(folder: Path, settings: TrainingSettings, embedder: BiEncoder,
 
 
 def load_lists(folder: Path) -> tuple[Dataset, list[TrainingList]]:
-    """The lists to learn from (columns ``query``, ``documents``, ``labels``), and those to validate on."""
+    """The lists to learn from, and those to validate on.
+
+    The former's columns: ``query``, ``documents``, ``evidence``, ``relevant``, ``labels`` (the targets).
+    """
     from datasets import load_from_disk
 
     items = json.loads((folder / "validation.json").read_text(encoding="utf-8"))

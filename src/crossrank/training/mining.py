@@ -55,6 +55,7 @@ class TrainingList:
         relevant: How many of the passages are judged relevant.
         similarities: The embedder's, one for each passage; of questions to validate on.
         word_matches: BM25 as a share of the question's highest, likewise.
+        evidence: What the teachers say of each passage, as a logit; of questions to learn from.
     """
 
     source: str
@@ -64,6 +65,7 @@ class TrainingList:
     relevant: int
     similarities: tuple[float, ...] = ()
     word_matches: tuple[float, ...] = ()
+    evidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +158,13 @@ class Miner:
                 raise InputError(
                     f"{data.folder}: no question of the split {data.split!r} has a relevant passage"
                 )
-            self._random.shuffle(questions)
+            # By seed and name alone: a training that goes on from another keeps the same questions out.
+            random.Random(f"{self._settings.seed} {collection.name}").shuffle(questions)
             kept_out = min(self._settings.validation, max(1, len(questions) // _SHARED_VALIDATION))
             pool.held_out += questions[:kept_out]
-            pool.questions += questions[kept_out:][: data.limit]
+            learnt = questions[kept_out:]
+            self._random.shuffle(learnt)
+            pool.questions += learnt[: data.limit]
         return pool
 
     def _pool_lists(self, pool: _Pool, name: str) -> Iterator[TrainingList]:
@@ -167,6 +172,8 @@ class Miner:
         lexical = BM25Index([document.content for document in pool.documents])
         for question, found in self._search(pool.held_out, vectors, lexical):
             self.validation.append(self._validation_list(pool, question, found))
+        if not pool.questions:
+            raise InputError(f"{name}: no question is left to learn from; at least two are needed")
         judged = len(pool.questions) * self._settings.passes
         share = self._settings.unjudged
         unjudged = [
@@ -199,10 +206,11 @@ class Miner:
             queries = _unit(self._embedder.encode_queries([question.text for question in part]))
             for question, similarity in zip(part, queries @ vectors.T, strict=True):
                 dense = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH].tolist()
-                by_words = lexical.search(question.text, _LEXICAL_DEPTH)
+                by_words = lexical.search(question.text, len(similarity))
                 words = word_match(by_words, len(similarity))
                 teacher = self._settings.teacher_scale * similarity + self._settings.word_scale * words
-                yield question, _Found(dense, [c.position for c in by_words], similarity, words, teacher)
+                first = [candidate.position for candidate in by_words[:_LEXICAL_DEPTH]]
+                yield question, _Found(dense, first, similarity, words, teacher)
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         chosen = [self._random.choice(question.relevant)] if question.relevant else []
@@ -216,13 +224,15 @@ class Miner:
                 if place is not None:
                     negatives.append(place)
         places = chosen + negatives
-        targets = [float(found.teacher[place]) for place in places]
+        evidence = tuple(float(found.teacher[place]) for place in places)
+        targets = list(evidence)
         if chosen and negatives:
             targets[0] = max(targets[0], max(targets[1:]) + self._settings.lift)
         # Half of them without titles, so that the score does not hang on there being one.
         titled = self._random.random() < 0.5
         texts = tuple(pool.documents[p].content if titled else pool.documents[p].text for p in places)
-        return TrainingList(question.source, question.text, texts, tuple(targets), len(chosen))
+        judged = len(chosen)
+        return TrainingList(question.source, question.text, texts, tuple(targets), judged, evidence=evidence)
 
     def _sources(self, question: _Question, found: _Found) -> list[list[int]]:
         """Places to take negatives from, in turn, each shuffled."""
@@ -256,16 +266,12 @@ class Miner:
 def word_match(found: Sequence[Candidate], passages: int) -> NDArray[np.float32]:
     """How well each passage matches a question's words, from 0 to 1, float32 [passages].
 
-    BM25 as a share of its highest, since its size depends on the question. Of a passage that is not among
-    those found, if they were as many as were asked for, only the upper bound is known, and taken.
+    BM25 as a share of its highest, since its size depends on the question
+    (:meth:`~crossrank.retrieval.bm25.BM25Index.word_matches`, for all passages at once).
     """
     matches = np.zeros(passages, np.float32)
-    if found:
-        if len(found) == _LEXICAL_DEPTH:
-            matches[:] = found[-1].score
-        for candidate in found:
-            matches[candidate.position] = candidate.score
-        matches /= found[0].score
+    for candidate in found:
+        matches[candidate.position] = candidate.score / found[0].score
     return matches
 
 

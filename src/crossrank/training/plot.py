@@ -32,7 +32,7 @@ def plot_training(path: Path, lines: Sequence[LogLine]) -> None:
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     left.plot(*zip(*losses, strict=True), color=_LOSS, linewidth=1.2) if losses else None
     left.set_xlabel("step", color=_INK)
-    left.set_ylabel("loss (ListNet)", color=_LOSS)
+    left.set_ylabel("loss", color=_LOSS)
     right = left.twinx()
     measured = [(line["step"], line["ndcg@10"]) for line in lines if "ndcg@10" in line]
     right.plot(*zip(*measured, strict=True), color=_NDCG, marker="o") if measured else None

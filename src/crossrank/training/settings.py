@@ -32,6 +32,10 @@ class JudgedData:
     limit: int | None = None
     pool: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"{self.folder}: limit must be at least 1; it is {self.limit}")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
@@ -59,6 +63,10 @@ class TrainingSettings:
         word_scale: BM25, as a share of the question's highest, times this is added to it: the two together
             order passages better than either.
         lift: By how much the relevant passage's target is above the best other one's, in logits.
+        joint: What share of a judged question's loss is that of a sum, against the judgement: the logit plus
+            the evidence, which is what similarity and words say by the two scales above. The rest is the loss
+            of the logit alone, against the targets. At 0 the logit learns to stand alone; the higher, the
+            more it learns to correct a first stage.
         seed: Of every choice.
 
     Source:
@@ -82,6 +90,7 @@ class TrainingSettings:
     teacher_scale: float = 20.0
     word_scale: float = 6.0
     lift: float = 2.0
+    joint: float = 0.0
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -99,8 +108,9 @@ class TrainingSettings:
             raise InputError(f"frozen_layers must be at least 0; it is {self.frozen_layers}")
         if self.word_scale < 0:
             raise InputError(f"word_scale must be at least 0; it is {self.word_scale}")
-        if not 0 <= self.unjudged < 1:
-            raise InputError(f"unjudged is a share from 0 to below 1; it is {self.unjudged}")
+        for name in ("unjudged", "joint"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is a share from 0 to below 1; it is {getattr(self, name)}")
 
     @property
     def fingerprint(self) -> str:

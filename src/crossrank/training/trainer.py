@@ -1,4 +1,4 @@
-"""The training itself: sentence-transformers' trainer and ListNet loss, on lists with graded targets."""
+"""The training itself: sentence-transformers' trainer, on lists with graded targets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crossrank.errors import MissingExtraError, ModelError
+from crossrank.training.losses import list_loss
 from crossrank.training.mining import TrainingList
 from crossrank.training.settings import TrainingSettings
 
@@ -90,14 +91,13 @@ class ListwiseTrainer:
         """Train to the end, from the last checkpoint where there is one.
 
         Args:
-            lists: Columns ``query``, ``documents``, ``labels``.
+            lists: Columns ``query``, ``documents``, ``evidence``, ``relevant``, ``labels``, in this order.
             validation: Some of them are ranked now and then.
         """
         from sentence_transformers.cross_encoder import (
             CrossEncoderTrainer,
             CrossEncoderTrainingArguments,
         )
-        from sentence_transformers.cross_encoder.losses import ListNetLoss
 
         _keep_freed_memory()
         settings = self._settings
@@ -131,7 +131,7 @@ class ListwiseTrainer:
             model=self.model,
             args=arguments,
             train_dataset=lists.select(order),
-            loss=ListNetLoss(self.model, mini_batch_size=-1),
+            loss=list_loss(self.model, settings.joint),
             evaluator=_evaluator(validation, bf16=bool(arguments.bf16)),
             callbacks=[_callback(self._work / "log.jsonl", self._log)],
         )
@@ -239,11 +239,13 @@ def _learning_rates(model: CrossEncoder, settings: TrainingSettings) -> dict[str
 
 
 def _device_arguments() -> dict[str, Any]:
-    """bfloat16 where the processor multiplies it faster than float32; float32 elsewhere."""
+    """bfloat16 where the device multiplies it faster than float32; float32 elsewhere."""
     import torch
 
     if torch.cuda.is_available():
-        return {"bf16": torch.cuda.is_bf16_supported(), "tf32": True}
+        # Both came with NVIDIA's Ampere; on an earlier GPU the trainer refuses them.
+        recent = torch.cuda.get_device_capability() >= (8, 0)
+        return {"bf16": recent, "tf32": recent}
     return {"use_cpu": True, "bf16": bool(torch.cpu.get_capabilities().get("avx512_bf16"))}
 
 
