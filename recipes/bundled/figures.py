@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", required=True, help="NAME=FOLDER")
     parser.add_argument(
-        "--queries", type=int, default=300, help="at most so many of each collection, drawn by a fixed seed"
+        "--queries", type=int, default=150, help="at most so many of each collection, drawn by a fixed seed"
     )
     parser.add_argument("--only", action="append", help="one collection; by default all")
     parser.add_argument("--output", type=Path, default=Path("docs/model-figures"))

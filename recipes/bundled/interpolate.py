@@ -8,7 +8,8 @@ CONFIG is the training's (train-joint.toml).
 like those it learnt from. The bundled model is for other people's texts, where it knows less than on its own
 collections, and first stages know as much as ever: weights fitted there would trust it too much. So logit and
 evidence are each made log-odds on the kept-out questions, and both count alike (a logarithmic opinion pool:
-Genest and Zidek, 1986, https://doi.org/10.1214/ss/1177013825). The evidence is the training's teacher.
+Genest and Zidek, 1986, https://doi.org/10.1214/ss/1177013825). The evidence is the training's teacher. For
+the same reason the logit is doubted (:class:`~crossrank.inference.scores.Weights`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ from crossrank.training.calibration import fit_logits
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import Miner, TrainingList
 from crossrank.training.settings import TrainingSettings, read_settings
+
+# How likely the model is wrong, whatever it says; chosen with small trials on collections that they never
+# saw (README.md).
+DOUBT = 0.1
 
 
 def main() -> None:
@@ -86,6 +91,7 @@ def pool(
             constant=b + d,
             similarity=None if near is None else c * near,
             word_match=None if words is None else c * words,
+            doubt=DOUBT,
         )
         sums = [
             list(map(plain.combine, row, item.similarities, item.word_matches))
@@ -98,6 +104,7 @@ def pool(
                 constant=scale * plain.constant + shift,
                 similarity=None if plain.similarity is None else scale * plain.similarity,
                 word_match=None if plain.word_match is None else scale * plain.word_match,
+                doubt=DOUBT,
             )
         )
     return tuple(found)

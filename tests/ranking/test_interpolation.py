@@ -150,4 +150,19 @@ def test_a_damaged_interpolation_is_named(own: object, tmp_path: Path) -> None:
 def test_weights_add_up_and_say_what_they_add() -> None:
     assert Weights(logit=2.0, similarity=3.0, constant=1.0).combine(-1.0, 0.5, 7.0) == 0.5
     assert Weights(logit=2.0, word_match=3.0, constant=1.0).combine(-1.0, 7.0, 0.5) == 0.5
+
+
+@pytest.mark.parametrize("logit", [-800.0, -30.0, -2.0, 0.0, 0.5, 6.0, 800.0])
+def test_a_doubted_logit_is_that_of_a_model_that_may_be_wrong(logit: float) -> None:
+    weights = Weights(logit=1.0, similarity=0.0, constant=0.0, doubt=0.1)
+    likely = 0.1 + 0.8 / (1 + np.exp(-np.clip(logit, -500, 500)))
+    assert weights.combine(logit) == pytest.approx(np.log(likely / (1 - likely)), abs=1e-9)
+
+
+def test_doubt_keeps_the_order_and_is_a_probability_below_a_half() -> None:
+    weights = Weights(logit=1.0, similarity=0.0, constant=0.0, doubt=0.2)
+    values = [weights.combine(logit) for logit in np.linspace(-15, 15, 301)]
+    assert all(np.diff(values) > 0)
+    with pytest.raises(ValueError, match="doubt"):
+        Weights(logit=1.0, similarity=0.0, constant=0.0, doubt=0.5)
     assert Weights(1.0, 0.0, similarity=1.0, word_match=1.0).name == "with similarity and words"

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import copysign, exp, log
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -88,16 +89,31 @@ class Weights:
         constant: What is added.
         similarity: What the bi-encoder's similarity is multiplied by; None: it is no part of the sum.
         word_match: What the word match is multiplied by; None: it is no part of the sum.
+        doubt: How likely it is, from 0 to below 0.5, that the cross-encoder is wrong whatever it says. The
+            logit's log-odds are bounded accordingly before they are multiplied: a model that was trained on
+            other texts is sure too often, and should not outvote all the rest then.
 
     Example:
         >>> Weights(logit=0.5, constant=-4.0, similarity=8.0).combine(2.0, similarity=0.5)
         1.0
+        >>> cautious = Weights(logit=1.0, constant=0.0, word_match=3.0, doubt=0.1)
+        >>> round(cautious.combine(4.0), 2), round(cautious.combine(40.0), 2)
+        (2.05, 2.2)
+
+    Source:
+        The doubt is the noise rate of a label that may be flipped: Angluin and Laird (1988), Learning From
+        Noisy Examples, https://doi.org/10.1007/BF00116829.
     """
 
     logit: float
     constant: float
     similarity: float | None = None
     word_match: float | None = None
+    doubt: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.doubt < 0.5:
+            raise ValueError(f"doubt is from 0 to below 0.5; it is {self.doubt}")
 
     @property
     def name(self) -> str:
@@ -108,11 +124,18 @@ class Weights:
     def combine(self, logit: float, similarity: float = 0.0, word_match: float = 0.0) -> float:
         """One logit of all that are parts of the sum."""
         return (
-            self.logit * logit
+            self.logit * (_doubted(logit, self.doubt) if self.doubt else logit)
             + (self.similarity or 0.0) * similarity
             + (self.word_match or 0.0) * word_match
             + self.constant
         )
+
+
+def _doubted(logit: float, doubt: float) -> float:
+    """The log-odds of relevance where what the logit says is wrong with this probability."""
+    small = exp(-abs(logit))
+    less_likely = doubt + (1 - 2 * doubt) * small / (1 + small)
+    return copysign(log((1 - less_likely) / less_likely), logit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +201,9 @@ def _weights(saved: Mapping[str, Any]) -> Weights:
     parts = {name: float(saved[name]) for name in ("similarity", "word_match") if saved.get(name) is not None}
     if not parts:
         raise ValueError("neither similarity nor word_match")
-    return Weights(float(saved["logit"]), float(saved["constant"]), **parts)
+    return Weights(
+        float(saved["logit"]), float(saved["constant"]), **parts, doubt=float(saved.get("doubt") or 0.0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
