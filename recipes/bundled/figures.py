@@ -17,7 +17,7 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -30,7 +30,7 @@ from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.retrieval.bm25 import BM25Index
-from crossrank.training.settings import TrainingSettings
+from crossrank.training.settings import read_settings
 
 # Not English, which is all that these models read.
 LEFT_OUT = {"xquad_de", "xquad_zh", "cnil_faq_fr"}
@@ -146,8 +146,8 @@ def _cosines(collection: Collection, embedder: BiEncoder) -> Run:
 
 
 def _teacher(union: Mapping[str, Sequence[str]], cosines: Run, matches: Run) -> Run:
-    defaults = {field.name: field.default for field in fields(TrainingSettings)}
-    near, words = defaults["teacher_scale"], defaults["word_scale"]
+    recipe = read_settings(Path(__file__).with_name("train-joint.toml"))
+    near, words = recipe.teacher_scale, recipe.word_scale
     return {
         query: {name: near * cosines[query][name] + words * matches[query][name] for name in names}
         for query, names in union.items()

@@ -99,12 +99,12 @@ def pool(
         ]
         scale, shift = fit_logits(lists, sums)
         found.append(
-            Weights(
+            dataclasses.replace(
+                plain,
                 logit=scale * plain.logit,
                 constant=scale * plain.constant + shift,
                 similarity=None if plain.similarity is None else scale * plain.similarity,
                 word_match=None if plain.word_match is None else scale * plain.word_match,
-                doubt=DOUBT,
             )
         )
     return tuple(found)

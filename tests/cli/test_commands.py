@@ -136,6 +136,7 @@ BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
     (["search", "q"], 2, "--index INDEX"),
     (["search", "q", "missing.txt"], 2, "missing.txt does not exist"),
     (["search", "q", "BINARY"], 2, "not text"),
+    (["train", "--config", "x.toml", "--split", "dev", "-o", "out"], 2, "--split goes with collections"),
     (["search", "q", "EMPTY"], 2, "holds no text"),
     (["search", "q", "TEXT", "--top-n", "0"], 2, "--top-n must be at least 1; it is 0"),
     (["search", "q", "TEXT", "--candidates", "0"], 2, "--candidates must be at least 1"),

@@ -37,6 +37,14 @@ def top(lists: list[TrainingList], logits: list[list[float]], weights: Weights) 
     )
 
 
+def test_of_few_questions_nothing_is_fitted() -> None:
+    found = [
+        fit_interpolation(*questions(1.5, 1.0, 0.8, count), "embedder", cosine=True) for count in (19, 20)
+    ]
+    assert found[0] is None
+    assert found[1] is not None
+
+
 def test_every_part_counts_as_much_as_it_says() -> None:
     lists, logits = questions(own=1.5, similarity=1.0, words=0.8)
     fitted = fit_interpolation(lists, logits, "embedder", cosine=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from crossrank.errors import InputError
+from crossrank.evaluation import load_collection
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.base import Candidate
+from crossrank.retrieval.bm25 import BM25Index
 from crossrank.training.mining import Miner, TrainingList, word_match
 from crossrank.training.settings import JudgedData, TrainingSettings
 
@@ -91,6 +93,18 @@ def test_a_word_match_is_a_share_of_the_best() -> None:
     assert word_match([], 2).tolist() == [0.0, 0.0]
 
 
+def test_a_word_match_is_exact_for_what_words_find_late(
+    embedder: BiEncoder, judged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossrank.training.mining._LEXICAL_DEPTH", 3)
+    documents = load_collection(judged, split="train").documents
+    contents = [d.content for d in documents if d.id != "secret"]
+    index = BM25Index(contents)
+    for item in mine(embedder, judged)[1]:
+        places = [contents.index(text) for text in item.documents]
+        assert item.word_matches == pytest.approx(index.word_matches(item.query, places), abs=1e-6)
+
+
 def test_the_questions_kept_out_have_candidates_of_both_first_stages(
     embedder: BiEncoder, judged: Path
 ) -> None:
@@ -134,6 +148,17 @@ def test_pools_share_their_passages(embedder: BiEncoder, judged: Path, tmp_path:
     badger = [item for item in lists if item.query.startswith("what eats worms")]
     assert badger
     assert all(len(item.documents) == 8 for item in badger)
+
+
+def test_a_collection_with_one_question_leaves_none_to_learn_from(
+    embedder: BiEncoder, judged: Path, tmp_path: Path
+) -> None:
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (tmp_path / name).write_bytes((judged / name).read_bytes())
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq-bee-eats\tbee-eats\t1\n")
+    with pytest.raises(InputError, match="no question is left to learn from; at least two are needed"):
+        mine(embedder, tmp_path)
 
 
 def test_a_collection_without_a_relevant_passage_is_refused(

@@ -40,6 +40,7 @@ def test_what_is_given_takes_precedence_and_none_is_nothing(tmp_path: Path) -> N
         ('passes = true\n[[data]]\nfolder = "a"', "passes must be int; it is True"),
         ('passes = 0\n[[data]]\nfolder = "a"', "passes must be at least 1; it is 0"),
         ('unjudged = 1.0\n[[data]]\nfolder = "a"', "unjudged is a share from 0 to below 1"),
+        ('[[data]]\nfolder = "a"\nlimit = 0', "a: limit must be at least 1; it is 0"),
         ('joint = 1.0\n[[data]]\nfolder = "a"', "joint is a share from 0 to below 1"),
         ('word_scale = -1\n[[data]]\nfolder = "a"', "word_scale must be at least 0"),
         ('frozen_layers = -1\n[[data]]\nfolder = "a"', "frozen_layers must be at least 0"),
