@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.scores import Interpolation, Weights
-from crossrank.training.calibration import fit_logits
+from crossrank.training.calibration import combined, fit_logits
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import Miner, TrainingList
 from crossrank.training.settings import TrainingSettings, read_settings
@@ -38,17 +39,14 @@ def main() -> None:
     config, folder = map(Path, sys.argv[1:])
     settings = read_settings(config)
     lists = kept_out(settings)
-    own = logits(folder, lists, lambda *_: None)
+    own = logits(CrossEncoder(folder), lists, lambda *_: None)
     figures = Figures(lists)
     figures.add("similarity", [item.similarities for item in lists])
     figures.add("similarity and words", [item.targets for item in lists])
     figures.add("alone", own)
     weights = pool(lists, own, similarity=settings.teacher_scale, word_match=settings.word_scale)
     for choice in weights:
-        rows = zip(own, lists, strict=True)
-        figures.add(
-            choice.name, [list(map(choice.combine, row, i.similarities, i.word_matches)) for row, i in rows]
-        )
+        figures.add(choice.name, combined(choice, lists, own))
     file = folder / "crossrank.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     known["interpolation"] = dataclasses.asdict(Interpolation(settings.embedder, weights))
@@ -93,11 +91,7 @@ def pool(
             word_match=None if words is None else c * words,
             doubt=DOUBT,
         )
-        sums = [
-            list(map(plain.combine, row, item.similarities, item.word_matches))
-            for row, item in zip(own, lists, strict=True)
-        ]
-        scale, shift = fit_logits(lists, sums)
+        scale, shift = fit_logits(lists, combined(plain, lists, own))
         found.append(
             dataclasses.replace(
                 plain,

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import accumulate, pairwise
 from pathlib import Path
 
 from interpolate import kept_out
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.training.figures import Figures
+from crossrank.training.calibration import combined
+from crossrank.training.figures import Figures, logits
 from crossrank.training.settings import read_settings
 
 
@@ -25,22 +25,15 @@ def main() -> None:
     """Rank at each length, and print."""
     config, model, *lengths = sys.argv[1:]
     lists = kept_out(read_settings(Path(config)))
-    bounds = list(pairwise(accumulate((len(item.documents) for item in lists), initial=0)))
-    pairs = [(item.query, text) for item in lists for text in item.documents]
     figures = Figures(lists)
     figures.add("evidence", [item.targets for item in lists])
     for tokens in lengths or ("128", "256", "512"):
         encoder = CrossEncoder(model, max_length=int(tokens))
-        logits = encoder.logits(pairs)[0].tolist()
-        rows = [logits[first:last] for first, last in bounds]
-        figures.add(tokens, rows)
+        own = logits(encoder, lists, lambda *_: None)
+        figures.add(tokens, own)
         if encoder.interpolation is not None:
             weights = encoder.interpolation.weights[-1]
-            together = [
-                list(map(weights.combine, row, item.similarities, item.word_matches))
-                for row, item in zip(rows, lists, strict=True)
-            ]
-            figures.add(f"{tokens} and evidence", together)
+            figures.add(f"{tokens} and evidence", combined(weights, lists, own))
         print(f"{tokens} tokens: done", file=sys.stderr)
     found = figures.as_dict()
     print(json.dumps({"mean": found["mean"], "nDCG@10": found["by_collection"]["nDCG@10"]}, indent=1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crossrank.inference.scores import Weights
-from crossrank.training.calibration import fit_interpolation, fit_logits
+from crossrank.training.calibration import combined, fit_interpolation, fit_logits
 from crossrank.training.mining import TrainingList
 
 pytestmark = pytest.mark.parity
@@ -29,12 +29,7 @@ def questions(
 
 
 def top(lists: list[TrainingList], logits: list[list[float]], weights: Weights) -> float:
-    rows = zip(logits, lists, strict=True)
-    return float(
-        np.mean(
-            [np.argmax(list(map(weights.combine, r, i.similarities, i.word_matches))) == 0 for r, i in rows]
-        )
-    )
+    return float(np.mean([np.argmax(row) == 0 for row in combined(weights, lists, logits)]))
 
 
 def test_of_few_questions_nothing_is_fitted() -> None:
@@ -64,11 +59,7 @@ def test_sums_are_log_odds() -> None:
     fitted = fit_interpolation(lists, logits, "embedder", cosine=True)
     assert fitted is not None
     for weights in fitted.weights:
-        sums = [
-            list(map(weights.combine, row, item.similarities, item.word_matches))
-            for row, item in zip(logits, lists, strict=True)
-        ]
-        scale, shift = fit_logits(lists, sums)
+        scale, shift = fit_logits(lists, combined(weights, lists, logits))
         assert (scale, shift) == (pytest.approx(1.0, abs=0.02), pytest.approx(0.0, abs=0.02))
 
 

@@ -80,6 +80,14 @@ def fit_interpolation(
     return Interpolation(embedder, tuple(found)) if found else None
 
 
+def combined(weights: Weights, lists: Sequence[TrainingList], logits: Logits) -> list[list[float]]:
+    """What logit and evidence give together for each candidate of each list."""
+    return [
+        list(map(weights.combine, row, item.similarities, item.word_matches))
+        for row, item in zip(logits, lists, strict=True)
+    ]
+
+
 def _known(item: TrainingList) -> dict[str, tuple[float, ...]]:
     return {"similarity": item.similarities, "word_match": item.word_matches}
 

@@ -84,11 +84,10 @@ def ranks(model: ModelFolder) -> bool:
     return "SequenceClassification" in str(model.config.get("architectures"))
 
 
-def logits(folder: Path, lists: Sequence[TrainingList], progress: Progress) -> list[list[float]]:
+def logits(model: CrossEncoder, lists: Sequence[TrainingList], progress: Progress) -> list[list[float]]:
     """What a model gives the candidates of each list."""
-    model = CrossEncoder(folder)
     values = []
     for number, item in enumerate(lists, start=1):
         values.append(model.logits([(item.query, text) for text in item.documents])[0].tolist())
-        progress(f"Measuring {folder.name}", number, len(lists))
+        progress(f"Measuring {Path(model.name).name}", number, len(lists))
     return values

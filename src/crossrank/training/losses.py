@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from crossrank.training.scoring import score_pairs
+
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import CrossEncoder
@@ -28,7 +30,6 @@ def list_loss(model: CrossEncoder, joint: float) -> torch.nn.Module:
         Retrieval Model with Semantic Residual Embeddings, which does so for a bi-encoder and BM25.
     """
     import torch
-    from sentence_transformers.util import batch_to_device
 
     class ListLoss(torch.nn.Module):
         def __init__(self) -> None:
@@ -44,8 +45,7 @@ def list_loss(model: CrossEncoder, joint: float) -> torch.nn.Module:
             """Mean over lists: of queries, documents, evidence and numbers of relevant ones; of targets."""
             queries, lists, evidence, relevant = inputs
             pairs = [(query, text) for query, texts in zip(queries, lists, strict=True) for text in texts]
-            tokens = batch_to_device(self.model.preprocess(pairs), self.model.device)
-            logits = self.model(tokens)["scores"].view(-1).float()
+            logits = score_pairs(self.model, pairs)
             losses = []
             for own, targets, known, judged in zip(
                 logits.split([len(texts) for texts in lists]), labels, evidence, relevant, strict=True

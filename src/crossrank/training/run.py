@@ -10,11 +10,12 @@ from pathlib import Path
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.models.folder import open_model
 from crossrank.models.locate import NATIVE_ARCHITECTURES
 from crossrank.models.quantise import write_int8, write_settings
 from crossrank.training.base_model import write_float_folder
-from crossrank.training.calibration import fit_interpolation, fit_logits
+from crossrank.training.calibration import combined, fit_interpolation, fit_logits
 from crossrank.training.card import write_card
 from crossrank.training.figures import Figures, logits, ranks
 from crossrank.training.lists import load_lists, prepare_lists
@@ -98,8 +99,8 @@ def train(
     figures = Figures(validation)
     figures.add("bi-encoder", [list(item.similarities) for item in validation])
     if ranks(base):
-        figures.add("before", logits(work / "base", validation, progress))
-    trained = logits(model, validation, progress)
+        figures.add("before", logits(CrossEncoder(work / "base"), validation, progress))
+    trained = logits(CrossEncoder(model), validation, progress)
     figures.add("after", trained)
     scale, shift = fit_logits(validation, trained)
     trainer.save(model, scale, shift)
@@ -109,15 +110,9 @@ def train(
     if interpolation is not None:
         write_settings(model, {"interpolation": dataclasses.asdict(interpolation)})
         for weights in interpolation.weights:
-            figures.add(
-                f"after, {weights.name}",
-                [
-                    list(map(weights.combine, row, item.similarities, item.word_matches))
-                    for row, item in zip(calibrated, validation, strict=True)
-                ],
-            )
+            figures.add(f"after, {weights.name}", combined(weights, validation, calibrated))
     write_int8(open_model(model), model / "int8")
-    figures.add("after, int8", logits(model / "int8", validation, progress))
+    figures.add("after, int8", logits(CrossEncoder(model / "int8"), validation, progress))
 
     shutil.copyfile(work / "log.jsonl", model / "training.jsonl")
     plot_training(model / "training.png", read_log(work / "log.jsonl"))

@@ -187,7 +187,7 @@ def _load(base: Path, settings: TrainingSettings) -> CrossEncoder:
             num_labels=1,
             max_length=settings.max_tokens,
             local_files_only=True,
-            # On CPUs, the plain form of attention is twice as fast backwards as the fused one.
+            # For short pairs; scoring.py changes it for long ones.
             model_kwargs=None if torch.cuda.is_available() else {"attn_implementation": "eager"},
         )
     except (OSError, ValueError, RuntimeError) as error:
