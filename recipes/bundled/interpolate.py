@@ -2,7 +2,7 @@
 
     python recipes/bundled/interpolate.py CONFIG MODEL
 
-CONFIG is the training's (train-joint.toml).
+CONFIG is the training's (train-long.toml).
 
 `crossrank train` fits these weights on questions that were kept out of the training, which is right for texts
 like those it learnt from. The bundled model is for other people's texts, where it knows less than on its own
