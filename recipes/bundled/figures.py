@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection, load_qrels, read_run
 from crossrank.evaluation.experiment import first_stage_run, own_documents
@@ -29,6 +30,7 @@ from crossrank.evaluation.measures import Evaluation
 from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.engines import Progress
 from crossrank.retrieval.bm25 import BM25Index
 from crossrank.training.settings import read_settings
 
@@ -56,7 +58,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/model-figures"))
     arguments = parser.parse_args()
     models = {name: CrossEncoder(folder) for name, folder in (text.split("=", 1) for text in arguments.model)}
-    embedder = BiEncoder()
+    embedder = _EmbedsOnce()
     seconds, scored = dict.fromkeys(models, 0.0), 0
     per_query: dict[str, dict[str, dict[str, list[dict[str, float]]]]] = {}
     for folder in sorted(arguments.folder.iterdir()):
@@ -125,6 +127,19 @@ def main() -> None:
             per_query,
             {"pairs": scored, "pairs_per_second": speed},
         )
+
+
+class _EmbedsOnce(BiEncoder):
+    """Keeps the vectors of the last collection, for which three first stages ask."""
+
+    _last: tuple[list[str], NDArray[np.float32]] | None = None
+
+    def encode_documents(
+        self, documents: Sequence[str], *, progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        if self._last is None or self._last[0] != list(documents):
+            self._last = list(documents), super().encode_documents(documents, progress=progress)
+        return self._last[1]
 
 
 def _sample(collection: Collection, number: int) -> Collection:

@@ -53,7 +53,8 @@ def main() -> None:
             continue
         speed = speeds[model] / speeds[arguments.reference]
         axes.plot(speed, value, "^" if name != model else "o", color=OURS)
-        axes.annotate(name, (speed, value), (6, 6), textcoords="offset points", color=OURS, fontsize=8)
+        label = name.replace(", with ", "\nwith ")  # so that neighbours have room
+        axes.annotate(label, (speed, value), (6, 6), textcoords="offset points", color=OURS, fontsize=8)
     for label in ("BM25", "bi-encoder"):
         value = stages[label]["before"]
         axes.axhline(value, color=INK, linewidth=0.8, linestyle=":")
@@ -73,7 +74,7 @@ def main() -> None:
     )
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    figure.savefig(arguments.output)
+    figure.savefig(arguments.output, metadata={"Date": None} if arguments.output.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":

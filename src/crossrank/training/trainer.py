@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crossrank.errors import MissingExtraError, ModelError
+from crossrank.training import memory
 from crossrank.training.losses import list_loss
 from crossrank.training.mining import TrainingList
 from crossrank.training.settings import TrainingSettings
@@ -27,6 +28,8 @@ _WARM_UP = 0.05
 # Lists are sorted by length within so many steps' worth, so that little is padded and order stays random.
 _STEPS_SORTED_TOGETHER = 25
 _CHECKPOINTS, _VALIDATIONS = 20, 10
+# What a step freed serves the next one; what lies unused between what is held would grow to gigabytes.
+_STEPS_UNTIL_TRIM = 10
 # While training, few questions are ranked: all are measured at the end.
 _VALIDATED_QUESTIONS = 48
 
@@ -99,7 +102,7 @@ class ListwiseTrainer:
             CrossEncoderTrainingArguments,
         )
 
-        _keep_freed_memory()
+        memory.keep_freed()
         settings = self._settings
         steps = -(-len(lists) // settings.lists_per_step)
         order = batch_order(_lengths(lists, settings.max_tokens), settings.lists_per_step, settings.seed)
@@ -271,22 +274,6 @@ def _evaluator(validation: Sequence[TrainingList], *, bf16: bool) -> Any:
     return Evaluator(samples=samples, write_csv=False, batch_size=32)
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: giving pages back and fetching them again takes long.
-
-    Every step allocates and frees the same gigabyte. Elsewhere than on Linux with glibc nothing is done.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    for option, value in ((trim_threshold, 2**31 - 1), (top_pad, 2**28), (mmap_max, 0)):
-        mallopt(option, value)
-
-
 def _sample(item: TrainingList) -> dict[str, Any]:
     relevant = list(item.documents[: item.relevant])
     return {"query": item.query, "positive": relevant, "negative": list(item.documents[item.relevant :])}
@@ -296,11 +283,16 @@ def _callback(file: Path, log: Callable[[LogLine, int], object]) -> TrainerCallb
     from transformers import TrainerCallback
 
     class Log(TrainerCallback):
-        """Writes what the trainer reports, and forgets what a stopped training had after its checkpoint."""
+        """Writes what the trainer reports, forgets what a stopped training had after its checkpoint; and
+        gives memory back."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             kept = [line for line in read_log(file) if line["step"] <= state.global_step]
             file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step % _STEPS_UNTIL_TRIM == 0:
+                memory.give_back()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             names = {"loss": "loss", "learning_rate": "learning_rate", "eval_ndcg@10": "ndcg@10"}
