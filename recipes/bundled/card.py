@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from build import BUNDLED
 
@@ -35,13 +36,18 @@ def main() -> None:
     figures = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     card = BUNDLED / DEFAULT_CROSS_ENCODER / "README.md"
     text = card.read_text(encoding="utf-8")
-    for table in (_collections(figures["nDCG@10"]), _gains(figures["nDCG@10 gain"])):
+    for table in tables(figures):
         header = table.partition("\n")[0]
         old = re.compile(rf"^{re.escape(header)}\n(\|.*\n)*", re.MULTILINE)
         text, found = old.subn(table, text)
         if found != 1:
             sys.exit(f"{card} has no table with the columns {header}, or more than one")
     card.write_text(text, encoding="utf-8")
+
+
+def tables(figures: dict[str, Any]) -> tuple[str, str]:
+    """nDCG@10 of the collections, and the mean gains, as Markdown; ``figures`` is what figures.py wrote."""
+    return _collections(figures["nDCG@10"]), _gains(figures["nDCG@10 gain"])
 
 
 def _collections(rows: dict[str, dict[str, dict[str, float]]]) -> str:

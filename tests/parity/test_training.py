@@ -208,3 +208,26 @@ def test_a_bundled_model_is_a_base(judged: Path, tmp_path: Path) -> None:
     assert CrossEncoder(tmp_path / "float").logits(pairs)[0] == pytest.approx(
         CrossEncoder(DEFAULT_CROSS_ENCODER).logits(pairs)[0], abs=0.3
     )
+
+
+def test_memory_is_given_back_every_ten_steps(
+    judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets import Dataset
+
+    from crossrank.training import memory
+    from crossrank.training.mining import TrainingList
+    from crossrank.training.settings import JudgedData, TrainingSettings
+    from crossrank.training.trainer import ListwiseTrainer
+
+    calls: list[str] = []
+    monkeypatch.setattr(memory, "keep_freed", lambda: calls.append("keep"))
+    monkeypatch.setattr(memory, "give_back", lambda: calls.append("give back"))
+    documents = ("Bakers bake bread.", "A tide table.")
+    one = {"query": "who bakes bread", "documents": documents, "evidence": (1.0, 0.0)}
+    lists = Dataset.from_list([one | {"relevant": 1, "labels": (2.0, 0.0)}] * 23)
+    base = write_reranker(tmp_path / "base")
+    settings = TrainingSettings(data=(JudgedData(judged),), lists_per_step=1)
+    trainer = ListwiseTrainer(base, tmp_path, settings, lambda *_: None)
+    trainer.train(lists, [TrainingList("judged", "who bakes bread", documents, (2.0, 0.0), 1)])
+    assert calls == ["keep", "give back", "give back"]

@@ -136,7 +136,7 @@ class ListwiseTrainer:
             train_dataset=lists.select(order),
             loss=list_loss(self.model, settings.joint),
             evaluator=_evaluator(validation, bf16=bool(arguments.bf16)),
-            callbacks=[_callback(self._work / "log.jsonl", self._log)],
+            callbacks=[_callback(self._work / "log.jsonl", self._log), _memory_callback()],
         )
         for name in ("PrinterCallback", "ProgressCallback"):
             for callback in [c for c in trainer.callback_handler.callbacks if type(c).__name__ == name]:
@@ -283,16 +283,11 @@ def _callback(file: Path, log: Callable[[LogLine, int], object]) -> TrainerCallb
     from transformers import TrainerCallback
 
     class Log(TrainerCallback):
-        """Writes what the trainer reports, forgets what a stopped training had after its checkpoint; and
-        gives memory back."""
+        """Writes what the trainer reports, and forgets what a stopped training had after its checkpoint."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             kept = [line for line in read_log(file) if line["step"] <= state.global_step]
             file.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step % _STEPS_UNTIL_TRIM == 0:
-                memory.give_back()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             names = {"loss": "loss", "learning_rate": "learning_rate", "eval_ndcg@10": "ndcg@10"}
@@ -305,6 +300,19 @@ def _callback(file: Path, log: Callable[[LogLine, int], object]) -> TrainerCallb
             log(line, state.max_steps)
 
     return Log()
+
+
+def _memory_callback() -> TrainerCallback:
+    from transformers import TrainerCallback
+
+    class GiveBack(TrainerCallback):
+        """Bounds what lies unused between what is held."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step % _STEPS_UNTIL_TRIM == 0:
+                memory.give_back()
+
+    return GiveBack()
 
 
 def read_log(file: Path) -> list[LogLine]:

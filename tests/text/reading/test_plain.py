@@ -72,6 +72,9 @@ def test_parts_together_are_the_whole_text(text: str, size: int, cut: int) -> No
 @given(data=st.binary(max_size=40), cut=st.integers(1, 5))
 @example(data=b"\xef\xbb\xbfa\r\nb\r", cut=1)
 @example(data=b"\xe2\x82", cut=1)
+@example(data=b"\xef", cut=1)
+@example(data=b"\xef\xbb", cut=5)
+@example(data=b"\xef\xbb\xbf\xef\xbb\xbfa", cut=1)
 @example(data=b"\xef\xbb\xbf\xff", cut=5)
 def test_decoding_does_not_depend_on_where_the_pieces_are_cut(data: bytes, cut: int) -> None:
     notices: list[str] = []

@@ -65,7 +65,9 @@ def text_chunks(path: Path, name: str, notice: Notice) -> Iterator[str]:
 
 def decode_chunks(chunks: Iterable[bytes], name: str, notice: Notice) -> Iterator[str]:
     """Decode UTF-8 that comes in pieces cut anywhere; ``notice`` hears once of bytes that are not UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    # Not "utf-8-sig": it says nothing of a file that ends within a byte order mark.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    at_start = True
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
     steps: Iterator[tuple[bytes, bool]] = chain(((chunk, False) for chunk in chunks), [(b"", True)])
     for data, final in steps:
@@ -77,6 +79,8 @@ def decode_chunks(chunks: Iterable[bytes], name: str, notice: Notice) -> Iterato
             decoder.errors = "replace"
             decoder.setstate(before)
             text = decoder.decode(data, final)
+        if at_start and text:
+            text, at_start = text.removeprefix("\ufeff"), False
         if text := line_ends.decode(text, final):
             yield text
 
