@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import CrossEncoder
-from crossrank.inference.parity import sample_candidates
-from crossrank.models.folder import ModelFolder, open_model
-from crossrank.models.quantise import write_float32
+from crossrank.conversion.parity import sample_candidates
+from crossrank.conversion.quantise import write_float32
+from crossrank.families.model import Model, open_model
 
 BATCH_SIZES = (32, 64, 128, 256, 512, 1024)
 # Of the pairs, for the choice of a batch size.
@@ -46,7 +46,7 @@ def mixed_pairs(number: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def multiplications(model: ModelFolder, lengths: list[int]) -> float:
+def multiplications(model: Model, lengths: list[int]) -> float:
     """Floating-point operations that the model's matrices and attention take for inputs of these lengths."""
     matrices = sum(
         model.weights.stored(name).size

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from crossrank.models.folder import open_model
+from crossrank.families.model import open_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 
 QUESTION = "What is the plan for the economy?"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from crossrank.evaluation import Collection, load_collection
-from crossrank.models.folder import open_model
+from crossrank.families.model import open_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.bm25 import BM25Index
 

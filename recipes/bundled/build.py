@@ -13,13 +13,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from crossrank.conversion.quantise import write_int8, write_settings
+from crossrank.families.model import Model, open_model
 from crossrank.inference import loading
 from crossrank.inference.bi_encoder import embedder_task
 from crossrank.inference.pooling import read_settings
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import ModelFolder, open_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
-from crossrank.models.quantise import write_int8, write_settings
 
 BUNDLED = Path(__file__).parents[2] / "src" / "crossrank" / "models" / "bundled"
 BI_ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -35,7 +35,7 @@ def build(source: Path, name: str) -> None:
     if card is not None:
         (folder / "README.md").write_text(card)
     _compact_tokenizer(folder / "tokenizer.json")
-    written = ModelFolder(name, folder, model.config)
+    written = Model(name, folder, model.config)
     tokenizer = Tokenizer(written)
     embedder = (folder / "modules.json").is_file()
     task = embedder_task(read_settings(written)) if embedder else loading.CROSS_ENCODER

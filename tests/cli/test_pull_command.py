@@ -36,7 +36,7 @@ def test_json_is_the_whole_report(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model")
     process = crossrank("pull", folder, "-o", tmp_path / "copy", "--json")
     report = json.loads(process.stdout)
-    assert (report["model"], report["kind"], report["precision"]) == ("model", "cross-encoder", "int8")
+    assert (report["model"], report["kind"], report["weight_format"]) == ("model", "cross-encoder", "int8")
     assert report["folder"] == str(tmp_path / "copy")
     assert report["accepted"] is True
     assert report["limits"] == {"spearman": 0.98, "top_10_agreement": 0.9}
@@ -64,10 +64,10 @@ def test_what_cannot_be_pulled_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     offline = {**os.environ, "CROSSRANK_OFFLINE": "1"}
     for arguments, code, expected in (
-        ([exported], 3, "--precision fp32"),
+        ([exported], 3, "--weight-format fp32"),
         ([tiny, "-o", "taken"], 2, "taken exists"),
         ([tiny, "-o", "no/where"], 2, "no folder no"),
-        ([tiny, "--precision", "int4"], 2, "precision"),
+        ([tiny, "--weight-format", "int4"], 2, "weight-format"),
         (["owner/unknown"], 3, "the network is off"),
         (["./nowhere"], 3, "no model folder"),
         ([], 2, "Missing argument"),

@@ -6,11 +6,11 @@ import pytest
 from support.tiny_models import PAIRS, change_json, write_json, write_reranker
 
 from crossrank import Reranker
+from crossrank.conversion.checking import is_bi_encoder
 from crossrank.errors import InputError, MissingExtraError, ModelError
-from crossrank.inference.checking import is_bi_encoder
+from crossrank.families.model import open_model
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.scores import Scoring, scoring_of
-from crossrank.models.folder import open_model
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "", "CPU", "cuda:1234"])

@@ -13,10 +13,10 @@ from support.onnx_models import HEAD, TABLE, export, strange_family
 from support.tiny_models import PAIRS, TEXTS, write_embedder, write_reranker
 
 from crossrank.errors import ModelError
+from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import open_model
 
 FILES = ["onnx/model.onnx", "model.onnx"]
 

@@ -24,24 +24,6 @@ def test_inputs_lie_end_to_end(ids: list[list[int]]) -> None:
     assert together.bounds[-1] == len(together.ids)
 
 
-@given(inputs)
-def test_positions_begin_anew_with_each_input(ids: list[list[int]]) -> None:
-    positions = pack([tokens_of(one) for one in ids]).positions()
-    assert positions.dtype == np.int32
-    assert positions.tolist() == [position for one in ids for position in range(len(one))]
-
-
-@given(inputs)
-def test_shifted_positions_leave_padding_tokens_out(ids: list[list[int]]) -> None:
-    expected = []
-    for one in ids:
-        seen = PAD
-        for token in one:
-            seen += token != PAD
-            expected.append(PAD if token == PAD else seen)
-    assert pack([tokens_of(one) for one in ids]).positions(shifted_by=PAD).tolist() == expected
-
-
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.booleans())
 def test_batch_is_as_large_as_the_budget_allows(sizes: list[int], padded: bool) -> None:
     lengths = np.array(sorted(sizes, reverse=True), np.intp)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support.tiny_models import change_json, write_reranker
 
 from crossrank.errors import InputError, ModelError
+from crossrank.families.model import open_model
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import open_model
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from support.tiny_models import change_json, write_embedder, write_reranker
 LOAD = """
     import sys
     from crossrank.errors import ModelError
-    from crossrank.models.locate import locate_model
+    from crossrank.families.model import open_model
 
     try:
-        folder = locate_model(sys.argv[1], safetensors=len(sys.argv) > 2)
+        folder = open_model(sys.argv[1], safetensors=len(sys.argv) > 2).path
         print(*sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()))
     except ModelError as error:
         print("refused:", error)

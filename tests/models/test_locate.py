@@ -4,14 +4,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from support.tiny_models import change_json, write_reranker
+from support.tiny_models import write_reranker
 
 from crossrank.errors import ModelError
-from crossrank.models.folder import open_model
+from crossrank.families.model import open_model
 from crossrank.models.locate import (
     DEFAULT_BI_ENCODER,
     DEFAULT_CROSS_ENCODER,
-    NATIVE_ARCHITECTURES,
     bundled_models,
     locate_model,
 )
@@ -81,20 +80,6 @@ def test_file_is_refused_where_a_folder_belongs(tmp_path: Path) -> None:
         locate_model(file)
 
 
-def test_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no config\.json"):
-        open_model(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [("{", "cannot be read"), ("[]", "it holds list"), ("\xff", "cannot be read")]
-)
-def test_damaged_configuration_is_refused(content: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(content, encoding="latin-1")
-    with pytest.raises(ModelError, match=rf"config\.json.* {message}"):
-        open_model(tmp_path)
-
-
 @pytest.mark.parametrize("variable", ["CROSSRANK_OFFLINE", "HF_HUB_OFFLINE"])
 @pytest.mark.parametrize("value", ["1", "true", "YES"])
 def test_offline_opens_no_socket(
@@ -108,49 +93,3 @@ def test_offline_opens_no_socket(
     with pytest.raises(ModelError, match=r"not in the local cache.*CROSSRANK_OFFLINE.*all-MiniLM-L6-v2"):
         locate_model("nobody-has/this-model")
     assert sockets == []
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pkl", "tf_model.h5"])
-def test_weights_that_could_run_code_are_refused(name: str, tmp_path: Path) -> None:
-    folder = write_reranker(tmp_path / "model")
-    (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(ModelError, match=f"only as {name}, a format that can run code"):
-        _ = open_model(folder).weights
-
-
-def test_folder_without_weights_is_refused_with_what_is_expected(tmp_path: Path) -> None:
-    folder = write_reranker(tmp_path / "model")
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"expected model\.safetensors, or an ONNX or OpenVINO file"):
-        _ = open_model(folder).weights
-
-
-def test_names_of_families_with_a_graph_are_those_that_have_one() -> None:
-    from crossrank.inference.graphs import FAMILIES
-
-    assert frozenset(FAMILIES) == NATIVE_ARCHITECTURES
-
-
-@pytest.mark.parametrize(
-    ("family", "changes", "expected"),
-    [
-        ("bert", {}, 64),
-        ("roberta", {}, 64),
-        ("roberta", {"max_position_embeddings": 50}, 48),
-        ("bert", {"max_position_embeddings": 50}, 50),
-        ("bert", {"max_position_embeddings": None}, 64),
-    ],
-)
-def test_longest_input_fits_the_position_embeddings(
-    family: str, changes: dict[str, object], expected: int, tmp_path: Path
-) -> None:
-    folder = write_reranker(tmp_path / "model", family)
-    change_json(folder / "config.json", **changes)
-    assert open_model(folder).max_tokens == expected
-
-
-def test_longest_input_is_512_where_nothing_says_so(tmp_path: Path) -> None:
-    folder = write_reranker(tmp_path / "model")
-    change_json(folder / "config.json", max_position_embeddings=None)
-    change_json(folder / "tokenizer_config.json", model_max_length=int(1e30))
-    assert open_model(folder).max_tokens == 512

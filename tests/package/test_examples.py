@@ -15,13 +15,14 @@ import pytest
 
 import crossrank
 
-# Imported where PyTorch is; nothing else imports them.
-NEED_TORCH = ("crossrank.inference.engines.pytorch", "crossrank.inference.networks.")
+# Imported where PyTorch is; nothing else imports them. Packs are of NumPy.
+NEED_TORCH = ("crossrank.inference.engines.pytorch", "crossrank.families.networks.")
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(crossrank.__path__, "crossrank.")
-    if "__main__" not in module.name and (HAS_TORCH or not module.name.startswith(NEED_TORCH))
+    if "__main__" not in module.name
+    and (HAS_TORCH or not module.name.startswith(NEED_TORCH) or module.name.endswith(".pack"))
 ]
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

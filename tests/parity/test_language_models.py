@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from support.tiny_models import PAIRS, change_json, write_json
 from support.torch_models import CHAT_TEMPLATE, write_language_model
 
+from crossrank.conversion.checking import check_model
 from crossrank.errors import InputError, ModelError
-from crossrank.inference.checking import check_model
 from crossrank.inference.cross_encoder import CrossEncoder
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]

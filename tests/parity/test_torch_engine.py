@@ -19,11 +19,11 @@ from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write
 from support.torch_models import DEBERTA, DECODER, MODERNBERT, write_classifier
 
 from crossrank.errors import InputError, ModelError
+from crossrank.families.model import open_model
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.engines import Engine
 from crossrank.inference.loading import load_torch_engine
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import open_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -164,7 +164,7 @@ def test_body_computes_in_bfloat16_and_head_in_float32(kind: str, tmp_path: Path
     """What a GPU does, on the processor: no part meets numbers of another type than its own."""
     import torch
 
-    from crossrank.inference.networks.classifiers import load_classifier
+    from crossrank.families.networks.classifiers import load_classifier
     from crossrank.inference.packing import pack
 
     folder = WRITERS[kind](tmp_path / "model")
@@ -181,7 +181,7 @@ def test_body_computes_in_bfloat16_and_head_in_float32(kind: str, tmp_path: Path
 def test_head_gets_all_that_is_stored_of_it(tmp_path: Path) -> None:
     import torch
 
-    from crossrank.inference.networks.classifiers import load_classifier
+    from crossrank.families.networks.classifiers import load_classifier
 
     folder = write_reranker(tmp_path / "model", config={"torch_dtype": "float16"})
     network: Any = load_classifier(open_model(folder), torch.device("cpu"), torch.bfloat16)
@@ -365,7 +365,7 @@ def test_flash_attention_is_asked_for_what_the_processor_computes(
     import torch
     from torch.nn.attention import varlen
 
-    from crossrank.inference.networks import attention
+    from crossrank.families.networks import attention
 
     def documented(
         query: Any, key: Any, value: Any, cu_seq_q: Any, cu_seq_k: Any, max_q: int, max_k: int, **options: Any

@@ -199,7 +199,7 @@ def test_frozen_layers_and_the_embeddings_under_them_do_not_learn(judged: Path, 
 
 def test_a_bundled_model_is_a_base(judged: Path, tmp_path: Path) -> None:
     """Its int8 weights become floats again: the model that is trained starts where the bundled one stands."""
-    from crossrank.models.folder import open_model
+    from crossrank.families.model import open_model
     from crossrank.models.locate import DEFAULT_CROSS_ENCODER
     from crossrank.training.base_model import write_float_folder
 

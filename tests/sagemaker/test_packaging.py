@@ -15,7 +15,7 @@ from support.tiny_models import write_embedder, write_reranker
 
 from crossrank import __version__
 from crossrank.errors import InputError, ModelError
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
 from crossrank.sagemaker.packaging import package_model
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +67,9 @@ def test_the_same_model_gives_the_same_bytes_whenever_and_whatever_it_is_called(
 def test_an_archive_that_lacks_a_file_is_not_written(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = ModelFolder.needed_files
+    kept = Model.needed_files
     monkeypatch.setattr(
-        ModelFolder,
+        Model,
         "needed_files",
         lambda folder: {name: file for name, file in kept(folder).items() if name != "tokenizer.json"},
     )
@@ -82,9 +82,9 @@ def test_a_name_in_the_environment_does_not_stand_in_for_missing_weights(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_MODEL_ID", str(model))
-    kept = ModelFolder.needed_files
+    kept = Model.needed_files
     monkeypatch.setattr(
-        ModelFolder,
+        Model,
         "needed_files",
         lambda folder: {name: file for name, file in kept(folder).items() if name != "config.json"},
     )
@@ -96,14 +96,14 @@ def test_a_name_in_the_environment_does_not_stand_in_for_missing_weights(
 def test_an_archive_that_scores_otherwise_is_not_written(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = ModelFolder.needed_files
+    kept = Model.needed_files
     other = write_reranker(tmp_path / "other", "bert")
     from safetensors.numpy import load_file
     from support.tiny_models import save
 
     save(other, {name: values * 1.01 for name, values in load_file(other / "model.safetensors").items()})
     monkeypatch.setattr(
-        ModelFolder,
+        Model,
         "needed_files",
         lambda folder: {**kept(folder), "model.safetensors": other / "model.safetensors"},
     )

@@ -7,10 +7,10 @@ scores hardly differ from passage to passage, so that int8 changes the order.
 import sys
 from pathlib import Path
 
+from crossrank.conversion.quantise import write_int8, write_settings
+from crossrank.families.model import open_model
 from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import open_model
-from crossrank.models.quantise import write_int8, write_settings
 
 source, target = sys.argv[1:]
 write_int8(open_model(source), Path(target))

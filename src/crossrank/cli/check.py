@@ -24,7 +24,7 @@ def check(
 
     Example: crossrank check BAAI/bge-reranker-base
     """
-    from crossrank.inference.checking import check_model
+    from crossrank.conversion.checking import check_model
 
     report = check_model(model, device=device)
     print_json(report) if as_json else _print(report)

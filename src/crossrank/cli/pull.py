@@ -11,18 +11,18 @@ import typer
 
 from crossrank.cli import exit_codes
 from crossrank.cli.output import console, notify, print_json
-from crossrank.inference import Precision
+from crossrank.conversion import WeightFormat
 
 if TYPE_CHECKING:
-    from crossrank.inference.pulling import PullReport
+    from crossrank.conversion.pulling import PullReport
 
 
 def pull(
     model: Annotated[
         str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)
     ],
-    precision: Annotated[
-        Precision, typer.Option(help="int8: a quarter of the size, and faster; fp32: exact.")
+    weight_format: Annotated[
+        WeightFormat, typer.Option(help="int8: a quarter of the size, and faster; fp32: exact.")
     ] = "int8",
     output: Annotated[
         Path | None,
@@ -36,11 +36,11 @@ def pull(
 
     Example: crossrank pull BAAI/bge-reranker-base
     """
-    from crossrank.inference.pulling import pull_model
+    from crossrank.conversion.pulling import pull_model
 
     # Large models take minutes, in which a person should see what goes on.
     report = pull_model(
-        model, output, precision, on_step=notify if sys.stderr.isatty() else lambda step: None
+        model, output, weight_format, on_step=notify if sys.stderr.isatty() else lambda step: None
     )
     print_json(report.as_dict()) if as_json else _print(report)
     if not report.accepted:
@@ -48,14 +48,14 @@ def pull(
 
 
 def _print(report: PullReport) -> None:
-    from crossrank.inference.parity import LOWEST_SPEARMAN, LOWEST_TOP_10
+    from crossrank.conversion.parity import LOWEST_SPEARMAN, LOWEST_TOP_10
 
     parity, speed = report.parity, report.speed
     is_reranker = report.kind == "cross-encoder"
     lines = {
         "model": report.model + (f", revision {report.revision}" if report.revision else ""),
         "kind": report.kind,
-        "size": f"{_megabytes(report.original_size)}, {report.precision} {_megabytes(report.copy_size)}",
+        "size": f"{_megabytes(report.original_size)}, {report.weight_format} {_megabytes(report.copy_size)}",
         "compared": f"{parity.pairs} pairs of the sample texts",
         "logits" if is_reranker else "similarities": (
             f"largest difference {parity.largest_difference:.4f}, mean {parity.mean_difference:.4f}"
@@ -75,7 +75,7 @@ def _print(report: PullReport) -> None:
     for key, value in [*lines.items(), *(("note", notice) for notice in report.notices)]:
         screen.print(f"{key:>16}  {value}", markup=False, soft_wrap=True)
     if not report.accepted:
-        hint = "; --precision fp32 keeps the model as it is" if report.precision == "int8" else ""
+        hint = "; --weight-format fp32 keeps the model as it is" if report.weight_format == "int8" else ""
         verdict = f"REFUSED: it ranks too differently. Nothing was kept{hint}"
         screen.print(f"{'verdict':>16}  {verdict}", markup=False, soft_wrap=True)
         return

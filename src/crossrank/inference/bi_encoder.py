@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
+from crossrank.families.model import Model, open_model
 from crossrank.inference.engines import Progress
 from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import ModelFolder, open_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 if TYPE_CHECKING:
-    from openvino import Model
+    from crossrank.families.graphs.openvino_library import ov
 
 # So many texts are tokenised and sorted at a time: enough for full batches, and memory stays flat.
 _CHUNK = 4096
@@ -105,15 +105,14 @@ def embedder_task(settings: EmbedderSettings) -> Task:
     )
 
 
-def _embedder(model: ModelFolder, *, settings: EmbedderSettings, keep_int8: bool) -> Model:
+def _embedder(model: Model, *, settings: EmbedderSettings, keep_int8: bool) -> ov.Model:
     """The graph [batch, d] of an embedder."""
-    from crossrank.inference.graphs import FAMILIES
-    from crossrank.inference.openvino_library import ov
+    from crossrank.families.graphs.openvino_library import ov
 
     if model.has_graph:
-        encoder = FAMILIES[model.architecture](model, keep_int8=keep_int8)
-        hidden, mask = encoder.hidden_states(only_first=settings.pooling == "cls")
-        parameters = list(encoder.inputs.values())
+        encoder = model.graph(keep_int8=keep_int8)
+        hidden = encoder.hidden_states(only_first=settings.pooling == "cls")
+        mask, parameters = encoder.inputs["attention_mask"], list(encoder.inputs.values())
     elif model.export is not None:
         graph = exported(model, "last_hidden_state", "token_embeddings")
         hidden, parameters = graph.output(0).get_node().input_value(0), graph.get_parameters()

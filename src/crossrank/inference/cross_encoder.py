@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
+from crossrank.families.model import open_model
 from crossrank.inference.ahead import ahead, growing
 from crossrank.inference.devices import check_device, on_gpu, runs_on_openvino
 from crossrank.inference.engines import Engine, Progress
@@ -18,7 +19,6 @@ from crossrank.inference.prompting import PromptTokenizer, is_language_model
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import interpolation_of, scoring_of
 from crossrank.inference.tokenizer import Tokenizer, Tokens
-from crossrank.models.folder import open_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 # So many pairs are tokenised and sorted at a time: enough for full batches, and memory stays flat. A GPU

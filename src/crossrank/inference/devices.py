@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from crossrank.errors import InputError
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
 
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
@@ -30,6 +30,6 @@ def on_gpu(device: str | None) -> bool:
     return device not in {None, "cpu"}
 
 
-def runs_on_openvino(model: ModelFolder, device: str | None) -> bool:
+def runs_on_openvino(model: Model, device: str | None) -> bool:
     """Whether OpenVINO runs a model there: on the processor, by a graph of the package or an exported one."""
     return not on_gpu(device) and (model.has_graph or model.export is not None)

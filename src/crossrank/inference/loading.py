@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import CrossrankError, MissingExtraError, ModelError
+from crossrank.families import names_with_graph
+from crossrank.families.model import Model
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
 from crossrank.inference.prompting import PromptTokenizer
 from crossrank.inference.tokenizer import Tokenizer, Tokens
-from crossrank.models.folder import ModelFolder
-from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
+from crossrank.models.locate import no_usable_weights
 
 if TYPE_CHECKING:
-    from openvino import Model
+    from crossrank.families.graphs.openvino_library import ov
 
 # Scored at every load. A model whose weights are damaged gives something that is not a number here.
 PROBE_PAIRS = (
@@ -48,18 +49,16 @@ class Task:
     probe: Callable[[Tokenizer], list[Tokens]]
 
 
-def _classifier(model: ModelFolder, *, keep_int8: bool) -> Model:
+def _classifier(model: Model, *, keep_int8: bool) -> ov.Model:
     """The graph [batch, labels] of a reranker."""
-    from crossrank.inference.graphs import FAMILIES
-
     if model.has_graph:
-        return FAMILIES[model.architecture](model, keep_int8=keep_int8).logits()
+        return model.graph(keep_int8=keep_int8).logits()
     if model.export is not None:
         return exported(model, "logits")
     raise ModelError(unsupported(model))
 
 
-def unsupported(model: ModelFolder) -> str:
+def unsupported(model: Model) -> str:
     """The message for a model that neither a graph nor an exported file can run."""
     if not model.has_safetensors:
         return no_usable_weights(model.name, model.pickles)
@@ -70,17 +69,17 @@ def unsupported(model: ModelFolder) -> str:
         )
     return (
         f"{model.name} is a {model.architecture} model; without an ONNX file in its folder (onnx/model.onnx) "
-        f"crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}"
+        f"crossrank runs {', '.join(names_with_graph())}"
     )
 
 
-def require_head(model: ModelFolder) -> None:
+def require_head(model: Model) -> None:
     """Refuse a model that has no classifier, and so no scores.
 
     Raises:
         ModelError: Its safetensors hold none. Of an exported file, its outputs tell when it is loaded.
     """
-    if not model.has_graph or any(name.startswith("classifier.") for name in model.weights.names()):
+    if not model.has_graph or any(name.startswith(model.family.head) for name in model.weights.names()):
         return
     kind = ", ".join(model.config.get("architectures") or ["no architecture named"])
     hint = "It is an embedder (bi-encoder): use it as embedder instead. " if _is_embedder(model) else ""
@@ -90,17 +89,17 @@ def require_head(model: ModelFolder) -> None:
     )
 
 
-def _is_embedder(model: ModelFolder) -> bool:
+def _is_embedder(model: Model) -> bool:
     return (model.path / "modules.json").is_file() or (model.path / "1_Pooling").is_dir()
 
 
-def exported(model: ModelFolder, *outputs: str) -> Model:
+def exported(model: Model, *outputs: str) -> ov.Model:
     """An ONNX or OpenVINO file as a graph with one output, the first of these names that it has.
 
     Raises:
         ModelError: The file cannot be read, or its inputs or outputs are not those of a text model.
     """
-    from crossrank.inference.openvino_library import ov
+    from crossrank.families.graphs.openvino_library import ov
 
     try:
         graph = ov.Core().read_model(model.export)
@@ -120,8 +119,8 @@ def exported(model: ModelFolder, *outputs: str) -> Model:
     return _with_output(model, graph, outputs)
 
 
-def _with_output(model: ModelFolder, graph: Model, wanted: tuple[str, ...]) -> Model:
-    from crossrank.inference.openvino_library import ov
+def _with_output(model: Model, graph: ov.Model, wanted: tuple[str, ...]) -> ov.Model:
+    from crossrank.families.graphs.openvino_library import ov
 
     found = next((node for name in wanted for node in graph.outputs if name in node.get_names()), None)
     if found is None:
@@ -136,7 +135,7 @@ CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS)
 
 
 def load_engine(
-    model: ModelFolder, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
+    model: Model, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
 ) -> tuple[Engine, tuple[str, ...]]:
     """Compile a model and prove that it works here.
 
@@ -189,7 +188,7 @@ def load_engine(
 
 
 def load_torch_engine(
-    model: ModelFolder,
+    model: Model,
     tokenizer: Tokenizer,
     *,
     device: str | None,
@@ -219,20 +218,20 @@ def load_torch_engine(
     if not model.has_safetensors or "auto_map" in model.config:
         raise ModelError(unsupported(model))
     try:
+        from crossrank.families.networks.classifiers import load_classifier
+        from crossrank.families.networks.language_models import load_language_model
         from crossrank.inference.engines.pytorch import TorchEngine, body_dtype, open_device
-        from crossrank.inference.networks.classifiers import load_classifier
-        from crossrank.inference.networks.language_models import load_language_model
     except ImportError as error:
         if on_gpu(device):
             raise MissingExtraError(f"The device {device}", "torch") from error
         raise ModelError(
             f"{model.name} is a {model.architecture} model, which runs in PyTorch: pip install "
-            f"'crossrank[torch]'. Without it crossrank runs {', '.join(sorted(NATIVE_ARCHITECTURES))}, and "
+            f"'crossrank[torch]'. Without it crossrank runs {', '.join(names_with_graph())}, and "
             "what has an ONNX file in its folder (onnx/model.onnx)"
         ) from error
     opened = open_device(device or "cpu")
     load = (
-        partial(load_language_model, model, tokenizer.answers)
+        partial(load_language_model, model, tokenizer.answers.yes, tokenizer.answers.no)
         if isinstance(tokenizer, PromptTokenizer)
         else partial(load_classifier, model)
     )
@@ -248,13 +247,13 @@ def load_torch_engine(
     return engine
 
 
-def _check_width(model: ModelFolder, outputs: NDArray[np.float32], width: int | None) -> None:
+def _check_width(model: Model, outputs: NDArray[np.float32], width: int | None) -> None:
     if width is not None and outputs.shape[1:] != (width,):
         given = " x ".join(map(str, outputs.shape[1:])) or "1 without an axis"
         raise ModelError(f"{model.name} gives {given} outputs a text; its config.json speaks of {width}")
 
 
-def probe_in_float32(model: ModelFolder, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:
+def probe_in_float32(model: Model, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:
     """The outputs [probes, d] that ``load_engine`` compares int8 with, kept in a model's crossrank.json."""
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
@@ -269,7 +268,7 @@ def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> boo
     return float(np.abs(outputs - reference).max()) <= _INT8_TOLERANCE * spread
 
 
-def _probe(model: ModelFolder, engine: Engine, inputs: list[Tokens]) -> NDArray[np.float32]:
+def _probe(model: Model, engine: Engine, inputs: list[Tokens]) -> NDArray[np.float32]:
     outputs = engine.run(inputs)
     if not np.isfinite(outputs).all():
         raise ModelError(

@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 
 from crossrank.errors import ModelError
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Operations, Tensor, activation, constant
 from crossrank.inference import Similarity
-from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
-from crossrank.inference.openvino_library import op
 from crossrank.models.folder import ModelFolder
 from crossrank.models.weights import Weights
 

@@ -1,10 +1,7 @@
 """Rerankers that are language models: what they are asked, and which tokens answer.
 
 Two descriptions are understood: sentence-transformers' own (a LogitScore module that names the tokens, and a
-chat template with the roles ``query`` and ``document``), and Qwen3-Reranker's card [1], whose folder has
-neither.
-
-[1] Zhang et al. 2025, Qwen3 Embedding, https://huggingface.co/Qwen/Qwen3-Reranker-0.6B
+chat template with the roles ``query`` and ``document``), and the family's prompt, where a folder has neither.
 """
 
 from __future__ import annotations
@@ -17,19 +14,12 @@ from typing import Any
 import numpy as np
 
 from crossrank.errors import InputError, MissingExtraError, ModelError
+from crossrank.families.model import Model
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.folder import ModelFolder
 
 # The card's length; the models could read more, as few passages need.
 _USUAL_TOKENS = 8192
-_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
-_QWEN3 = (
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the "
-    'Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
-    "<Instruct>: {instruction}\n<Query>: ",
-    "\n<Document>: ",
-    "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
-)
 # What stands for the two texts while a chat template is read.
 _QUERY, _DOCUMENT = "crossrankquery", "crossrankdocument"
 
@@ -67,17 +57,17 @@ class PromptTokenizer(Tokenizer):
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
-    def __init__(self, model: ModelFolder, *, max_tokens: int | None = None) -> None:
+    def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
         super().__init__(model, max_tokens=_USUAL_TOKENS if max_tokens is None else max_tokens)
         described = next((m for m in model.modules if str(m.get("type")).endswith(".LogitScore")), None)
         if described is not None:
             settings = model.json(f"{described.get('path')}/config.json")
             self.answers = _saved_answers(model, settings)
             self._before, self._between, self._after = _saved_template(model)
-        elif model.architecture == "qwen3" and "reranker" in Path(model.name).name.lower():
-            self.answers = Answers(self._known(model, "yes"), self._known(model, "no"))
-            self._before, self._between, self._after = _QWEN3
-            self._before = self._before.format(instruction=_INSTRUCTION)
+        elif (prompt := model.family.prompt) and "reranker" in Path(model.name).name.lower():
+            self.answers = Answers(self._known(model, prompt.yes), self._known(model, prompt.no))
+            self._before = prompt.before.format(instruction=prompt.instruction)
+            self._between, self._after = prompt.between, prompt.after
         else:
             raise ModelError(
                 f"{model.name} is a language model, and nothing says how it scores: a LogitScore module of "

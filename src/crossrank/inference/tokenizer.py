@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Tokenizer:
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
-    def __init__(self, model: ModelFolder, *, max_tokens: int | None = None) -> None:
+    def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
         import tokenizers
 
         try:
@@ -96,7 +96,7 @@ class Tokenizer:
                 "they do not belong together"
             )
 
-    def _unknown_id(self, model: ModelFolder) -> int | None:
+    def _unknown_id(self, model: Model) -> int | None:
         token = model.json("tokenizer_config.json").get("unk_token")
         content = token.get("content") if isinstance(token, dict) else token
         found = self._tokenizer.token_to_id(content) if isinstance(content, str) else None

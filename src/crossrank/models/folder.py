@@ -6,21 +6,18 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from crossrank.errors import ModelError
 from crossrank.models.locate import (
     EXPORTS,
     PICKLES,
-    is_native,
+    ReadsSafetensors,
     locate_model,
     needed_files,
     no_usable_weights,
 )
 from crossrank.models.weights import Weights
-
-# RoBERTa's family, which starts to count positions after the padding token's own.
-_SHIFTED = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,26 @@ class ModelFolder:
     name: str
     path: Path
     config: dict[str, Any]
+
+    @classmethod
+    def open(cls, name: str | Path, *, reads_safetensors: ReadsSafetensors) -> Self:
+        """Find a model and read its configuration.
+
+        Args:
+            name: As for :func:`crossrank.models.locate.locate_model`, and so is the other.
+            reads_safetensors: Which weights to download, where there is a choice.
+
+        Raises:
+            ModelError: There is no such model, or it has no readable config.json.
+
+        Example:
+            >>> ModelFolder.open("all-MiniLM-L6-v2", reads_safetensors=lambda config: True).architecture
+            'bert'
+        """
+        path = locate_model(name, reads_safetensors=reads_safetensors)
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
+        return cls(str(name), path, _read_json(path / "config.json", str(name)))
 
     @property
     def architecture(self) -> str:
@@ -61,11 +78,6 @@ class ModelFolder:
     def has_safetensors(self) -> bool:
         """Whether the weights are there as safetensors."""
         return any((self.path / f).is_file() for f in ("model.safetensors", "model.safetensors.index.json"))
-
-    @property
-    def has_graph(self) -> bool:
-        """Whether the model runs from its safetensors, by a graph of the package."""
-        return self.has_safetensors and is_native(self.config)
 
     @property
     def export(self) -> Path | None:
@@ -112,8 +124,11 @@ class ModelFolder:
         except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{self.name}: modules.json cannot be read: {error}") from error
 
-    def needed_files(self) -> dict[str, Path]:
+    def files(self, *, safetensors: bool) -> dict[str, Path]:
         """The files that it takes to run the model, by their names inside the folder.
+
+        Args:
+            safetensors: Whether it runs from its safetensors, also where there is an exported graph.
 
         Raises:
             ModelError: No weights can be used.
@@ -123,48 +138,10 @@ class ModelFolder:
         names = sorted(file.relative_to(self.path).as_posix() for file in found)
         # No part of the model: SageMaker's code in an unpacked archive, and the int8 copy that training adds.
         names = [name for name in names if not name.startswith(("code/", "int8/"))]
-        wanted = needed_files(names, has_graph=self.has_graph)
+        wanted = needed_files(names, safetensors=safetensors)
         if wanted is None:
             raise ModelError(no_usable_weights(self.name, self.pickles))
         return {name: self.path / name for name in wanted}
-
-    @property
-    def pad_token_id(self) -> int:
-        """The token that fills up short inputs."""
-        given = self.config.get("pad_token_id")
-        return given if isinstance(given, int) else int(self.architecture in _SHIFTED)
-
-    @property
-    def max_tokens(self) -> int:
-        """How many tokens the model reads at most, special tokens included."""
-        # What sentence-transformers saved for its own use overrides the tokenizer.
-        saved = self.json("sentence_bert_config.json").get("max_seq_length")
-        limits = [saved or self.json("tokenizer_config.json").get("model_max_length")]
-        positions = self.config.get("max_position_embeddings")
-        if isinstance(positions, int) and positions > 0:
-            limits.append(positions - self.pad_token_id - 1 if self.architecture in _SHIFTED else positions)
-        known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1_000_000]
-        return min(known, default=512)
-
-
-def open_model(name: str | Path, *, safetensors: bool = False) -> ModelFolder:
-    """Find a model and read its configuration.
-
-    Args:
-        name: As for :func:`crossrank.models.locate.locate_model`, and so is the other.
-        safetensors: Whether the weights have to be safetensors.
-
-    Raises:
-        ModelError: There is no such model, or it has no readable config.json.
-
-    Example:
-        >>> open_model("all-MiniLM-L6-v2").architecture
-        'bert'
-    """
-    path = locate_model(name, safetensors=safetensors)
-    if not (path / "config.json").is_file():
-        raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
-    return ModelFolder(str(name), path, _read_json(path / "config.json", str(name)))
 
 
 def _read_json(file: Path, name: str) -> dict[str, Any]:

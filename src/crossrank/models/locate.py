@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from crossrank.errors import ModelError
 from crossrank.settings import is_offline
@@ -14,10 +15,8 @@ from crossrank.settings import is_offline
 DEFAULT_CROSS_ENCODER = "crossrank-minilm-l6"
 DEFAULT_BI_ENCODER = "all-MiniLM-L6-v2"
 
-# The families that inference.graphs has a graph for; what else there is runs from its ONNX file.
-NATIVE_ARCHITECTURES = frozenset(
-    {"bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
-)
+ReadsSafetensors: TypeAlias = Callable[[Mapping[str, Any]], bool]
+"""Whether the weights of a model with this config.json are read from safetensors, else from an export."""
 # Where an exported graph may lie in a model's folder; the first is preferred.
 EXPORTS = ("onnx/model.onnx", "model.onnx", "openvino/openvino_model.xml", "openvino_model.xml")
 
@@ -33,14 +32,15 @@ def bundled_models() -> tuple[str, ...]:
     return tuple(sorted(folder.name for folder in _BUNDLED.iterdir() if (folder / "config.json").is_file()))
 
 
-def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
+def locate_model(name: str | Path, *, reads_safetensors: ReadsSafetensors = lambda config: True) -> Path:
     """Find a model's folder, downloading it once where it is a Hub name.
 
     A bundled name wins over a local folder of that name; write ``./name`` for the folder.
 
     Args:
         name: A bundled model, a local folder, or a repository on the Hugging Face Hub (``owner/name``).
-        safetensors: Whether to download safetensors, also where only an export would run without PyTorch.
+        reads_safetensors: Which weights to download, where there is a choice: safetensors, the default, or an
+            export.
 
     Returns:
         A folder with the model's files.
@@ -67,7 +67,7 @@ def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
         raise ModelError(f"there is no model folder {text!r}. {_choices()}")
-    return _from_hub(text, safetensors)
+    return _from_hub(text, reads_safetensors)
 
 
 def revision_of(folder: Path) -> str | None:
@@ -87,7 +87,7 @@ def _choices() -> str:
     )
 
 
-def _from_hub(name: str, safetensors: bool) -> Path:
+def _from_hub(name: str, reads_safetensors: ReadsSafetensors) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
@@ -95,8 +95,8 @@ def _from_hub(name: str, safetensors: bool) -> Path:
 
     try:
         if is_offline():
-            return _from_cache(name, safetensors)
-        wanted = _files_to_download(name, safetensors)
+            return _from_cache(name, reads_safetensors)
+        wanted = _files_to_download(name, reads_safetensors)
         return Path(snapshot_download(name, allow_patterns=wanted))
     except GatedRepoError as error:
         raise ModelError(
@@ -109,7 +109,7 @@ def _from_hub(name: str, safetensors: bool) -> Path:
     except ModelError:
         raise
     except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
-        cached = _cached(name, safetensors)
+        cached = _cached(name, reads_safetensors)
         if cached is not None:
             return cached
         if is_offline():
@@ -122,17 +122,17 @@ def _from_hub(name: str, safetensors: bool) -> Path:
         ) from error
 
 
-def _cached(name: str, safetensors: bool) -> Path | None:
+def _cached(name: str, reads_safetensors: ReadsSafetensors) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = _from_cache(name, safetensors)
+        folder = _from_cache(name, reads_safetensors)
     except (LocalEntryNotFoundError, OSError):
         return None
     return folder if (folder / "config.json").is_file() else None
 
 
-def _from_cache(name: str, safetensors: bool) -> Path:
+def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
     """A model's folder in the cache, whole as far as it is needed; an error of the Hub's client otherwise."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError
@@ -144,49 +144,47 @@ def _from_cache(name: str, safetensors: bool) -> Path:
         # that were never asked for.
         folder = Path(error.snapshot_path)
         files = [file.path for file in get_cached_repo_tree(name)]
-        has_graph = safetensors or is_native(_read_config(str(folder / "config.json")))
-        wanted = needed_files(files, has_graph=has_graph)
+        safetensors = reads_safetensors(_read_config(str(folder / "config.json")))
+        wanted = needed_files(files, safetensors=safetensors)
         if wanted is None or not all((folder / file).is_file() for file in wanted):
             raise
         return folder
 
 
-def _files_to_download(name: str, safetensors: bool) -> list[str]:
+def _files_to_download(name: str, reads_safetensors: ReadsSafetensors) -> list[str]:
     """The small files and one kind of weights: safetensors where a graph reads them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
     # One request, not retried: without a network the answer should come at once.
     siblings = HfApi().model_info(name, timeout=20).siblings or []
     files = [sibling.rfilename for sibling in siblings]
-    has_graph = safetensors or (
-        "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
-    )
-    wanted = needed_files(files, has_graph=has_graph)
+    config = _read_config(hf_hub_download(name, "config.json")) if "config.json" in files else {}
+    wanted = needed_files(files, safetensors=reads_safetensors(config))
     if wanted is None:
         raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))
     return wanted
 
 
-def needed_files(files: list[str], *, has_graph: bool) -> list[str] | None:
+def needed_files(files: list[str], *, safetensors: bool) -> list[str] | None:
     """Which of a model's files it takes to run it: the small ones and one kind of weights.
 
     Args:
         files: Paths inside the model's folder or repository, with forward slashes.
-        has_graph: Whether safetensors are read: by a graph for the model, or by PyTorch.
+        safetensors: Whether safetensors are read, also where there is an export.
 
     Returns:
         The files; None where no weights can be used.
 
     Example:
-        >>> needed_files(["config.json", "model.safetensors", "pytorch_model.bin"], has_graph=True)
+        >>> needed_files(["config.json", "model.safetensors", "pytorch_model.bin"], safetensors=True)
         ['config.json', 'model.safetensors']
     """
     small = [file for file in files if _SMALL_FILES.fullmatch(file)]
     # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
-    safetensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
+    tensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
     exports = [file for file in EXPORTS if file in files]
-    if any("/" not in file for file in safetensors) and (has_graph or not exports):
-        return small + safetensors
+    if any("/" not in file for file in tensors) and (safetensors or not exports):
+        return small + tensors
     return small + _parts_of(PurePosixPath(exports[0]), files) if exports else None
 
 
@@ -200,11 +198,6 @@ def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
         # Exports of large models keep tensors in files named after them, without an ending.
         parts += [file for file in beside if not PurePosixPath(file).suffix]
     return parts
-
-
-def is_native(config: dict[str, Any]) -> bool:
-    """Whether there is a graph for this config.json: a known family, without Python code of its own."""
-    return config.get("model_type") in NATIVE_ARCHITECTURES and "auto_map" not in config
 
 
 def _read_config(file: str) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crossrank.errors import InputError, ModelError
+from crossrank.families.model import open_model
 from crossrank.inference.devices import runs_on_openvino
 from crossrank.inference.loading import unsupported
-from crossrank.models.folder import open_model
 from crossrank.sagemaker.proving import prove
 
 _HANDLERS = '''"""What the sagemaker-inference toolkit calls; see crossrank's docs/sagemaker.md."""

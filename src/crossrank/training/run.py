@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.errors import InputError, ModelError
+from crossrank.families import names_with_graph
+from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.models.folder import open_model
-from crossrank.models.locate import NATIVE_ARCHITECTURES
-from crossrank.models.quantise import write_int8, write_settings
 from crossrank.training.base_model import write_float_folder
 from crossrank.training.calibration import combined, fit_interpolation, fit_logits
 from crossrank.training.card import write_card
@@ -81,7 +81,7 @@ def train(
         # Said now: it would be measured, and quantised, only when all is trained.
         raise ModelError(
             f"{settings.base} cannot be trained here: it takes safetensors weights of one of the families "
-            f"{', '.join(sorted(NATIVE_ARCHITECTURES))}; it is {base.architecture}"
+            f"{', '.join(names_with_graph())}; it is {base.architecture}"
         )
     embedder = BiEncoder(settings.embedder)
     work = output.with_name(f"{output.name}.training")

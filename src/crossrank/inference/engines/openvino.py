@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.families.graphs.openvino_library import ov
 from crossrank.inference.batching import Batch, make_batches
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
-from crossrank.inference.openvino_library import ov
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 
 # Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
+from crossrank.families.networks.network import Network
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
-from crossrank.inference.networks.base import Network
 from crossrank.inference.packing import fitting, pack
 from crossrank.inference.tokenizer import Tokens
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from crossrank.inference.graphs.encoder import Encoder, LayerNames, positions
-from crossrank.inference.graphs.operations import Tensor
-from crossrank.inference.openvino_library import op
+from typing import TYPE_CHECKING, Any
+
+from crossrank.families.family import Family
+from crossrank.families.graphs.encoder import Encoder, LayerNames, positions
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.network import Network
 
 BERT_LAYER = LayerNames(
     query="encoder.layer.{}.attention.self.query",
@@ -18,8 +26,8 @@ BERT_LAYER = LayerNames(
 )
 
 
-class Bert(Encoder):
-    """``bert``."""
+class BertGraph(Encoder):
+    """Words, positions and token types; a pooler, then the classifier."""
 
     prefix = "bert."
     layer_names = BERT_LAYER
@@ -36,3 +44,13 @@ class Bert(Encoder):
     def classify(self, first: Tensor) -> Tensor:
         """Pooler with tanh, then the classifier."""
         return self.ops.linear(op.tanh(self.ops.linear(first, "pooler.dense")), "classifier")
+
+
+def packed_bert(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding."""
+    from crossrank.families.networks.bert import PackedBert
+
+    return PackedBert(network, device)
+
+
+FAMILY = Family(names=("bert",), graph=BertGraph, packed=packed_bert)

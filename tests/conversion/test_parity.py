@@ -7,9 +7,7 @@ import pytest
 from safetensors.numpy import load_file
 from support.tiny_models import save, write_embedder, write_reranker
 
-from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.parity import (
+from crossrank.conversion.parity import (
     LOWEST_SPEARMAN,
     LOWEST_TOP_10,
     Parity,
@@ -19,6 +17,8 @@ from crossrank.inference.parity import (
     sample_candidates,
     spearman,
 )
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from crossrank.inference.graphs.bert import BERT_LAYER
-from crossrank.inference.graphs.encoder import Encoder, shifted_positions
-from crossrank.inference.graphs.operations import Tensor
-from crossrank.inference.openvino_library import op
+from typing import TYPE_CHECKING, Any
+
+from crossrank.families.bert import BERT_LAYER
+from crossrank.families.family import Family
+from crossrank.families.graphs.encoder import Encoder, shifted_positions
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.network import Network
 
 
-class Roberta(Encoder):
-    """``roberta``, ``xlm-roberta``, ``camembert``."""
+class RobertaGraph(Encoder):
+    """BERT's layers; positions that begin after the padding token's id, and a head of its own."""
 
     prefix = "roberta."
     layer_names = BERT_LAYER
@@ -26,3 +34,19 @@ class Roberta(Encoder):
     def classify(self, first: Tensor) -> Tensor:
         """A dense layer with tanh, then the output projection; there is no pooler."""
         return self.ops.linear(op.tanh(self.ops.linear(first, "classifier.dense")), "classifier.out_proj")
+
+
+def packed_roberta(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding."""
+    from crossrank.families.networks.bert import PackedBert
+
+    return PackedBert(network, device, shifted_by=network.config.pad_token_id)
+
+
+FAMILY = Family(
+    names=("roberta", "xlm-roberta", "camembert"),
+    graph=RobertaGraph,
+    packed=packed_roberta,
+    pad_token_id=1,
+    counts_positions_from_padding=True,
+)

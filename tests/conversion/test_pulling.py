@@ -21,15 +21,15 @@ from support.tiny_models import (
     write_reranker,
 )
 
+from crossrank.conversion import WeightFormat, pulling
+from crossrank.conversion.parity import sample_candidates
+from crossrank.conversion.pulling import pull_model
+from crossrank.conversion.quantise import write_int8
 from crossrank.errors import InputError, ModelError
-from crossrank.inference import pulling
+from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.parity import sample_candidates
-from crossrank.inference.pulling import pull_model
-from crossrank.models.folder import open_model
 from crossrank.models.locate import bundled_models
-from crossrank.models.quantise import write_int8
 from crossrank.models.weights import Weights
 
 SAMPLE_PAIRS = [(query, text) for query, texts in sample_candidates() for text in texts]
@@ -79,7 +79,7 @@ def test_bundled_model_stays_as_it_is_in_int8(name: str, tmp_path: Path) -> None
     assert report.parity.top_10_agreement == 1
     card = (tmp_path / "copy" / "README.md").read_text()
     assert "license: apache-2.0" in card, "the publisher's card comes along"
-    assert f"Made by `crossrank pull --precision int8` from `{name}`" in card
+    assert f"Made by `crossrank pull --weight-format int8` from `{name}`" in card
 
 
 def test_copy_that_ranks_too_differently_is_not_kept(tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_name_that_can_be_no_model_is_refused(
         pull_model(name)
 
 
-def test_precision_that_there_is_not_is_refused(tmp_path: Path) -> None:
+def test_weight_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="int8 or fp32; it is 'int4'"):
-        pull_model(write_reranker(tmp_path / "model"), precision="int4")  # type: ignore[arg-type]
+        pull_model(write_reranker(tmp_path / "model"), weight_format="int4")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("../model", "model-fp32"), (".", "here-fp32")])
@@ -159,14 +159,14 @@ def test_default_output_is_named_after_the_model(
 ) -> None:
     write_reranker(tmp_path / "model")
     monkeypatch.chdir(write_reranker(tmp_path / "here"))
-    assert pull_model(name, precision="fp32").folder == Path(expected)
+    assert pull_model(name, weight_format="fp32").folder == Path(expected)
     assert CrossEncoder(tmp_path / "here" / expected).name.endswith(expected)
 
 
 def test_model_with_an_export_alone_is_refused_in_int8_and_copied_in_fp32(tmp_path: Path) -> None:
     folder = strange_family(tmp_path / "model")
     export(folder / "onnx" / "model.onnx", "logits")
-    with pytest.raises(ModelError, match=r"int8 needs safetensors of a supported family.*--precision fp32"):
+    with pytest.raises(ModelError, match=r"int8 needs safetensors of .*--weight-format fp32"):
         pull_model(folder, tmp_path / "copy")
     report = pull_model(folder, tmp_path / "copy", "fp32")
     expected = CrossEncoder(folder).logits(list(PAIRS))[0]
@@ -216,15 +216,15 @@ def test_fp32_of_smaller_weights_is_float32(stored: str, tmp_path: Path) -> None
     assert "probe" not in json.loads((tmp_path / "copy" / "crossrank.json").read_text())
 
 
-@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("weight_format", ["int8", "fp32"])
 def test_copy_keeps_what_its_original_is_known_for_by_name(
-    precision: pulling.Precision, tmp_path: Path
+    weight_format: WeightFormat, tmp_path: Path
 ) -> None:
     two_labels = write_reranker(tmp_path / "pt-bert-base-uncased-msmarco", labels=2)
-    pull_model(two_labels, tmp_path / "reranker", precision)
+    pull_model(two_labels, tmp_path / "reranker", weight_format)
     assert CrossEncoder(tmp_path / "reranker").scoring == CrossEncoder(two_labels).scoring
     dot = write_embedder(tmp_path / "tiny-dot-v1", normalize=False)
-    pull_model(dot, tmp_path / "embedder", precision)
+    pull_model(dot, tmp_path / "embedder", weight_format)
     assert BiEncoder(tmp_path / "embedder").similarity == BiEncoder(dot).similarity == "dot"
 
 
@@ -245,7 +245,7 @@ def test_copy_says_where_it_came_from_and_keeps_the_original_s_settings(tmp_path
     report = pull_model(folder, tmp_path / "copy")
     saved = json.loads((tmp_path / "copy" / "crossrank.json").read_text())
     origin = saved["origin"]
-    assert (origin["model"], origin["precision"]) == ("model", "int8"), "no path of this machine"
+    assert (origin["model"], origin["weight_format"]) == ("model", "int8"), "no path of this machine"
     assert origin["parity"]["spearman"] == pytest.approx(report.parity.spearman, abs=1e-6)
     assert saved["interpolation"] == kept
     # What the loader compares fast arithmetic with: the copy's own outputs in float32.
@@ -263,7 +263,7 @@ def test_weights_can_be_read_by_whoever_reads_the_configuration(tmp_path: Path) 
 
 PULL = """
     import json, sys
-    from crossrank.inference.pulling import pull_model
+    from crossrank.conversion.pulling import pull_model
 
     print(json.dumps(pull_model(sys.argv[1], sys.argv[2]).as_dict()))
 """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from crossrank.inference.graphs.bert import Bert
-from crossrank.inference.graphs.operations import Tensor
-from crossrank.inference.openvino_library import op
+from crossrank.families.bert import BertGraph, packed_bert
+from crossrank.families.family import Family
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor
 
 
-class Electra(Bert):
-    """``electra``."""
+class ElectraGraph(BertGraph):
+    """BERT's layers between a projection and a head of its own."""
 
     prefix = "electra."
 
@@ -21,3 +22,6 @@ class Electra(Bert):
         """A dense layer with GELU, then the output projection."""
         inner = op.gelu(self.ops.linear(first, "classifier.dense"), "erf")
         return self.ops.linear(inner, "classifier.out_proj")
+
+
+FAMILY = Family(names=("electra",), graph=ElectraGraph, packed=packed_bert)

@@ -10,13 +10,13 @@ import torch
 import transformers
 
 from crossrank.errors import ModelError
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def read_config(model: ModelFolder) -> Any:
+def read_config(model: Model) -> Any:
     """The folder's configuration as transformers reads it.
 
     Raises:
@@ -34,7 +34,7 @@ def read_config(model: ModelFolder) -> Any:
 
 
 def load_network(
-    model: ModelFolder, config: Any, network_class: Any, dtype: torch.dtype, *, attention: str | None
+    model: Model, config: Any, network_class: Any, dtype: torch.dtype, *, attention: str | None
 ) -> Any:
     """A network with the folder's weights, ready to infer, on the CPU.
 
@@ -82,7 +82,7 @@ def load_network(
     return network.eval()
 
 
-def _dequantised(model: ModelFolder) -> dict[str, Tensor]:
+def _dequantised(model: Model) -> dict[str, Tensor]:
     names = model.weights.names()
     return {
         name: torch.from_numpy(model.weights.float32(name).copy())

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from crossrank.errors import InputError, ModelError
-from crossrank.inference import Precision
-from crossrank.inference.bi_encoder import BiEncoder, embedder_task
-from crossrank.inference.checking import is_bi_encoder
-from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32, unsupported
-from crossrank.inference.parity import (
+from crossrank.conversion import WeightFormat
+from crossrank.conversion.checking import is_bi_encoder
+from crossrank.conversion.origin import origin_name, origin_note, write_card
+from crossrank.conversion.parity import (
     LOWEST_SPEARMAN,
     LOWEST_TOP_10,
     Encoder,
@@ -27,12 +24,17 @@ from crossrank.inference.parity import (
     compare,
     measure_speed,
 )
+from crossrank.conversion.quantise import write_float32, write_int8, write_settings
+from crossrank.errors import InputError, ModelError
+from crossrank.families import names_with_graph
+from crossrank.families.model import Model, open_model
+from crossrank.inference.bi_encoder import BiEncoder, embedder_task
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32, unsupported
 from crossrank.inference.pooling import read_settings
 from crossrank.inference.scores import scoring_of
 from crossrank.inference.tokenizer import Tokenizer
-from crossrank.models.folder import ModelFolder, open_model
-from crossrank.models.locate import NATIVE_ARCHITECTURES, bundled_models, revision_of
-from crossrank.models.quantise import write_float32, write_int8, write_settings
+from crossrank.models.locate import revision_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class PullReport:
         model: The model's name; of a local folder, its last part.
         revision: The commit on the Hub; None where the model is not from there.
         kind: ``cross-encoder`` or ``bi-encoder``.
-        precision: Of the copy.
+        weight_format: Of the copy's weights.
         folder: Where the copy lies, if it was accepted.
         original_size: Bytes of the files that it takes to run the original.
         copy_size: Bytes of the copy.
@@ -55,7 +57,7 @@ class PullReport:
     model: str
     revision: str | None
     kind: str
-    precision: Precision
+    weight_format: WeightFormat
     folder: Path
     original_size: int
     copy_size: int
@@ -79,7 +81,7 @@ class PullReport:
 def pull_model(
     name: str | Path,
     output: str | Path | None = None,
-    precision: Precision = "int8",
+    weight_format: WeightFormat = "int8",
     *,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> PullReport:
@@ -92,15 +94,15 @@ def pull_model(
         name: A bundled model, a folder, or a Hugging Face name; a cross-encoder or a bi-encoder.
         output: The folder to write, which must not exist; by default the last part of the name with
             ``-int8`` or ``-fp32``, in the working directory.
-        precision: ``int8`` makes every matrix int8. ``fp32`` takes the files as they are; safetensors that
-            are stored otherwise become float32.
+        weight_format: ``int8`` makes every matrix int8. ``fp32`` takes the files as they are; safetensors
+            that are stored otherwise become float32.
         on_step: Called with what is done next.
 
     Returns:
         The report. Where it is not ``accepted``, nothing was written.
 
     Raises:
-        InputError: The output exists or has no place, or there is no such precision.
+        InputError: The output exists or has no place, or there is no such format.
         ModelError: The model cannot be used, or has no safetensors that int8 can be made of.
         OSError: The disk is full, for one.
 
@@ -110,33 +112,25 @@ def pull_model(
         >>> report.kind, report.accepted
         ('bi-encoder', True)
     """
-    if precision not in get_args(Precision):
-        raise InputError(f"precision must be int8 or fp32; it is {precision!r}")
-    target = _target(name, output, precision)
+    if weight_format not in get_args(WeightFormat):
+        raise InputError(f"weight_format must be int8 or fp32; it is {weight_format!r}")
+    target = _target(name, output, weight_format)
     on_step(f"finding {name}")
     model = open_model(name)
-    _check_can_be_copied(model, precision)
-    kind = BiEncoder if is_bi_encoder(model) else CrossEncoder
-    original: Encoder = kind(name)
-    with _made_beside(target) as (folder, accept):
-        on_step(f"writing {precision}")
-        if precision == "int8":
-            write_int8(model, folder)
-        elif model.has_graph and not model.weights.is_float32:
-            write_float32(model, folder)
-        else:
-            _copy(model, folder)
-        settings = _settings(model, original, folder)
-        write_settings(folder, settings)  # with the probe, so that the copy is loaded as it always will be
-        copy: Encoder = kind(folder)
+    _check_can_be_copied(model, weight_format)
+    original: Encoder = BiEncoder(name) if is_bi_encoder(model) else CrossEncoder(name)
+    with _made_next_to(target) as (folder, accept):
+        on_step(f"writing {weight_format}")
+        settings = _write_copy(model, original, folder, weight_format)
+        copy: Encoder = type(original)(folder)
         on_step("comparing with the original")
         parity = compare(original, copy)
         on_step("measuring speed")
         report = PullReport(
-            model=_origin(model),
+            model=origin_name(model),
             revision=revision_of(model.path),
-            kind="bi-encoder" if kind is BiEncoder else "cross-encoder",
-            precision=precision,
+            kind="bi-encoder" if isinstance(copy, BiEncoder) else "cross-encoder",
+            weight_format=weight_format,
             folder=target,
             original_size=sum(file.stat().st_size for file in model.needed_files().values()),
             copy_size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
@@ -145,17 +139,17 @@ def pull_model(
             notices=copy.notices,
         )
         if report.accepted:
-            write_settings(folder, {"origin": _note(report), **settings})
-            _write_card(model, report, folder)
+            write_settings(folder, {"origin": origin_note(report), **settings})
+            write_card(model, report, folder)
             accept()
     return report
 
 
-def _target(name: str | Path, output: str | Path | None, precision: str) -> Path:
+def _target(name: str | Path, output: str | Path | None, weight_format: str) -> Path:
     last = Path(name).name
     if last in {"", "..", "~"}:
         last = Path(name).expanduser().resolve().name
-    target = Path(output) if output is not None else Path(f"{last}-{precision}")
+    target = Path(output) if output is not None else Path(f"{last}-{weight_format}")
     try:
         is_taken = target.exists() or target.is_symlink()
     except OSError as error:  # too long for a path, say
@@ -167,21 +161,21 @@ def _target(name: str | Path, output: str | Path | None, precision: str) -> Path
     return target
 
 
-def _check_can_be_copied(model: ModelFolder, precision: Precision) -> None:
+def _check_can_be_copied(model: Model, weight_format: WeightFormat) -> None:
     if model.has_graph:
         return
     if model.export is None:
         raise ModelError(unsupported(model))
-    if precision == "int8":
+    if weight_format == "int8":
         raise ModelError(
             f"{model.name} is a {model.architecture} model that runs from {model.export.name}; int8 needs "
-            f"safetensors of a supported family ({', '.join(sorted(NATIVE_ARCHITECTURES))}). "
-            "Take it as it is with --precision fp32"
+            f"safetensors of a supported family ({', '.join(names_with_graph())}). "
+            "Take it as it is with --weight-format fp32"
         )
 
 
 @contextmanager
-def _made_beside(target: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
+def _made_next_to(target: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
     """A folder to be made, and what gives it the target's name; without that, nothing is left."""
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
@@ -191,18 +185,31 @@ def _made_beside(target: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _copy(model: ModelFolder, folder: Path) -> None:
+def _write_copy(model: Model, original: Encoder, folder: Path, weight_format: WeightFormat) -> dict[str, Any]:
+    """Write the copy with its crossrank.json, and return what that holds."""
+    if weight_format == "int8":
+        write_int8(model, folder)
+    elif model.has_graph and not model.weights.is_float32:
+        write_float32(model, folder)
+    else:
+        _copy_files(model, folder)
+    settings = _settings(model, original, folder)
+    write_settings(folder, settings)  # with the probe, so that the copy is loaded as it always will be
+    return settings
+
+
+def _copy_files(model: Model, folder: Path) -> None:
     for name, source in model.needed_files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / name)
 
 
-def _settings(model: ModelFolder, original: Encoder, folder: Path) -> dict[str, Any]:
+def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
     """Make the copy say of itself what the original is known for; return its crossrank.json."""
     settings = model.json("crossrank.json")
     settings = {key: value for key, value in settings.items() if key not in {"probe", "origin"}}
     # Some models are known by their name, which the copy need not have.
-    copy = ModelFolder(folder.name, folder, model.config)
+    copy = Model(folder.name, folder, model.config)
     if isinstance(original, BiEncoder):
         if read_settings(copy).similarity != original.similarity:
             _change(folder / "config_sentence_transformers.json", similarity_fn_name=original.similarity)
@@ -220,7 +227,7 @@ def _settings(model: ModelFolder, original: Encoder, folder: Path) -> dict[str, 
     return settings
 
 
-def _understood(copy: ModelFolder) -> bool:
+def _understood(copy: Model) -> bool:
     try:
         scoring_of(copy)
     except ModelError:
@@ -231,40 +238,3 @@ def _understood(copy: ModelFolder) -> bool:
 def _change(file: Path, **changes: object) -> None:
     content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     file.write_text(json.dumps(content | changes, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _origin(model: ModelFolder) -> str:
-    """A name that means something elsewhere: not where a folder lies on this machine."""
-    is_local = model.name not in bundled_models() and revision_of(model.path) is None
-    return model.path.resolve().name if is_local else model.name
-
-
-def _note(report: PullReport) -> dict[str, Any]:
-    """Where the copy came from, without anything that differs when it is made again: no date, no speed."""
-    revision = {} if report.revision is None else {"revision": report.revision}
-    parity = {
-        name: round(value, 6)
-        for name, value in dataclasses.asdict(report.parity).items()
-        if value is not None
-    }
-    return {"model": report.model, **revision, "precision": report.precision, "parity": parity}
-
-
-def _write_card(model: ModelFolder, report: PullReport, folder: Path) -> None:
-    """The publisher's card with its licence, and what was done to the model below it."""
-    card = model.path / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace").rstrip() + "\n\n" if card.is_file() else ""
-    source = f"`{report.model}`" + (f", revision {report.revision}" if report.revision else "")
-    changed = {
-        "int8": "The encoder's matrices and word embeddings were rounded to int8, one factor a row.",
-        "fp32": "The weights are the original's, in float32 or as they were exported.",
-    }[report.precision]
-    parity = report.parity
-    (folder / "README.md").write_text(
-        f"{text}## This copy\n\n"
-        f"Made by `crossrank pull --precision {report.precision}` from {source}. {changed} "
-        f"Over {parity.pairs} sample pairs: Spearman {parity.spearman:.4f}, "
-        f"top-10 agreement {parity.top_10_agreement:.3f}, "
-        f"largest difference {parity.largest_difference:.4f}.\n",
-        encoding="utf-8",
-    )

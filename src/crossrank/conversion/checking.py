@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from crossrank.families.model import Model, open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.prompting import is_language_model
-from crossrank.models.folder import ModelFolder, open_model
 
-_GOLDEN = Path(__file__).parents[1] / "models" / "golden.json"
+_GOLDEN = Path(__file__).with_name("golden.json")
 
 
 def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any]:
@@ -57,13 +57,13 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
     return report | _compare(model, golden)
 
 
-def is_bi_encoder(folder: ModelFolder) -> bool:
+def is_bi_encoder(folder: Model) -> bool:
     """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
     has_head = "SequenceClassification" in str(folder.config.get("architectures"))
     return bool(folder.modules) and not has_head and not is_language_model(folder)
 
 
-def _weights(folder: ModelFolder) -> str:
+def _weights(folder: Model) -> str:
     if folder.has_graph or (folder.export is None and folder.has_safetensors):
         return "safetensors, int8" if folder.weights.is_int8 else "safetensors, float"
     return folder.export.name if folder.export is not None else "none"

@@ -8,29 +8,26 @@ import torch
 import transformers
 
 from crossrank.errors import ModelError
-from crossrank.inference.networks.attention import IMPLEMENTATION
-from crossrank.inference.networks.base import Network, on_device
-from crossrank.inference.networks.classifiers import padded_batch
-from crossrank.inference.networks.loading import load_network, read_config
-from crossrank.inference.packing import Pack
-from crossrank.inference.prompting import Answers
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
+from crossrank.families.networks.attention import IMPLEMENTATION
+from crossrank.families.networks.classifiers import padded_batch
+from crossrank.families.networks.loading import load_network, read_config
+from crossrank.families.networks.network import Network, on_device
+from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Those whose every layer goes through the attention that is handed to it, with positions as they are given.
-_PACKED = frozenset({"llama", "qwen2", "qwen3"})
-
 
 def load_language_model(
-    model: ModelFolder, answers: Answers, device: torch.device, dtype: torch.dtype
+    model: Model, yes: int, no: int | None, device: torch.device, dtype: torch.dtype
 ) -> Network:
     """A reranker that is saved as ...ForCausalLM.
 
     Args:
         model: The folder.
-        answers: The tokens that answer.
+        yes: The token that says relevant.
+        no: The one that says not; None where only ``yes`` counts.
         device: Where it runs.
         dtype: Of the body; the logits of the answers are in float32.
 
@@ -43,12 +40,12 @@ def load_language_model(
         raise ModelError(
             f"{model.name} is a {model.architecture} model, for which transformers has no language model"
         )
-    packed = model.architecture in _PACKED
+    packed = model.family.packs_language_model
     network = load_network(model, config, network_class, dtype, attention=IMPLEMENTATION if packed else None)
     head = network.get_output_embeddings()
-    rows = head.weight[[answers.yes] if answers.no is None else [answers.yes, answers.no]].float()
+    rows = head.weight[[yes] if no is None else [yes, no]].float()
     # One product instead of one for every word: the difference of two logits is the logit of a difference.
-    weight = rows[0] if answers.no is None else rows[0] - rows[1]
+    weight = rows[0] if no is None else rows[0] - rows[1]
     return LanguageModel(network.base_model.to(dtype).to(device), weight.detach().to(device), device, packed)
 
 
@@ -67,7 +64,7 @@ class LanguageModel:
         self.padded = not packed
 
     def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.inference.networks.base.Network`."""
+        """The logits; see :class:`crossrank.families.networks.network.Network`."""
         last = self._padded(pack) if self.padded else self._packed(pack)
         return (last.float() @ self._weight)[:, None]
 

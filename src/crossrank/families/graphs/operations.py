@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
-from crossrank.inference.openvino_library import op
+from crossrank.families.graphs.openvino_library import op
 from crossrank.models.weights import Weights
 
 Tensor: TypeAlias = Any  # An OpenVINO node or output; the library has no common public name for both.

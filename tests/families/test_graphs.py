@@ -14,7 +14,6 @@ from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write
 from crossrank.errors import ModelError
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.graphs.mpnet import relative_buckets
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
 # Float32 itself leaves about 5e-6 on these models.
@@ -36,41 +35,6 @@ def test_embedder_gives_the_vectors_that_transformers_gives(
     assert (
         np.abs(BiEncoder(written).encode_documents(TEXTS) - GOLDEN[family]["vectors"][pooling]).max() < NEAR
     )
-
-
-@pytest.mark.parametrize("pooling", ["max", "mean_sqrt_len"])
-def test_rarer_poolings_leave_out_padding(pooling: str, tmp_path: Path) -> None:
-    model = BiEncoder(write_embedder(tmp_path / "model", pooling=pooling, normalize=False))
-    assert np.abs(model.encode_documents(TEXTS) - GOLDEN["bert"]["vectors"][pooling]).max() < NEAR
-
-
-@pytest.mark.parametrize(
-    ("activation", "function"),
-    [("Tanh", np.tanh), ("Identity", lambda x: x), ("ReLU", lambda x: np.maximum(x, 0))],
-)
-def test_dense_layer_and_normalisation_follow_pooling(activation: str, function: Any, tmp_path: Path) -> None:
-    folder = write_embedder(tmp_path / "model", dense=f"torch.nn.modules.activation.{activation}")
-    layer = load_file(folder / "2_Dense" / "model.safetensors")
-    pooled = np.array(GOLDEN["bert"]["vectors"]["mean"], np.float32)
-    expected = function(pooled @ layer["linear.weight"].T + layer["linear.bias"])
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert np.abs(BiEncoder(folder).encode_documents(TEXTS) - expected).max() < NEAR
-
-
-def test_dense_layer_that_names_no_activation_has_tanh(tmp_path: Path) -> None:
-    named = write_embedder(tmp_path / "named", dense="torch.nn.modules.activation.Tanh")
-    silent = write_embedder(tmp_path / "silent", dense="torch.nn.modules.activation.Tanh")
-    change_json(silent / "2_Dense" / "config.json", activation_function=None)
-    np.testing.assert_array_equal(
-        BiEncoder(silent).encode_documents(TEXTS), BiEncoder(named).encode_documents(TEXTS)
-    )
-
-
-def test_dense_layer_with_a_residual_is_refused(tmp_path: Path) -> None:
-    folder = write_embedder(tmp_path / "model", dense="torch.nn.modules.activation.Tanh")
-    change_json(folder / "2_Dense" / "config.json", use_residual=True)
-    with pytest.raises(ModelError, match="residual"):
-        BiEncoder(folder)
 
 
 def test_padding_id_that_the_configuration_leaves_out_is_the_familys(tmp_path: Path) -> None:
@@ -106,9 +70,3 @@ def test_configuration_that_the_graph_cannot_follow_is_refused(
     change_json(folder / "config.json", **changes)
     with pytest.raises(ModelError, match=message):
         CrossEncoder(folder)
-
-
-def test_relative_distances_share_buckets_as_in_t5() -> None:
-    near = relative_buckets(np.arange(-8, 9), 32)
-    assert near.tolist() == [8, 7, 6, 5, 4, 3, 2, 1, 0, 17, 18, 19, 20, 21, 22, 23, 24]
-    assert relative_buckets(np.array([-1000, -128, 128, 1000]), 32).tolist() == [15, 15, 31, 31]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossrank.inference.graphs.encoder import Encoder, LayerNames, positions
-from crossrank.inference.graphs.operations import Tensor
-from crossrank.inference.openvino_library import op
-from crossrank.models.folder import ModelFolder
+from crossrank.families.family import Family
+from crossrank.families.graphs.encoder import Encoder, LayerNames, positions
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor
+from crossrank.families.model import Model
 
 _SETTINGS = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
 
 
-class DistilBert(Encoder):
-    """``distilbert``."""
+class DistilBertGraph(Encoder):
+    """Words and positions; a dense layer with ReLU, then the classifier."""
 
     prefix = "distilbert."
     layer_names = LayerNames(
@@ -27,7 +28,7 @@ class DistilBert(Encoder):
         output_norm="transformer.layer.{}.output_layer_norm",
     )
 
-    def __init__(self, model: ModelFolder, **options: Any) -> None:
+    def __init__(self, model: Model, **options: Any) -> None:
         super().__init__(model, **options)
         self.hidden_activation = str(self.config.get("activation", "gelu"))
 
@@ -45,3 +46,10 @@ class DistilBert(Encoder):
     def classify(self, first: Tensor) -> Tensor:
         """A dense layer with ReLU, then the classifier."""
         return self.ops.linear(op.relu(self.ops.linear(first, "pre_classifier")), "classifier")
+
+
+FAMILY = Family(
+    names=("distilbert",),
+    graph=DistilBertGraph,
+    kept_in_float=frozenset({"classifier", "pre_classifier", "position_embeddings"}),
+)

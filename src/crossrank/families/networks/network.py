@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from crossrank.inference.networks.attention import Packing
-from crossrank.inference.packing import Pack
+from crossrank.families.networks.attention import Packing
+from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,17 +1,18 @@
-"""The encoder that the whole BERT family shares: embeddings, post-norm layers, a head."""
+"""The encoder of BERT and of what is built like it: embeddings, post-norm layers, a head."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from crossrank.errors import ModelError
-from crossrank.inference.graphs.operations import Operations, Tensor, activation, constant
-from crossrank.inference.openvino_library import op, ov
-from crossrank.models.folder import ModelFolder
+from crossrank.families.graphs.graph import Graph
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor, activation, constant
+from crossrank.families.model import Model
 
 # Added to the attention score of padding: softmax then gives exactly 0, and nothing overflows.
 _MASKED = np.float32(1e9)
@@ -31,75 +32,38 @@ class LayerNames:
     output_norm: str
 
 
-class Encoder(ABC):
-    """One model of the family as an OpenVINO graph.
+class Encoder(Graph):
+    """Post-norm layers over absolute positions; see :class:`crossrank.families.graphs.graph.Graph`.
 
-    The graph takes ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``,
-    each int32 [batch, length].
-
-    Args:
-        model: The opened model folder.
-        keep_int8: Multiply in int8 where the weights are int8.
-
-    Raises:
-        ModelError: The configuration asks for what this family's graph does not do.
+    Attributes:
+        layer_names: What the family calls the parts of a layer.
     """
 
-    prefix: ClassVar[str]
     layer_names: ClassVar[LayerNames]
-    has_token_types: ClassVar[bool] = False
 
-    def __init__(self, model: ModelFolder, *, keep_int8: bool = True) -> None:
-        self.config: dict[str, Any] = model.config
+    def __init__(self, model: Model, *, keep_int8: bool = True) -> None:
+        super().__init__(model, keep_int8=keep_int8)
         self.hidden_size = self.setting("hidden_size")
         self.layers = self.setting("num_hidden_layers")
         self.attention_heads = self.setting("num_attention_heads")
         self.epsilon = float(self.config.get("layer_norm_eps", 1e-12))
         self.hidden_activation = str(self.config.get("hidden_act", "gelu"))
-        self.pad_id = model.pad_token_id
-        self.ops = Operations(model.weights, self.prefix, keep_int8=keep_int8)
         positions = self.config.get("position_embedding_type", "absolute")
         if positions != "absolute":
             raise ModelError(f"{model.name} uses {positions} position embeddings, which are not supported")
         if self.hidden_size % self.attention_heads:
             raise ModelError(f"{model.name}: hidden size {self.hidden_size} is no multiple of its heads")
 
-        names = ["input_ids", "attention_mask"] + ["token_type_ids"] * self.has_token_types
-        self.inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
-        for name, node in self.inputs.items():
-            node.output(0).set_names({name})
-
-    def setting(self, name: str) -> int:
-        """A whole number from config.json."""
-        value = self.config.get(name)
-        if not isinstance(value, int) or value < 1:
-            raise ModelError(
-                f"config.json should hold a positive whole number in {name!r}; it holds {value!r}"
-            )
-        return value
-
     @abstractmethod
     def embed(self) -> Tensor:
         """Tokens to vectors, [batch, length, hidden]."""
 
-    @abstractmethod
-    def classify(self, first: Tensor) -> Tensor:
-        """The first position's vector [batch, hidden] to logits [batch, labels]."""
-
     def attention_bias(self) -> Tensor | None:
-        """What is added to every layer's attention scores, beside the mask; nothing in most families."""
+        """What is added to every layer's attention scores, next to the mask; nothing in most families."""
         return None
 
-    def logits(self) -> ov.Model:
-        """The classifier: [batch, labels] in float32."""
-        first = op.squeeze(self._encode(only_first=True), constant(1))
-        return ov.Model([self.classify(first)], list(self.inputs.values()))
-
-    def hidden_states(self, *, only_first: bool = False) -> tuple[Tensor, Tensor]:
-        """The last layer's vectors [batch, length or 1, hidden], and the attention mask, for pooling."""
-        return self._encode(only_first=only_first), self.inputs["attention_mask"]
-
-    def _encode(self, *, only_first: bool) -> Tensor:
+    def hidden_states(self, *, only_first: bool = False) -> Tensor:
+        """All layers; see :meth:`crossrank.families.graphs.graph.Graph.hidden_states`."""
         mask = op.convert(self.inputs["attention_mask"], "f32")
         masked = op.multiply(op.subtract(mask, constant(1, np.float32)), constant(_MASKED, np.float32))
         bias = op.unsqueeze(masked, constant([1, 2]))

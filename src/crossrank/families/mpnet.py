@@ -7,16 +7,17 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.inference.graphs.encoder import LayerNames, positions, shifted_positions
-from crossrank.inference.graphs.operations import Tensor, constant
-from crossrank.inference.graphs.roberta import Roberta
-from crossrank.inference.openvino_library import op
+from crossrank.families.family import Family
+from crossrank.families.graphs.encoder import LayerNames, positions, shifted_positions
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Tensor, constant
+from crossrank.families.roberta import RobertaGraph
 
 _MAX_DISTANCE = 128
 
 
-class MPNet(Roberta):
-    """``mpnet``."""
+class MPNetGraph(RobertaGraph):
+    """RoBERTa's positions and head, and a bias by distance in every layer."""
 
     prefix = "mpnet."
     layer_names = LayerNames(
@@ -68,3 +69,12 @@ def relative_buckets(distances: NDArray[np.int64], buckets: int) -> NDArray[np.i
     steps = (ratio / np.float32(math.log(_MAX_DISTANCE / exact)) * np.float32(half - exact)).astype(np.int64)
     far = np.minimum(exact + steps, half - 1)
     return after + np.where(distance < exact, distance, far)
+
+
+FAMILY = Family(
+    names=("mpnet",),
+    graph=MPNetGraph,
+    pad_token_id=1,
+    counts_positions_from_padding=True,
+    kept_in_float=frozenset({"classifier", "pooler", "position_embeddings", "relative_attention_bias"}),
+)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.models.folder import ModelFolder
+from crossrank.families.model import Model
 
 _COPIED = (
     "config.json",
@@ -43,10 +43,10 @@ def quantise_int8(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArra
     return np.round(values / scale).astype(np.int8), scale
 
 
-def write_int8(model: ModelFolder, folder: Path) -> None:
+def write_int8(model: Model, folder: Path) -> None:
     """Write a copy of a model in which every matrix of the encoder is int8.
 
-    The head (pooler and classifier) stays in float16: it is small, and errors there reach the score at once.
+    What its family keeps in float, the head above all, is written in float16.
 
     Args:
         model: A model with safetensors.
@@ -59,14 +59,14 @@ def write_int8(model: ModelFolder, folder: Path) -> None:
     tensors: dict[str, NDArray[Any]] = {}
     for name in _weights(model):
         values = model.weights.float32(name)
-        if _is_encoder_matrix(name, values):
+        if _is_encoder_matrix(name, values, model.family.kept_in_float):
             tensors[name], tensors[f"{name}_scale"] = quantise_int8(values)
         else:
             tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
     _write(model, folder, tensors)
 
 
-def write_float32(model: ModelFolder, folder: Path) -> None:
+def write_float32(model: Model, folder: Path) -> None:
     """Write a copy of a model in which every weight is float32, whatever it is stored as.
 
     Args:
@@ -80,7 +80,7 @@ def write_float32(model: ModelFolder, folder: Path) -> None:
     _write(model, folder, {name: model.weights.float32(name) for name in _weights(model)})
 
 
-def _weights(model: ModelFolder) -> list[str]:
+def _weights(model: Model) -> list[str]:
     """The names of what a model learnt: no factors of int8, and no buffers of old checkpoints."""
     names = model.weights.names()
     return sorted(
@@ -91,7 +91,7 @@ def _weights(model: ModelFolder) -> list[str]:
     )
 
 
-def _write(model: ModelFolder, folder: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
+def _write(model: Model, folder: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True)
@@ -111,12 +111,5 @@ def write_settings(folder: Path, settings: dict[str, Any]) -> None:
     (folder / "crossrank.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _is_encoder_matrix(name: str, values: NDArray[np.float32]) -> bool:
-    head = ("classifier", "pooler", "pre_classifier")
-    small_tables = ("position_embeddings", "token_type_embeddings", "relative_attention_bias")
-    return (
-        values.ndim == 2
-        and name.endswith(".weight")
-        and not name.startswith(head)
-        and not any(part in name for part in (*small_tables, ".pooler."))
-    )
+def _is_encoder_matrix(name: str, values: NDArray[np.float32], kept_in_float: frozenset[str]) -> bool:
+    return values.ndim == 2 and name.endswith(".weight") and kept_in_float.isdisjoint(name.split("."))

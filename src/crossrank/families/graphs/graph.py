@@ -1,0 +1,69 @@
+"""A model as an OpenVINO graph: what all families share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from crossrank.errors import ModelError
+from crossrank.families.graphs.openvino_library import op, ov
+from crossrank.families.graphs.operations import Operations, Tensor, constant
+from crossrank.families.model import Model
+
+
+class Graph(ABC):
+    """One model as an OpenVINO graph.
+
+    A family says what its graph does in ``hidden_states`` and ``classify``; those that are built like BERT
+    subclass :class:`crossrank.families.graphs.encoder.Encoder`, which has the layers.
+
+    Args:
+        model: The opened model.
+        keep_int8: Multiply in int8 where the weights are int8.
+
+    Attributes:
+        prefix: What stands before every tensor's name of the encoder, such as ``"bert."``.
+        has_token_types: Whether the graph takes ``token_type_ids``.
+        inputs: ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``, each
+            int32 [batch, length].
+        ops: Layers over the model's tensors.
+
+    Raises:
+        ModelError: The configuration asks for what this family's graph does not do.
+    """
+
+    prefix: ClassVar[str]
+    has_token_types: ClassVar[bool] = False
+
+    def __init__(self, model: Model, *, keep_int8: bool = True) -> None:
+        self.config: dict[str, Any] = model.config
+        self.pad_id = model.pad_token_id
+        self.ops = Operations(model.weights, self.prefix, keep_int8=keep_int8)
+        names = ["input_ids", "attention_mask"] + ["token_type_ids"] * self.has_token_types
+        self.inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
+        for name, node in self.inputs.items():
+            node.output(0).set_names({name})
+
+    def setting(self, name: str) -> int:
+        """A positive whole number from config.json."""
+        value = self.config.get(name)
+        if not isinstance(value, int) or value < 1:
+            raise ModelError(
+                f"config.json should hold a positive whole number in {name!r}; it holds {value!r}"
+            )
+        return value
+
+    @abstractmethod
+    def hidden_states(self, *, only_first: bool = False) -> Tensor:
+        """The last layer's vectors [batch, length, hidden]; [batch, 1, hidden] with ``only_first``."""
+
+    @abstractmethod
+    def classify(self, first: Tensor) -> Tensor:
+        """The first position's vector [batch, hidden] to logits [batch, labels]."""
+
+    def logits(self) -> ov.Model:
+        """The classifier: [batch, labels] in float32."""
+        first = op.squeeze(self.hidden_states(only_first=True), constant(1))
+        return ov.Model([self.classify(first)], list(self.inputs.values()))

@@ -1,0 +1,91 @@
+"""A model: its folder, and the architecture that it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossrank.families import family_of
+from crossrank.families.family import Family
+from crossrank.models.folder import ModelFolder
+
+if TYPE_CHECKING:
+    from crossrank.families.graphs.graph import Graph
+
+
+@dataclass(frozen=True)
+class Model(ModelFolder):
+    """A model's folder, read as its architecture wants it."""
+
+    @property
+    def family(self) -> Family:
+        """What is known about the architecture."""
+        return family_of(self.architecture)
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the model runs from its safetensors, by its family's graph."""
+        return self.has_safetensors and reads_safetensors(self.config)
+
+    def graph(self, *, keep_int8: bool = True) -> Graph:
+        """The family's graph over the model's tensors; only where ``has_graph``.
+
+        Args:
+            keep_int8: Multiply in int8 where the weights are int8.
+
+        Raises:
+            ModelError: The configuration or the tensors are not what the graph needs.
+        """
+        assert self.family.graph is not None, f"there is no graph for {self.architecture}"
+        return self.family.graph(self, keep_int8=keep_int8)
+
+    @property
+    def pad_token_id(self) -> int:
+        """The token that fills up short inputs."""
+        given = self.config.get("pad_token_id")
+        return given if isinstance(given, int) else self.family.pad_token_id
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens the model reads at most, special tokens included."""
+        # What sentence-transformers saved for its own use overrides the tokenizer.
+        saved = self.json("sentence_bert_config.json").get("max_seq_length")
+        limits = [saved or self.json("tokenizer_config.json").get("model_max_length")]
+        positions = self.config.get("max_position_embeddings")
+        if isinstance(positions, int) and positions > 0:
+            unused = self.pad_token_id + 1 if self.family.counts_positions_from_padding else 0
+            limits.append(positions - unused)
+        known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 1_000_000]
+        return min(known, default=512)
+
+    def needed_files(self) -> dict[str, Path]:
+        """The files that it takes to run the model, by their names inside the folder.
+
+        Raises:
+            ModelError: No weights can be used.
+        """
+        return self.files(safetensors=self.has_graph)
+
+
+def open_model(name: str | Path, *, safetensors: bool = False) -> Model:
+    """Find a model and read its configuration.
+
+    Args:
+        name: A bundled model, a folder, or a Hugging Face name.
+        safetensors: Whether to download safetensors, also where only an export would run without PyTorch.
+
+    Raises:
+        ModelError: There is no such model, or it has no readable config.json.
+
+    Example:
+        >>> open_model("all-MiniLM-L6-v2").architecture
+        'bert'
+    """
+    return Model.open(name, reads_safetensors=lambda config: safetensors or reads_safetensors(config))
+
+
+def reads_safetensors(config: Mapping[str, Any]) -> bool:
+    """Whether a model with this config.json has a graph here: a known family, no Python code of its own."""
+    return family_of(str(config.get("model_type"))).graph is not None and "auto_map" not in config

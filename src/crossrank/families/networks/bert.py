@@ -1,0 +1,62 @@
+"""BERT and what transformers builds of the same parts, packed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from crossrank.families.networks.attention import Packing, attend_within
+from crossrank.families.networks.network import on_device
+from crossrank.families.networks.pack import Pack
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class PackedBert:
+    """BERT, RoBERTa, XLM-RoBERTa, CamemBERT and ELECTRA, packed.
+
+    Args:
+        network: transformers' network, on its device.
+        device: The same device.
+        shifted_by: As for :meth:`crossrank.families.networks.pack.Pack.positions`.
+    """
+
+    padded = False
+
+    def __init__(self, network: Any, device: torch.device, *, shifted_by: int | None = None) -> None:
+        self._network, self._body, self._device = network, network.base_model, device
+        self._has_types = network.config.type_vocab_size > 1
+        self._shifted_by = shifted_by
+        # BERT's body ends with a part of the head.
+        self._pooler = getattr(self._body, "pooler", None)
+        if self._pooler is not None:
+            self._pooler.float()
+
+    def __call__(self, pack: Pack) -> Tensor:
+        """The logits; see :class:`crossrank.families.networks.network.Network`."""
+        row = on_device(pack, self._device, shifted_by=self._shifted_by)
+        types = row.types if self._has_types else torch.zeros_like(row.types)
+        x = self._body.embeddings(input_ids=row.ids, token_type_ids=types, position_ids=row.positions)
+        if hasattr(self._body, "embeddings_project"):  # ELECTRA's words are narrower than its layers
+            x = self._body.embeddings_project(x)
+        *layers, last = self._body.encoder.layer
+        for layer in layers:
+            x = layer(x, None, packing=row.packing)
+        first = _first_of_layer(last, x[0], row.packing)[:, None].float()
+        logits: Tensor = self._network.classifier(self._pooler(first) if self._pooler is not None else first)
+        return logits
+
+
+def _first_of_layer(layer: Any, x: Tensor, packing: Packing) -> Tensor:
+    """The last layer's output for the first token of each input, [n, hidden]: the head reads no other."""
+    attention = layer.attention.self
+    first = x[packing.bounds[:-1]]
+    query, key, value = (
+        part(rows).unflatten(-1, (attention.num_attention_heads, attention.attention_head_size))
+        for part, rows in ((attention.query, first), (attention.key, x), (attention.value, x))
+    )
+    context = attend_within(query, key, value, packing, attention.scaling).flatten(1)
+    output: Tensor = layer.feed_forward_chunk(layer.attention.output(context, first))
+    return output

@@ -1,1 +1,0 @@
-"""transformers' networks, run on inputs that lie end to end: what the PyTorch engine computes."""
