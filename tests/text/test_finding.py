@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.notices import texts_to
 
 from crossrank.errors import InputError
 from crossrank.text import FoundFile, find_files
@@ -58,7 +59,7 @@ def test_links_that_loop_are_survived(here: Path) -> None:
     Path("d/one").symlink_to("two")
     Path("d/two").symlink_to("one")
     skipped: list[str] = []
-    assert [file.path for file in find_files(["d"], skipped=skipped)] == [Path("d/sub/a.txt")]
+    assert [file.path for file in find_files(["d"], notify=texts_to(skipped))] == [Path("d/sub/a.txt")]
     assert skipped == ["d/one is not a regular file", "d/two is not a regular file"]
 
 
@@ -69,7 +70,7 @@ def test_pipes_and_sockets_are_reported_and_not_opened(here: Path) -> None:
     skipped: list[str] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("d/socket.txt")
-        assert [file.path for file in find_files(["d"], skipped=skipped)] == [Path("d/a.txt")]
+        assert [file.path for file in find_files(["d"], notify=texts_to(skipped))] == [Path("d/a.txt")]
     assert skipped == ["d/pipe.txt is not a regular file", "d/socket.txt is not a regular file"]
 
 
@@ -87,7 +88,7 @@ def test_folder_that_cannot_be_read_is_reported_and_the_rest_found(
     # Tests may run as root, whom no permission stops.
     monkeypatch.setattr(os, "scandir", refuse)
     skipped: list[str] = []
-    assert [file.path for file in find_files(["d"], skipped=skipped)] == [Path("d/b/x.txt")]
+    assert [file.path for file in find_files(["d"], notify=texts_to(skipped))] == [Path("d/b/x.txt")]
     assert skipped == ["d/a cannot be read: Permission denied"]
 
 

@@ -36,7 +36,7 @@ _TIMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """A copy's numbers beside its original's: logits of a cross-encoder, similarities of a bi-encoder.
+    """A copy's numbers next to its original's: logits of a cross-encoder, similarities of a bi-encoder.
 
     Attributes:
         pairs: How many pairs of question and passage were compared.

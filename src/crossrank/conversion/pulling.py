@@ -49,7 +49,7 @@ class PullReport:
         folder: Where the copy lies, if it was accepted.
         original_size: Bytes of the files that it takes to run the original.
         copy_size: Bytes of the copy.
-        parity: The copy's numbers beside the original's.
+        parity: The copy's numbers next to the original's.
         speed: Of both, on this machine.
         notices: What a person should know about the copy as it runs here.
     """
@@ -87,7 +87,7 @@ def pull_model(
 ) -> PullReport:
     """Fetch a model, write a copy of it, and let the copy be used if it ranks as the original does.
 
-    The copy is made in a folder beside, and gets its name when it was accepted. A copy that was refused
+    The copy is made in a folder next to it, and gets its name when it is accepted. A copy that was refused
     is gone; what a kill leaves has another name (``.NAME.*.partial``).
 
     Args:
@@ -177,12 +177,12 @@ def _check_can_be_copied(model: Model, weight_format: WeightFormat) -> None:
 @contextmanager
 def _made_next_to(target: Path) -> Iterator[tuple[Path, Callable[[], object]]]:
     """A folder to be made, and what gives it the target's name; without that, nothing is left."""
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        folder = beside / target.name
+        folder = partial / target.name
         yield folder, lambda: folder.rename(target)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_copy(model: Model, original: Encoder, folder: Path, weight_format: WeightFormat) -> dict[str, Any]:

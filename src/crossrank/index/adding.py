@@ -35,7 +35,7 @@ from crossrank.index.writing import (
     unfound_files,
 )
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.text import is_supported, read_documents, split_documents
+from crossrank.text import Notice, is_supported, read_documents, split_documents
 
 # So many passages are embedded and written at a time: full batches, and little to lose in a kill.
 _PASSAGES_AT_ONCE = 1024
@@ -103,6 +103,8 @@ class Adder:
         self._progress = progress
         self._done = self._total = 0
         self._report = AddReport()
+        # Of each file that was looked at: its id in the index, and the work where it must be read.
+        self._seen: dict[Path, tuple[int | None, _Work | None]] = {}
 
     def add(self, sources: Sequence[Source]) -> AddReport:
         """Bring the index up to date with these sources.
@@ -140,60 +142,57 @@ class Adder:
 
     def _plan(self, sources: Sequence[Source]) -> list[_Work]:
         """Which files must be read, and which files each source means."""
-        looked_at: dict[Path, tuple[int | None, _Work | None]] = {}
         removed = removed_paths(self._database)
         for source in sources:
-            meant = self._meant(source, removed, looked_at)
+            meant = self._meant(source, removed)
             if meant is not None and meant != found_files(self._database, source.path):
                 with transaction(self._database):
                     find_now(self._database, source.path, meant)
-        return [item for _, item in looked_at.values() if item is not None]
+        return [item for _, item in self._seen.values() if item is not None]
 
-    def _meant(
-        self,
-        source: Source,
-        removed: frozenset[str],
-        looked_at: dict[Path, tuple[int | None, _Work | None]],
-    ) -> set[int] | None:
+    def _meant(self, source: Source, removed: frozenset[str]) -> set[int] | None:
         """The index's files that a source means; None where that cannot be told, and stays as it was."""
         if not os.path.lexists(source.path):
-            if _is_elsewhere(source.path):
+            if _was_deleted(source.path):
                 return set()
             self._skip(_kept_as_it_was(source, "does not exist"))
             return None
-        problems: list[str] = []
-        unreadable: list[Path] = []
-        meant: set[int] = set()
-        holds_files = False
-        for path, named in source.files(removed, problems, unreadable):
-            if within(str(path), self._index):
-                continue
-            holds_files = True
-            if not named and not is_supported(path):
-                suffix = path.suffix.lower()
-                self._report.unsupported[suffix] = self._report.unsupported.get(suffix, 0) + 1
-                continue
-            if path not in looked_at:
-                looked_at[path] = self._look_at(path)
-            file, item = looked_at[path]
-            if item is not None:
-                item.sources.add(source.path)
-            if file is not None:
-                meant.add(file)
-        for problem in problems:
-            self._skip(problem)
-        if not holds_files and is_unmounted(source):
+        notices: list[Notice] = []
+        found = [
+            (path, named)
+            for path, named in source.files(removed, notices.append)
+            if not within(str(path), self._index)
+        ]
+        meant = {file for path, named in found if (file := self._file(source, path, named)) is not None}
+        for notice in notices:
+            self._skip(notice.text)
+        if not found and is_unmounted(source):
             self._skip(_kept_as_it_was(source, "is empty and on another drive than before"))
             return None
-        if holds_files:
+        if found:
             keep_device(self._database, source)
-        if unreadable:
-            # What cannot be seen just now is not gone.
-            hidden = [os.path.realpath(folder) for folder in unreadable]
-            for file, name in self._database.execute("SELECT id, path FROM file"):
-                if any(within(name, folder) for folder in hidden):
-                    meant.add(file)
-        return meant
+        return meant | self._hidden([notice.folder for notice in notices if notice.folder is not None])
+
+    def _file(self, source: Source, path: Path, named: bool) -> int | None:
+        """The id of a file that a source means; None where the index does not have it, or cannot."""
+        if not named and not is_supported(path):
+            suffix = path.suffix.lower()
+            self._report.unsupported[suffix] = self._report.unsupported.get(suffix, 0) + 1
+            return None
+        if path not in self._seen:
+            self._seen[path] = self._look_at(path)
+        file, item = self._seen[path]
+        if item is not None:
+            item.sources.add(source.path)
+        return file
+
+    def _hidden(self, folders: Sequence[Path]) -> set[int]:
+        """The index's files in folders that cannot be read: what cannot be seen just now is not gone."""
+        real = [os.path.realpath(folder) for folder in folders]
+        if not real:
+            return set()
+        files = self._database.execute("SELECT id, path FROM file")
+        return {file for file, path in files if any(within(path, folder) for folder in real)}
 
     def _look_at(self, path: Path) -> tuple[int | None, _Work | None]:
         """The file's id where the index has it, and the work where it is not as the index has it."""
@@ -250,7 +249,9 @@ class Adder:
         except OSError as error:
             raise InputError(f"{item.path} cannot be read: {error.strerror}") from error
         for document in read_documents(
-            item.path, notice=self._report.notices.append, part_characters=_PART_CHARACTERS
+            item.path,
+            notify=lambda notice: self._report.notices.append(notice.text),
+            part_characters=_PART_CHARACTERS,
         ):
             yield document, split_documents([document], chunk_size=size, chunk_overlap=overlap)
         after = item.path.stat() if item.path.exists() else None
@@ -341,8 +342,8 @@ class Adder:
         self._progress(self._done, self._total)
 
 
-def _is_elsewhere(path: str) -> bool:
-    """Whether a path that is missing was taken away, rather than a drive not mounted that it lies on."""
+def _was_deleted(path: str) -> bool:
+    """Whether a path that is missing is gone, rather than on a drive that is not mounted."""
     try:
         return any(Path(path).parent.iterdir())
     except OSError:

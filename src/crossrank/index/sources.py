@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crossrank.errors import InputError
-from crossrank.text import find_files
+from crossrank.text import Notify, find_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,16 @@ class Source:
         """InputError where it does not exist, or a pattern is malformed."""
         find_files([self.path], include=self.include, exclude=self.exclude)
 
-    def files(
-        self, removed: frozenset[str], skipped: list[str], unreadable: list[Path]
-    ) -> Iterator[tuple[Path, bool]]:
+    def files(self, removed: frozenset[str], notify: Notify) -> Iterator[tuple[Path, bool]]:
         """Every file that this means now, and whether it was named itself.
 
         Args:
             removed: What was removed by hand. It binds the folders that it lies in, and not what was added
                 within it afterwards.
-            skipped: Gets a sentence for each folder that cannot be read.
-            unreadable: Gets those folders.
+            notify: Called with a notice of each folder that cannot be read.
         """
         out = {path for path in removed if not within(self.path, path)}
-        for found in find_files(
-            [self.path], include=self.include, exclude=self.exclude, skipped=skipped, unreadable=unreadable
-        ):
+        for found in find_files([self.path], include=self.include, exclude=self.exclude, notify=notify):
             path = Path(os.path.realpath(found.path))
             if found.named or not out or not any(str(part) in out for part in (path, *path.parents)):
                 yield path, found.named

@@ -110,7 +110,7 @@ class Store:
         # Also what is left of an index whose file was lost: SQLite would take its log for the new one's.
         for left in self.folder.glob(f"{_FILE}*"):
             left.unlink()
-        with _told(self._file):
+        with _sqlite_errors(self._file):
             database = sqlite3.connect(partial, isolation_level=None)
             try:
                 database.executescript(
@@ -133,7 +133,7 @@ class Store:
             InputError: There is no index, or its file is damaged, or of another format; or, where this user
                 may not write, somebody else wrote meanwhile.
         """
-        with _told(self._file):
+        with _sqlite_errors(self._file):
             kept = self._reader()
             try:
                 kept.database.execute("BEGIN")
@@ -156,7 +156,7 @@ class Store:
             OSError: The disk is full, or fails.
         """
         self.check_exists()
-        with _told(self._file):
+        with _sqlite_errors(self._file):
             database = sqlite3.connect(self._file, isolation_level=None, timeout=60)
             try:
                 _check(database, self._shown)
@@ -232,8 +232,8 @@ def _check(database: sqlite3.Connection, folder: Path) -> None:
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
+def _sqlite_errors(file: Path) -> Iterator[None]:
+    """Raise SQLite's errors as ours."""
     try:
         yield
     except sqlite3.DatabaseError as error:

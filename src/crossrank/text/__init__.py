@@ -2,6 +2,7 @@
 
 from crossrank.text.finding import FoundFile, find_files
 from crossrank.text.loading import Loaded, load_documents
+from crossrank.text.notices import Notice, NoticeKind, Notify
 from crossrank.text.readability import unreadable_share
 from crossrank.text.reading import is_supported, read_documents, supported_suffixes
 from crossrank.text.splitting import chunk_sizes, split_documents
@@ -9,6 +10,9 @@ from crossrank.text.splitting import chunk_sizes, split_documents
 __all__ = [
     "FoundFile",
     "Loaded",
+    "Notice",
+    "NoticeKind",
+    "Notify",
     "chunk_sizes",
     "find_files",
     "is_supported",

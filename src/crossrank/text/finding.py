@@ -11,6 +11,7 @@ from pathlib import Path
 from crossrank.errors import InputError
 from crossrank.text.ignoring import Patterns, Rule, compile_patterns, is_ignored, read_rule, rules_above
 from crossrank.text.naming import printable
+from crossrank.text.notices import Notify, ignore, left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,7 @@ def find_files(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    skipped: list[str] | None = None,
-    unreadable: list[Path] | None = None,
+    notify: Notify = ignore,
 ) -> Iterator[FoundFile]:
     """Find every file once; no file is opened except ``.gitignore``.
 
@@ -45,9 +45,8 @@ def find_files(
         include: Of folders, take only files that match one of these patterns: gitignore's syntax
             (https://git-scm.com/docs/gitignore), relative to the folder. All files by default.
         exclude: Of folders, leave out what matches one of these, in the same syntax.
-        skipped: Gets one sentence for each folder that cannot be read, and each entry of a folder that is
+        notify: Called with a notice of each folder that cannot be read, and each entry of a folder that is
             no regular file.
-        unreadable: Gets the folders that cannot be read.
 
     Returns:
         The files, found as they are asked for.
@@ -68,8 +67,7 @@ def find_files(
     walk = _Walk(
         compile_patterns(include, "include"),
         compile_patterns(exclude, "exclude"),
-        [] if skipped is None else skipped,
-        [] if unreadable is None else unreadable,
+        notify,
     )
     return _every_file_once([(path, _is_folder(path)) for path in map(Path, paths)], walk)
 
@@ -110,8 +108,7 @@ class _Folder:
 class _Walk:
     include: Patterns | None
     exclude: Patterns | None
-    skipped: list[str]
-    unreadable: list[Path]
+    notify: Notify
 
     def files(self, root: Path) -> Iterator[tuple[Path, str]]:
         """Each file with where it really lies, sorted by the parts of its path."""
@@ -135,8 +132,8 @@ class _Walk:
             with os.scandir(folder.path) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            self.skipped.append(f"{printable(folder.path)} cannot be read: {error.strerror}")
-            self.unreadable.append(folder.path)
+            text = f"{printable(folder.path)} cannot be read: {error.strerror}"
+            self.notify(left_out(text, folder=folder.path))
             return
         rule = read_rule(str(folder.path), folder.place)
         rules = folder.rules if rule is None else (*folder.rules, rule)
@@ -153,7 +150,7 @@ class _Walk:
             elif _holds(entry.is_file):
                 yield path, real
             else:
-                self.skipped.append(f"{printable(path)} is not a regular file")
+                self.notify(left_out(f"{printable(path)} is not a regular file"))
 
     def _wants(self, place: str, top: _Folder, is_folder: bool) -> bool:
         relative = place[len(top.place.rstrip("/")) + 1 :]

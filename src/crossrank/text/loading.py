@@ -9,8 +9,8 @@ from pathlib import Path
 from crossrank.documents import Document
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.text.finding import find_files
+from crossrank.text.notices import Notice, NoticeKind, left_out
 from crossrank.text.reading import SUPPORTED, read_documents, with_unique_ids
-from crossrank.text.reading.decoding import REPAIRED
 from crossrank.text.reading.problems import NoTextError, RecordError
 
 
@@ -59,29 +59,28 @@ def load_documents(paths: Iterable[Path | str]) -> Loaded:
         ['Paris is the capital of France.']
     """
     documents: list[Document] = []
-    skipped: list[str] = []
-    repaired: list[str] = []
-
-    def notice(sentence: str) -> None:
-        (repaired if sentence.endswith(REPAIRED) else skipped).append(sentence)
-
-    for file in find_files(paths, skipped=skipped):
+    notices: list[Notice] = []
+    for file in find_files(paths, notify=notices.append):
         try:
-            documents += list(read_documents(file.path, notice=notice))
+            documents += list(read_documents(file.path, notify=notices.append))
         except NoTextError as problem:
-            skipped.append(str(problem))
+            notices.append(left_out(str(problem)))
         except RecordError:
             raise
         except (InputError, MissingExtraError) as problem:
             if file.named:
                 raise
-            skipped.append(str(problem))
+            notices.append(left_out(str(problem)))
+    skipped, repaired = (
+        tuple(notice.text for notice in notices if notice.kind is kind)
+        for kind in (NoticeKind.LEFT_OUT, NoticeKind.REPAIRED)
+    )
     if not documents:
         raise InputError(f"there is nothing to read: {_first(skipped)}. crossrank reads {SUPPORTED}.")
-    return Loaded(tuple(with_unique_ids(documents)), tuple(skipped), tuple(repaired))
+    return Loaded(tuple(with_unique_ids(documents)), skipped, repaired)
 
 
-def _first(skipped: list[str]) -> str:
+def _first(skipped: tuple[str, ...]) -> str:
     if not skipped:
         return "no file was found"
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
-from crossrank.text.reading import ignore
+from crossrank.text.notices import ignore
 from crossrank.text.reading.decoding import decode_text, read_bytes
 from crossrank.text.reading.json_lines import parse_json_lines
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.notices import texts_to
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
@@ -81,13 +82,13 @@ def test_title_of_a_drawing_is_not_the_page_s(tmp_path: Path) -> None:
 )
 def test_charset_is_that_of_the_mark_or_the_declaration_else_utf8(tmp_path: Path, page: bytes) -> None:
     notices: list[str] = []
-    assert read(tmp_path, page, notice=notices.append).text == "Grüße"
+    assert read(tmp_path, page, notify=texts_to(notices)).text == "Grüße"
     assert notices == []
 
 
 def test_bytes_that_are_not_as_declared_are_replaced_and_reported(tmp_path: Path) -> None:
     notices: list[str] = []
-    document = read(tmp_path, '<meta charset="utf-8">é'.encode() + b"\xff", notice=notices.append)
+    document = read(tmp_path, '<meta charset="utf-8">é'.encode() + b"\xff", notify=texts_to(notices))
     assert document.text == "é\ufffd"
     assert notices == ["n holds bytes that are not utf-8; they were read as U+FFFD"]
 

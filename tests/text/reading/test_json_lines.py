@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.notices import texts_to
 
 from crossrank.errors import InputError
 from crossrank.text import read_documents
@@ -25,7 +26,7 @@ def test_record_longer_than_a_part_is_one_document(tmp_path: Path) -> None:
 def test_bytes_and_records_that_are_left_out_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": ""}\n{"text": "caf\xe9"}\n')
     notices: list[str] = []
-    (document,) = read_documents(tmp_path / "a.jsonl", name="n", notice=notices.append)
+    (document,) = read_documents(tmp_path / "a.jsonl", name="n", notify=texts_to(notices))
     assert document.text == "caf\ufffd"
     assert notices == [
         "n holds bytes that are not UTF-8; they were read as U+FFFD",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfReader, PdfWriter
+from support.notices import texts_to
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
@@ -45,7 +46,7 @@ def pdf(*pages: bytes, information: bytes = b"") -> bytes:
 def read(folder: Path, data: bytes, notices: list[str] | None = None) -> list[Document]:
     (folder / "a.pdf").write_bytes(data)
     return list(
-        read_documents(folder / "a.pdf", name="n", notice=[].append if notices is None else notices.append)
+        read_documents(folder / "a.pdf", name="n", notify=texts_to([] if notices is None else notices))
     )
 
 

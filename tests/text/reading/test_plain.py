@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.notices import texts_to
 
 from crossrank.errors import InputError
 from crossrank.text import is_supported, read_documents, supported_suffixes
@@ -80,7 +81,7 @@ def test_decoding_does_not_depend_on_where_the_pieces_are_cut(data: bytes, cut: 
     notices: list[str] = []
     chunks = [data[i : i + cut] for i in range(0, len(data), cut)]
     whole = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-    assert "".join(decode_chunks(chunks, "n", notices.append)) == whole
+    assert "".join(decode_chunks(chunks, "n", texts_to(notices))) == whole
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+from support.notices import texts_to
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
@@ -12,8 +13,8 @@ from crossrank.text import read_documents
 
 def read(folder: Path, text: str, notices: list[str] | None = None, name: str = "a.csv") -> list[Document]:
     (folder / name).write_text(text, encoding="utf-8", newline="")
-    notice = [].append if notices is None else notices.append
-    return list(read_documents(folder / name, name="n", notice=notice))
+    notify = texts_to([] if notices is None else notices)
+    return list(read_documents(folder / name, name="n", notify=notify))
 
 
 def test_columns_become_the_document(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.text.naming import printable
-from crossrank.text.reading.decoding import Notice
+from crossrank.text.notices import Notify, ignore
 from crossrank.text.reading.docx import read_docx
 from crossrank.text.reading.html import read_html
 from crossrank.text.reading.json_lines import read_json_lines
@@ -18,7 +18,7 @@ from crossrank.text.reading.plain import read_plain
 from crossrank.text.reading.problems import RecordError
 from crossrank.text.reading.table import read_table
 
-Reader = Callable[[Path, str, Notice, int | None], Iterator[Document]]
+Reader = Callable[[Path, str, Notify, int | None], Iterator[Document]]
 
 _READERS: dict[str, Reader] = {
     **dict.fromkeys(("", ".txt", ".text", ".rst", ".log"), read_plain),
@@ -45,10 +45,6 @@ _HINTS = {
 }
 
 
-def ignore(notice: str) -> None:
-    """Takes a notice and does nothing with it."""
-
-
 def supported_suffixes() -> frozenset[str]:
     """The suffixes that can be read, in lower case; ``""`` among them, for files without one.
 
@@ -70,7 +66,7 @@ def is_supported(path: Path) -> bool:
 
 
 def read_documents(
-    path: Path, *, name: str | None = None, notice: Notice = ignore, part_characters: int | None = None
+    path: Path, *, name: str | None = None, notify: Notify = ignore, part_characters: int | None = None
 ) -> Iterator[Document]:
     """Read one file, as its suffix says what it is; the documents come as they are read.
 
@@ -88,8 +84,8 @@ def read_documents(
     Args:
         path: The file.
         name: What it is called in ids, messages and ``metadata["source"]``; its path by default.
-        notice: Called with one sentence for each thing that a person should know: bytes that are not UTF-8,
-            and pages, rows or records that were left out.
+        notify: Called with a notice of each thing that a person should know: bytes that are not UTF-8, and
+            pages, rows or records that were left out.
         part_characters: The most characters of a document that is a whole text. A longer one comes in parts
             that together are the whole: the first named as the file, one that begins at character 700
             ``name#char=700``, each with its ``start`` in the metadata. They end at a blank line, else at
@@ -120,7 +116,7 @@ def read_documents(
             f"{name} is of an unsupported type ({path.suffix}); crossrank reads {SUPPORTED}. {hint}"
         )
     try:
-        yield from with_unique_ids(reader(path, name, notice, part_characters))
+        yield from with_unique_ids(reader(path, name, notify, part_characters))
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
 

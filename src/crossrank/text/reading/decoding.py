@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from crossrank.errors import InputError
 from crossrank.text.naming import printable
-
-REPAIRED = "they were read as U+FFFD"
-"""How every notice of undecodable bytes ends."""
+from crossrank.text.notices import Notice, Notify, repaired
 
 _SNIFFED_BYTES = 8192
 _CHUNK_BYTES = 1 << 20
 _LONGEST_LINE = 100_000_000
-
-Notice = Callable[[str], object]
 
 
 def read_bytes(path: Path) -> bytes:
@@ -45,11 +41,11 @@ def refuse_binary(data: bytes, name: str) -> None:
 
 def decode_text(data: bytes) -> tuple[str, bool]:
     """UTF-8 bytes to text with plain line ends, and whether all was UTF-8; what is not becomes U+FFFD."""
-    notices: list[str] = []
+    notices: list[Notice] = []
     return "".join(decode_chunks([data], "", notices.append)), not notices
 
 
-def text_chunks(path: Path, name: str, notice: Notice) -> Iterator[str]:
+def text_chunks(path: Path, name: str, notify: Notify) -> Iterator[str]:
     """The text of a file, a megabyte at a time.
 
     Raises:
@@ -60,11 +56,11 @@ def text_chunks(path: Path, name: str, notice: Notice) -> Iterator[str]:
         first = file.read(_CHUNK_BYTES)
         refuse_binary(first, name)
         rest = iter(lambda: file.read(_CHUNK_BYTES), b"")
-        yield from decode_chunks(chain([first], rest), name, notice)
+        yield from decode_chunks(chain([first], rest), name, notify)
 
 
-def decode_chunks(chunks: Iterable[bytes], name: str, notice: Notice) -> Iterator[str]:
-    """Decode UTF-8 that comes in pieces cut anywhere; ``notice`` hears once of bytes that are not UTF-8."""
+def decode_chunks(chunks: Iterable[bytes], name: str, notify: Notify) -> Iterator[str]:
+    """Decode UTF-8 that comes in pieces cut anywhere; ``notify`` hears once of bytes that are not UTF-8."""
     # Not "utf-8-sig": it says nothing of a file that ends within a byte order mark.
     decoder = codecs.getincrementaldecoder("utf-8")()
     at_start = True
@@ -75,7 +71,7 @@ def decode_chunks(chunks: Iterable[bytes], name: str, notice: Notice) -> Iterato
         try:
             text = decoder.decode(data, final)
         except UnicodeDecodeError:
-            notice(f"{name} holds bytes that are not UTF-8; {REPAIRED}")
+            notify(repaired(name, "UTF-8"))
             decoder.errors = "replace"
             decoder.setstate(before)
             text = decoder.decode(data, final)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from crossrank.documents import Document
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.text.naming import without_surrogates
-from crossrank.text.reading.decoding import Notice
+from crossrank.text.notices import Notify
 from crossrank.text.reading.parts import text_documents
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LARGEST_TEXT = 200_000_000
 _LARGEST_IN_ALL = 1_000_000_000
 
 
-def read_docx(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_docx(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The text with a blank line between paragraphs, a line for each row of a table, and ``|`` between cells.
 
     Inserted text of tracked changes is read, deleted text is not. The title, and ``author`` in the metadata,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.text.naming import without_surrogates
-from crossrank.text.reading.decoding import REPAIRED, Notice, refuse_binary
+from crossrank.text.notices import Notify, repaired
+from crossrank.text.reading.decoding import refuse_binary
 from crossrank.text.reading.parts import text_documents
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _PARAGRAPHS = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol",
 _CELLS = frozenset({"td", "th"})
 
 
-def read_html(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_html(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The text of a page: a line a block, with blank lines around paragraphs, headings, lists and tables.
 
     Positions are those in this text, since that of the file has tags in between.
@@ -39,14 +40,14 @@ def read_html(path: Path, name: str, notice: Notice, part_characters: int | None
         raise InputError(
             f"{name} is HTML of more than {_LARGEST // 1_000_000} MB; split it into smaller pages"
         )
-    page = _parse(_decode(data, name, notice), name)
+    page = _parse(_decode(data, name, notify), name)
     titles = (title for title in page.find_all("title") if title.find_parent("svg") is None)
     title = " ".join(next((title.get_text() for title in titles), "").split())
     text = without_surrogates(_text(page))
     yield from text_documents([text], name, part_characters, title=without_surrogates(title))
 
 
-def _decode(data: bytes, name: str, notice: Notice) -> str:
+def _decode(data: bytes, name: str, notify: Notify) -> str:
     """By the byte order mark, else as declared, else UTF-8 where it is valid, else Windows-1252.
 
     The last is the HTML standard's (https://html.spec.whatwg.org/multipage/parsing.html). Where Beautiful
@@ -63,7 +64,7 @@ def _decode(data: bytes, name: str, notice: Notice) -> str:
             return data.decode(candidate)
         except UnicodeDecodeError:
             encoding = candidate
-    notice(f"{name} holds bytes that are not {encoding}; {REPAIRED}")
+    notify(repaired(name, str(encoding)))
     return data.decode(encoding or "utf-8", errors="replace")
 
 

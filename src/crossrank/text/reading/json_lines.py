@@ -8,19 +8,20 @@ from pathlib import Path
 
 from crossrank.documents import Document
 from crossrank.text.naming import own_fields, storable
-from crossrank.text.reading.decoding import Notice, text_chunks, text_lines
+from crossrank.text.notices import Notify, left_out
+from crossrank.text.reading.decoding import text_chunks, text_lines
 from crossrank.text.reading.problems import NoTextError, RecordError
 
 _TEXT_FIELDS = ("text", "page_content", "contents")
 
 
-def read_json_lines(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_json_lines(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The records of a file, a line at a time; a record is one document, however long."""
-    return parse_json_lines(name, text_lines(text_chunks(path, name, notice), name), notice)
+    return parse_json_lines(name, text_lines(text_chunks(path, name, notify), name), notify)
 
 
-def parse_json_lines(name: str, lines: Iterable[str], notice: Notice) -> Iterator[Document]:
-    """One document a line; ``notice`` hears of a record without text.
+def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterator[Document]:
+    """One document a line; ``notify`` hears of a record without text.
 
     Raises:
         RecordError: A line is malformed.
@@ -34,7 +35,7 @@ def parse_json_lines(name: str, lines: Iterable[str], notice: Notice) -> Iterato
             if document.content.strip():
                 yield document
             else:
-                notice(f"{name}:{number} holds no text")
+                notify(left_out(f"{name}:{number} holds no text"))
     if not records:
         raise NoTextError(f"{name} holds no text")
 

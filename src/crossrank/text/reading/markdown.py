@@ -12,7 +12,8 @@ from typing import Any
 
 from crossrank.documents import Document
 from crossrank.text.naming import own_fields, storable
-from crossrank.text.reading.decoding import Notice, text_chunks
+from crossrank.text.notices import Notify
+from crossrank.text.reading.decoding import text_chunks
 from crossrank.text.reading.parts import text_documents
 
 # Real front matter is short; YAML takes seconds for a megabyte.
@@ -20,12 +21,12 @@ _LONGEST = 65_536
 _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def read_markdown(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_markdown(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The text after the front matter, whose ``title`` is the document's and whose rest is metadata.
 
     Where there is front matter, ``start`` in the metadata says where the text after it begins in the file.
     """
-    chunks = text_chunks(path, name, notice)
+    chunks = text_chunks(path, name, notify)
     text = next(chunks, "")
     fields, start = _front_matter(text)
     title = fields.pop("title") if isinstance(fields.get("title"), str) else ""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from crossrank.documents import Document
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.text.naming import without_surrogates
-from crossrank.text.reading.decoding import Notice
+from crossrank.text.notices import Notify, left_out
 from crossrank.text.reading.problems import NoTextError
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
 
-def read_pdf(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_pdf(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The pages that have text, with their number in ``page`` and the id ``name#page=1`` (RFC 8118).
 
     The title, and ``author`` in the metadata, are those of the document information.
@@ -38,7 +38,7 @@ def read_pdf(path: Path, name: str, notice: Notice, part_characters: int | None)
                 raise
             except Exception as error:  # pypdf's own documentation says that broken files raise anything
                 broken += 1
-                notice(f"{name}#page={number} cannot be read: {_reason(error)}")
+                notify(left_out(f"{name}#page={number} cannot be read: {_reason(error)}"))
                 continue
             if text.strip():
                 yield Document(f"{name}#page={number}", text, title, {**metadata, "page": number})
@@ -49,7 +49,7 @@ def read_pdf(path: Path, name: str, notice: Notice, part_characters: int | None)
     if len(blank) + broken == pages:
         raise InputError(f"{name} cannot be read: none of its pages with content can; export it anew")
     if blank:
-        notice(f"{name} holds no text on {_listed(blank)} of {pages} pages")
+        notify(left_out(f"{name} holds no text on {_listed(blank)} of {pages} pages"))
 
 
 def _open(file: BinaryIO, name: str) -> tuple[PdfReader, int, str, str]:

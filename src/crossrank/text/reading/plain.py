@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crossrank.documents import Document
-from crossrank.text.reading.decoding import Notice, text_chunks
+from crossrank.text.notices import Notify
+from crossrank.text.reading.decoding import text_chunks
 from crossrank.text.reading.parts import text_documents
 
 
-def read_plain(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_plain(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The text as it is."""
-    return text_documents(text_chunks(path, name, notice), name, part_characters)
+    return text_documents(text_chunks(path, name, notify), name, part_characters)

@@ -13,7 +13,8 @@ from typing import Literal
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.text.naming import own_fields
-from crossrank.text.reading.decoding import Notice, text_chunks, text_lines
+from crossrank.text.notices import Notify, left_out
+from crossrank.text.reading.decoding import text_chunks, text_lines
 from crossrank.text.reading.problems import NoTextError
 
 _TEXT_COLUMNS = ("text", "page_content", "contents", "content", "body", "passage")
@@ -26,7 +27,7 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 
 
-def read_table(path: Path, name: str, notice: Notice, part_characters: int | None) -> Iterator[Document]:
+def read_table(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
     """The rows below the header, streamed; a row is one document, however long.
 
     The text is that of the column ``text`` (or ``page_content``, ``contents``, ``content``, ``body``,
@@ -40,7 +41,7 @@ def read_table(path: Path, name: str, notice: Notice, part_characters: int | Non
     """
     # Only ever raised: the limit is the process's.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    lines = (f"{line}\n" for line in text_lines(text_chunks(path, name, notice), name))
+    lines = (f"{line}\n" for line in text_lines(text_chunks(path, name, notify), name))
     sample = _take(lines, _SAMPLE)
     dialect = _sniff(sample, "\t" if path.suffix.lower() == ".tsv" else ",")
     rows = _rows(chain(sample, lines), dialect, name)
@@ -53,16 +54,16 @@ def read_table(path: Path, name: str, notice: Notice, part_characters: int | Non
         if problem:
             unfit += 1
             if unfit <= _REPORTED:
-                notice(f"{place} {problem}; the row was left out")
+                notify(left_out(f"{place} {problem}; the row was left out"))
             continue
         document = columns.document(cells, name, place)
         if document.content.strip():
             holds_text = True
             yield document
         else:
-            notice(f"{place} holds no text")
+            notify(left_out(f"{place} holds no text"))
     if unfit > _REPORTED:
-        notice(f"{name} has {unfit - _REPORTED} more rows that do not fit; they were left out")
+        notify(left_out(f"{name} has {unfit - _REPORTED} more rows that do not fit; they were left out"))
     if not holds_text:
         raise NoTextError(f"{name} holds no text (the first row is taken for the names of the columns)")
 
