@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
@@ -220,6 +221,28 @@ def test_a_deletion_that_fails_says_what_is_left(archive: Path, aws: Aws) -> Non
     with pytest.raises(DeploymentError, match="Left: endpoint configuration bakery, model bakery") as caught:
         delete(deletion, aws)
     assert caught.value.made == ("endpoint configuration bakery", "model bakery")
+
+
+def test_an_endpoint_that_is_still_being_made_says_when_it_can_be_deleted(archive: Path, aws: Aws) -> None:
+    deploy(deployment(archive), aws)
+    deletion = plan_deletion("bakery", aws)
+    refuse_to_delete(aws, "no")
+    with pytest.raises(DeploymentError, match=r"refused the request: no\. Left: endpoint bakery"):
+        delete(deletion, aws)
+    becomes("Creating")
+    with pytest.raises(DeploymentError, match="can be deleted once it is InService or Failed"):
+        delete(deletion, aws)
+
+
+def refuse_to_delete(aws: Aws, message: str) -> None:
+    """Have AWS refuse as it does while an endpoint is being made; moto deletes it in any state."""
+    answer = {"Error": {"Code": "ValidationException", "Message": message}}
+
+    def refuse(**_: Any) -> None:
+        raise ClientError(answer, "DeleteEndpoint")  # type: ignore[arg-type]
+
+    events = aws._connections["sagemaker"].client.meta.events
+    events.register("before-call.sagemaker.DeleteEndpoint", refuse)
 
 
 def test_the_status_of_an_endpoint_that_is_not_there_is_an_error(aws: Aws) -> None:

@@ -16,7 +16,7 @@ from crossrank.inference.engines import Progress
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import ActivationName, Scoring
 from crossrank.sagemaker.connection import Connection
-from crossrank.sagemaker.faults import EndpointAnswerError, explained, is_passing
+from crossrank.sagemaker.faults import EndpointAnswerError, explained, is_transient
 from crossrank.sagemaker.splitting import JsonPairs, Wire, split
 from crossrank.sagemaker.workers import side_by_side
 
@@ -207,7 +207,7 @@ class SagemakerCrossEncoder(PairScorer):
                 seconds = pause * random.uniform(0.5, 1.0)
                 waited = time.monotonic() - started
                 late = waited + seconds > self._deadline
-                if late or not is_passing(error) or stop.wait(seconds):
+                if late or not is_transient(error) or stop.wait(seconds):
                     raise explained(error, what, waited=waited) from error
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,21 +67,22 @@ def deploy(
                 f"there is {_a(kind)} named {deployment.name} in {aws.region} already; choose another name, "
                 f"or delete it first: `{_delete_command(deployment.name, aws)}`"
             )
-    made: list[str] = []
+    made: list[Request] = []
     try:
         for request in deployment.requests:
             if request.operation == "upload_file":
                 size = Path(deployment.archive).stat().st_size / 1e6
                 say(f"uploading {deployment.archive}, {size:.1f} MB")
             aws.send(request)
-            made.append(request.about)
+            made.append(request)
             say(f"made {request.about}")
         if wait:
             _wait_until_in_service(deployment.name, aws, every, limit, say)
     except CrossrankError as error:
         if not made:
             raise
-        raise DeploymentError(f"{error}. {_left_over(deployment, made, aws)}", made) from error
+        about = [request.about for request in made]
+        raise DeploymentError(f"{error}. {_left_over(deployment, made, aws)}", about) from error
     except KeyboardInterrupt:
         if made:
             say(_left_over(deployment, made, aws))
@@ -190,8 +192,9 @@ def delete(
             say(f"deleted {left.pop(0)}")
     except CrossrankError as error:
         hint = ""
-        if "in-progress" in str(error) or "in progress" in str(error):
-            hint = " An endpoint can be deleted once it is InService or Failed."
+        with suppress(EndpointError):  # AWS may not be there to ask; the error above says so
+            if _is_under_way(aws.describe("endpoint", deletion.name)):
+                hint = " An endpoint can be deleted once it is InService or Failed."
         raise DeploymentError(
             f"{error}.{hint} Left: {', '.join(left)}. Try again: `{_delete_command(deletion.name, aws)}`",
             left,
@@ -199,10 +202,7 @@ def delete(
 
 
 def _wait_until_in_service(name: str, aws: Aws, every: float, limit: float, say: Tell) -> None:
-    def settled(endpoint: Mapping[str, Any] | None) -> bool:
-        return endpoint is None or endpoint["EndpointStatus"] not in _UNDER_WAY
-
-    endpoint = _wait_until(settled, name, aws, every, limit, say)
+    endpoint = _wait_until(lambda found: not _is_under_way(found), name, aws, every, limit, say)
     if endpoint is None:
         raise EndpointError(f"endpoint {name} was deleted while it was being created")
     if endpoint["EndpointStatus"] != "InService":
@@ -234,13 +234,18 @@ def _wait_until(
         time.sleep(every)
 
 
-def _left_over(deployment: Deployment, made: Sequence[str], aws: Aws) -> str:
+def _is_under_way(endpoint: Mapping[str, Any] | None) -> bool:
+    return endpoint is not None and endpoint["EndpointStatus"] in _UNDER_WAY
+
+
+def _left_over(deployment: Deployment, made: Sequence[Request], aws: Aws) -> str:
+    services = {request.service for request in made}
     removal = []
-    if any(not part.startswith("archive ") for part in made):
+    if "sagemaker" in services:
         removal.append(f"`{_delete_command(deployment.name, aws)}`")
-    if any(part.startswith("archive ") for part in made):
+    if "s3" in services:
         removal.append(f"`aws s3 rm {deployment.model_data}`")
-    there, commands = ", ".join(made), " and ".join(removal)
+    there, commands = ", ".join(request.about for request in made), " and ".join(removal)
     return f"Made so far, and billed where AWS bills it: {there}. To remove it: {commands}"
 
 

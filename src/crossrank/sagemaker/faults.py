@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from crossrank.errors import CrossrankError, InputError
@@ -65,7 +66,7 @@ _BUSY_CODES = frozenset(
 _NOT_READY = "ModelNotReadyException"
 # The container's own "too much at once" comes wrapped in a ModelError.
 _BUSY_STATUSES = frozenset({429, 503})
-_PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _HOW_TO_LOG_IN = (
     "Set AWS_PROFILE or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or log in with "
     "`aws sso login` or `aws configure`"
@@ -126,14 +127,37 @@ class EndpointModelError(EndpointError):
         return EndpointModelError, (str(self), self.original_status_code, self.original_message)
 
 
-def is_passing(error: Exception) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What is known of an error of boto3's.
+
+    Attributes:
+        what: What was talked to, such as ``endpoint 'reranker' (eu-west-1)``.
+        names: Of the error's class and of those above it.
+        code: AWS's code, else the HTTP status; empty for an error below HTTP.
+        status: The HTTP status; None for an error below HTTP.
+        response: The parsed answer; empty for an error below HTTP.
+        message: What AWS, or the library, says.
+        waited: The seconds of trying that came before.
+    """
+
+    what: str
+    names: frozenset[str]
+    code: str
+    status: int | None
+    response: Mapping[str, Any]
+    message: str
+    waited: float
+
+
+def is_transient(error: Exception) -> bool:
     """Whether the same request may succeed a little later: no capacity, a model that loads, a broken line."""
     if type(error).__name__ in _BROKEN:
         return True
     code, status, response = _parts(error)
     if code == "ModelError":
         return response.get("OriginalStatusCode") in _BUSY_STATUSES
-    return code in _BUSY_CODES or code == _NOT_READY or status in _PASSING_STATUSES
+    return code in _BUSY_CODES or code == _NOT_READY or status in _TRANSIENT_STATUSES
 
 
 def explained(error: Exception, what: str, *, waited: float = 0.0) -> CrossrankError:
@@ -146,67 +170,87 @@ def explained(error: Exception, what: str, *, waited: float = 0.0) -> CrossrankE
     """
     if isinstance(error, CrossrankError):
         return error
-    name = type(error).__name__
-    names = {kind.__name__ for kind in type(error).__mro__}
+    names = frozenset(kind.__name__ for kind in type(error).__mro__)
     code, status, response = _parts(error)
     message = str(response.get("Error", {}).get("Message") or error)[:500]
-    if names & _NO_CREDENTIALS:
+    fault = _Fault(what, names, code, status, response, message, waited)
+    for explain in (_credentials_error, _model_error, _availability_error, _request_error):
+        if (known := explain(fault)) is not None:
+            return known
+    failed_with = (code or type(error).__name__) + (f" ({status})" if status else "")
+    return EndpointError(f"{what} failed with {failed_with}: {message}")
+
+
+def _credentials_error(fault: _Fault) -> CrossrankError | None:
+    what, message = fault.what, fault.message
+    if fault.names & _NO_CREDENTIALS:
         return CredentialsError(f"{what}: there are no usable AWS credentials ({message}). {_HOW_TO_LOG_IN}")
-    if names & _TIMEOUTS:
+    if fault.code in _EXPIRED:
+        return CredentialsError(f"{what}: the AWS credentials have expired ({message}). {_HOW_TO_LOG_IN}")
+    if fault.code in _REFUSED:
+        return CredentialsError(f"{what}: AWS does not accept the credentials ({message}). {_HOW_TO_LOG_IN}")
+    if fault.code in _FORBIDDEN or (fault.status == 403 and fault.code != "ModelError"):
+        return CredentialsError(
+            f"{what}: the AWS credentials do not allow this ({message}). Add the permission to their policy"
+        )
+    return None
+
+
+def _model_error(fault: _Fault) -> CrossrankError | None:
+    if fault.code != "ModelError":
+        return None
+    status = fault.response.get("OriginalStatusCode")
+    said = str(fault.response.get("OriginalMessage") or fault.message)
+    log = fault.response.get("LogStreamArn")
+    advice = f"its log is {log}" if log else "its log is in CloudWatch under /aws/sagemaker/Endpoints/"
+    if status in _BUSY_STATUSES:
+        advice = f"it was too busy until the deadline; {advice}"
+    return EndpointModelError(
+        f"{fault.what}: its model answered {status or 'with an error'}: {said.strip()[:500]} ({advice})",
+        status,
+        said,
+    )
+
+
+def _availability_error(fault: _Fault) -> CrossrankError | None:
+    what, message, waited = fault.what, fault.message, fault.waited
+    if fault.names & _TIMEOUTS:
         return EndpointTimeoutError(
             f"{what} gave no answer in time ({message}). Send fewer pairs a request (max_pairs), raise "
             "timeout, or give the endpoint more capacity; SageMaker itself gives a model 60 seconds"
         )
-    if code in _EXPIRED:
-        return CredentialsError(f"{what}: the AWS credentials have expired ({message}). {_HOW_TO_LOG_IN}")
-    if code in _REFUSED:
-        return CredentialsError(f"{what}: AWS does not accept the credentials ({message}). {_HOW_TO_LOG_IN}")
-    if code in _FORBIDDEN or (status == 403 and code != "ModelError"):
-        return CredentialsError(
-            f"{what}: the AWS credentials do not allow this ({message}). Add the permission to their policy"
-        )
-    if code == "ModelError":
-        return _model_error(response, what, message)
-    if code == _NOT_READY:
+    if fault.code == _NOT_READY:
         return EndpointNotReadyError(
             f"{what}: the model was not ready after {waited:.0f} s ({message}). A serverless endpoint that "
-            "was idle starts anew; raise deadline, or try again in a minute"
+            "was idle starts again; raise deadline, or try again in a minute"
         )
-    if code in _BUSY_CODES or status in _BUSY_STATUSES:
+    if fault.code in _BUSY_CODES or fault.status in _BUSY_STATUSES:
         return EndpointBusyError(
             f"{what} was too busy for {waited:.0f} s ({message}). Raise deadline, lower concurrency, or give "
             "the endpoint more capacity"
         )
-    if code in {"ValidationError", "ValidationException"}:
+    if fault.names & _NO_CONNECTION:
+        return EndpointUnreachableError(
+            f"{what} cannot be reached ({message}). Check the region's name, the network and any proxy"
+        )
+    return None
+
+
+def _request_error(fault: _Fault) -> CrossrankError | None:
+    what, message = fault.what, fault.message
+    if fault.code in {"ValidationError", "ValidationException"}:
+        # AWS has one code for a wrong request and for a name that is not there; only its words differ.
         if "not found" in message.lower() or "could not find" in message.lower():
             return EndpointNotFoundError(
                 f"{what} does not exist or is not in service yet ({message}). Check name and region; "
                 "`crossrank sagemaker status` shows whether it is still being created"
             )
         return EndpointRequestError(f"{what} refused the request: {message}")
-    if status == 413:
+    if fault.status == 413:
         return EndpointRequestError(f"{what} refused the request as too large ({message}). Lower max_bytes")
-    if names & _NO_CONNECTION:
-        return EndpointUnreachableError(
-            f"{what} cannot be reached ({message}). Check the region's name, the network and any proxy"
-        )
-    if name == "ParamValidationError":
+    if "ParamValidationError" in fault.names:
         return InputError(f"{what}: {message}")
-    return EndpointError(f"{what} failed with {code or name}{f' ({status})' if status else ''}: {message}")
-
-
-def _model_error(response: Mapping[str, Any], what: str, message: str) -> EndpointModelError:
-    status = response.get("OriginalStatusCode")
-    said = str(response.get("OriginalMessage") or message)
-    log = response.get("LogStreamArn")
-    advice = f"its log is {log}" if log else "its log is in CloudWatch under /aws/sagemaker/Endpoints/"
-    if status in _BUSY_STATUSES:
-        advice = f"it was too busy until the deadline; {advice}"
-    return EndpointModelError(
-        f"{what}: its model answered {status or 'with an error'}: {said.strip()[:500]} ({advice})",
-        status,
-        said,
-    )
+    return None
 
 
 def _parts(error: Exception) -> tuple[str, int | None, Mapping[str, Any]]:
