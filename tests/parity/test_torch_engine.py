@@ -246,7 +246,7 @@ def test_texts_tokenised_on_another_thread_have_the_same_scores(
     expected = model.logits(pairs)[0]
     monkeypatch.setattr(cross_encoder, "_FIRST_CHUNK", 4)
     monkeypatch.setattr(cross_encoder, "_CHUNK", 8)
-    model._engine.is_elsewhere = True
+    model._engine.on_gpu = True
     done: list[int] = []
     np.testing.assert_allclose(model.logits(pairs, progress=done.append)[0], expected, rtol=0, atol=SAME)
     assert sum(done) == len(pairs)

@@ -221,8 +221,8 @@ def test_memory_is_given_back_every_ten_steps(
     from crossrank.training.trainer import ListwiseTrainer
 
     calls: list[str] = []
-    monkeypatch.setattr(memory, "keep_freed", lambda: calls.append("keep"))
-    monkeypatch.setattr(memory, "give_back", lambda: calls.append("give back"))
+    monkeypatch.setattr(memory, "keep_freed_memory", lambda: calls.append("keep"))
+    monkeypatch.setattr(memory, "trim", lambda: calls.append("give back"))
     documents = ("Bakers bake bread.", "A tide table.")
     one = {"query": "who bakes bread", "documents": documents, "evidence": (1.0, 0.0)}
     lists = Dataset.from_list([one | {"relevant": 1, "labels": (2.0, 0.0)}] * 23)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
 from crossrank.families.model import open_model
-from crossrank.inference.ahead import ahead, growing
 from crossrank.inference.devices import check_device, on_gpu, runs_on_openvino
 from crossrank.inference.engines import Engine, Progress
 from crossrank.inference.loading import CROSS_ENCODER, load_engine, load_torch_engine, require_head
+from crossrank.inference.prefetching import growing_parts, prefetch
 from crossrank.inference.prompting import PromptTokenizer, is_language_model
 from crossrank.inference.scorer import Pair, PairScorer
 from crossrank.inference.scores import interpolation_of, scoring_of
@@ -115,10 +115,10 @@ class CrossEncoder(PairScorer):
         """
         logits = np.empty(len(pairs), np.float32)
         truncated = np.empty(len(pairs), np.intp)
-        elsewhere = self._engine.is_elsewhere
-        parts = growing(len(pairs), _FIRST_CHUNK if elsewhere else _CHUNK, _CHUNK)
+        on_gpu = self._engine.on_gpu
+        parts = growing_parts(len(pairs), _FIRST_CHUNK if on_gpu else _CHUNK, _CHUNK)
         portions = [pairs[part] for part in parts]
-        prepared = ahead(self._tokenise, portions) if elsewhere else map(self._tokenise, portions)
+        prepared = prefetch(self._tokenise, portions) if on_gpu else map(self._tokenise, portions)
         for part, portion in zip(parts, prepared, strict=True):
             logits[part], truncated[part] = self._score(portion, progress)
         return logits, truncated

@@ -18,7 +18,7 @@ from crossrank.inference.scores import ActivationName, Scoring
 from crossrank.sagemaker.connection import Connection
 from crossrank.sagemaker.faults import EndpointAnswerError, explained, is_transient
 from crossrank.sagemaker.splitting import JsonPairs, Wire, split
-from crossrank.sagemaker.workers import side_by_side
+from crossrank.sagemaker.workers import run_concurrently
 
 # InvokeEndpoint's limit, 6 MiB, as AWS documented it for real-time endpoints; a serverless one takes 4 MiB.
 MAX_BYTES = 6_291_456
@@ -153,7 +153,7 @@ class SagemakerCrossEncoder(PairScorer):
         def score(part: slice, stop: threading.Event) -> NDArray[np.float32]:
             return self._score(client, different[part], stop)
 
-        for part, scores in side_by_side(score, parts, threads=self._concurrency):
+        for part, scores in run_concurrently(score, parts, threads=self._concurrency):
             logits[part] = scores
             if progress:
                 progress(part.stop - part.start)

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def side_by_side(
+def run_concurrently(
     work: Callable[[Item, threading.Event], Result], items: Sequence[Item], *, threads: int
 ) -> Iterator[tuple[Item, Result]]:
     """Do something for every item, and give the results as they come.
@@ -29,7 +29,7 @@ def side_by_side(
         Exception: The first that ``work`` raised.
 
     Example:
-        >>> sorted(side_by_side(lambda item, stop: 2 * item, [1, 2, 3], threads=2))
+        >>> sorted(run_concurrently(lambda item, stop: 2 * item, [1, 2, 3], threads=2))
         [(1, 2), (2, 4), (3, 6)]
     """
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()

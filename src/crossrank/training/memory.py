@@ -15,15 +15,15 @@ from functools import cache
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Have freed memory kept: every step takes the same gigabyte, and fetching pages again takes long."""
     if library := _glibc():
         for option, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**28), (_MMAP_MAX, 0)):
             library.mallopt(option, value)
 
 
-def give_back() -> None:
-    """Give freed pages back to the system, also those between blocks that are held."""
+def trim() -> None:
+    """Return freed pages to the system, also those between blocks that are held."""
     if library := _glibc():
         library.malloc_trim(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
@@ -38,12 +39,14 @@ def require_train() -> None:
     """Say early that the extra is missing.
 
     Raises:
-        MissingExtraError: sentence-transformers, datasets or accelerate is not installed.
+        MissingExtraError: A library of the extra is not installed.
     """
     try:
         import accelerate  # noqa: F401
         import datasets  # noqa: F401
+        import scipy  # noqa: F401
         import sentence_transformers  # noqa: F401
+        import sklearn  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("training", "train") from error
 
@@ -102,34 +105,11 @@ class ListwiseTrainer:
             CrossEncoderTrainingArguments,
         )
 
-        memory.keep_freed()
+        memory.keep_freed_memory()
         settings = self._settings
-        steps = -(-len(lists) // settings.lists_per_step)
         order = batch_order(_lengths(lists, settings.max_tokens), settings.lists_per_step, settings.seed)
-        arguments = CrossEncoderTrainingArguments(
-            output_dir=str(self._work / "checkpoints"),
-            num_train_epochs=1,
-            per_device_train_batch_size=settings.lists_per_step,
-            batch_sampler=_in_order,
-            learning_rate=settings.learning_rate,
-            learning_rate_mapping=_learning_rates(self.model, settings),
-            weight_decay=_WEIGHT_DECAY,
-            warmup_steps=max(1, round(steps * _WARM_UP)),
-            lr_scheduler_type="linear",
-            seed=settings.seed,
-            data_seed=settings.seed,
-            save_strategy="steps",
-            save_steps=max(1, steps // _CHECKPOINTS),
-            save_total_limit=2,
-            eval_strategy="steps",
-            eval_steps=max(1, steps // _VALIDATIONS),
-            logging_steps=max(1, steps // 200),
-            logging_nan_inf_filter=False,
-            dataloader_pin_memory=False,
-            disable_tqdm=True,
-            report_to="none",
-            **_device_arguments(),
-        )
+        options = self._options(steps=-(-len(lists) // settings.lists_per_step))
+        arguments = CrossEncoderTrainingArguments(**options)
         trainer = CrossEncoderTrainer(
             model=self.model,
             args=arguments,
@@ -144,17 +124,51 @@ class ListwiseTrainer:
         last = last_checkpoint(self._work / "checkpoints")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
 
-    def save(self, folder: Path, scale: float = 1.0, shift: float = 0.0) -> None:
-        """Write a Hugging Face folder; every logit is the trained one times ``scale`` plus ``shift``."""
-        import torch
+    def _options(self, *, steps: int) -> dict[str, Any]:
+        """What sentence-transformers' trainer is told for so many steps."""
+        settings = self._settings
+        return {
+            "output_dir": str(self._work / "checkpoints"),
+            "num_train_epochs": 1,
+            "per_device_train_batch_size": settings.lists_per_step,
+            "batch_sampler": _in_order,
+            "learning_rate": settings.learning_rate,
+            "learning_rate_mapping": _learning_rates(self.model, settings),
+            "weight_decay": _WEIGHT_DECAY,
+            "warmup_steps": max(1, round(steps * _WARM_UP)),
+            "lr_scheduler_type": "linear",
+            "seed": settings.seed,
+            "data_seed": settings.seed,
+            "save_strategy": "steps",
+            "save_steps": max(1, steps // _CHECKPOINTS),
+            "save_total_limit": 2,
+            "eval_strategy": "steps",
+            "eval_steps": max(1, steps // _VALIDATIONS),
+            "logging_steps": max(1, steps // 200),
+            "logging_nan_inf_filter": False,
+            "dataloader_pin_memory": False,
+            "disable_tqdm": True,
+            "report_to": "none",
+            **_device_arguments(),
+        }
 
-        classifier = _classifier(self.model)
-        with torch.no_grad():
-            classifier.weight.mul_(scale)
-            classifier.bias.mul_(scale).add_(shift)
-        self.model.tokenizer.model_max_length = self._full_length
-        self.model[0].auto_model.save_pretrained(folder)
-        self.model.tokenizer.save_pretrained(folder)
+    def save(self, folder: Path, scale: float = 1.0, shift: float = 0.0) -> None:
+        """Write a Hugging Face folder, and leave the model as it is.
+
+        Args:
+            folder: Where to write.
+            scale: Every logit of the folder's model is the trained one times this ...
+            shift: ... plus this.
+        """
+        network = self.model[0].auto_model
+        classifier = _classifier_name(network)
+        tensors = dict(network.state_dict())
+        tensors[f"{classifier}.weight"] = tensors[f"{classifier}.weight"] * scale
+        tensors[f"{classifier}.bias"] = tensors[f"{classifier}.bias"] * scale + shift
+        network.save_pretrained(folder, state_dict=tensors)
+        tokenizer = copy.deepcopy(self.model.tokenizer)
+        tokenizer.model_max_length = self._full_length
+        tokenizer.save_pretrained(folder)
 
 
 def _lengths(lists: Dataset, max_tokens: int) -> list[int]:
@@ -212,16 +226,16 @@ def _freeze(model: CrossEncoder, layers: int) -> None:
             parameter.requires_grad = False
 
 
-def _classifier(model: CrossEncoder) -> Any:
-    """The last linear layer, which gives the score."""
+def _classifier_name(network: Any) -> str:
+    """The name of the last linear layer, which gives the score."""
     import torch
 
     linear = [
-        module
-        for module in model.modules()
+        name
+        for name, module in network.named_modules()
         if isinstance(module, torch.nn.Linear) and module.out_features == 1
     ]
-    return linear[-1]
+    return str(linear[-1])
 
 
 def _learning_rates(model: CrossEncoder, settings: TrainingSettings) -> dict[str, float]:
@@ -310,7 +324,7 @@ def _memory_callback() -> TrainerCallback:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % _STEPS_UNTIL_TRIM == 0:
-                memory.give_back()
+                memory.trim()
 
     return GiveBack()
 

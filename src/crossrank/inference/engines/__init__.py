@@ -20,11 +20,10 @@ class Engine(Protocol):
     How inputs become batches is the engine's own affair: what is fast differs from one to the next.
 
     Attributes:
-        is_elsewhere: Whether it computes on another chip than the processor, which then has time for the
-            next texts.
+        on_gpu: Whether it computes on a GPU; the processor then has time to tokenise the next texts.
     """
 
-    is_elsewhere: bool
+    on_gpu: bool
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
         """Run at least one input and return the outputs in the same order, float32 [n, d]."""

@@ -92,7 +92,7 @@ class OpenVinoEngine:
         precision: Of the arithmetic.
     """
 
-    is_elsewhere = False
+    on_gpu = False
 
     def __init__(
         self,

@@ -76,7 +76,7 @@ class TorchEngine:
     ) -> None:
         self._name, self._device = name, device
         self._budget = _CPU_BUDGET if device.type == "cpu" else _GPU_BUDGET
-        self.is_elsewhere = device.type != "cpu"
+        self.on_gpu = device.type != "cpu"
         self._process = os.getpid()
         self._one_at_a_time = threading.Lock()
         if device.type == "cpu":

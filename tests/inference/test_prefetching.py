@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrank.inference.ahead import ahead, growing
+from crossrank.inference.prefetching import growing_parts, prefetch
 
 
 def test_next_item_is_worked_on_while_the_one_before_is_used() -> None:
@@ -17,7 +17,7 @@ def test_next_item_is_worked_on_while_the_one_before_is_used() -> None:
             started.set()
         return number
 
-    results = ahead(work, [0, 1])
+    results = prefetch(work, [0, 1])
     assert next(results) == 0
     assert started.wait(10)
     assert list(results) == [1]
@@ -26,12 +26,12 @@ def test_next_item_is_worked_on_while_the_one_before_is_used() -> None:
 @pytest.mark.parametrize("items", [[0], [1, 0], [1, 1, 0]])
 def test_error_of_the_work_comes_to_who_uses_it(items: list[int]) -> None:
     with pytest.raises(ZeroDivisionError):
-        list(ahead(lambda number: 1 // number, items))
+        list(prefetch(lambda number: 1 // number, items))
 
 
 @given(st.integers(0, 3000), st.integers(1, 64))
 def test_parts_grow_and_leave_nothing_out(total: int, first: int) -> None:
-    parts = growing(total, first, 256)
+    parts = growing_parts(total, first, 256)
     sizes = [part.stop - part.start for part in parts]
     assert [place for part in parts for place in range(total)[part]] == list(range(total))
     assert all(size <= 256 for size in sizes)

@@ -10,30 +10,30 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def prefetch(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """The results in order, each worked out on another thread while the one before is used.
 
     Example:
-        >>> list(ahead(len, ["a", "bb", "ccc"]))
+        >>> list(prefetch(len, ["a", "bb", "ccc"]))
         [1, 2, 3]
     """
-    if len(items) < 2:  # nothing to do it beside
+    if len(items) < 2:  # there is nothing to do meanwhile
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(1) as beside:
-        coming = beside.submit(work, items[0])
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(work, items[0])
         for item in items[1:]:
             ready = coming.result()
-            coming = beside.submit(work, item)
+            coming = other.submit(work, item)
             yield ready
         yield coming.result()
 
 
-def growing(total: int, first: int, largest: int) -> list[slice]:
+def growing_parts(total: int, first: int, largest: int) -> list[slice]:
     """Parts of ``total`` items, each twice the size of the one before, so that the first is soon there.
 
     Example:
-        >>> growing(10, 2, 4)
+        >>> growing_parts(10, 2, 4)
         [slice(0, 2, None), slice(2, 6, None), slice(6, 10, None)]
     """
     parts, start, size = [], 0, first
