@@ -18,6 +18,12 @@ from crossrank.errors import InputError
 __all__ = ["sagemaker_app"]
 
 Name: TypeAlias = Annotated[str, typer.Argument(help="The endpoint's name.", show_default=False)]
+Archive: TypeAlias = Annotated[
+    str, typer.Argument(help="What `crossrank sagemaker package` wrote, or s3://...", show_default=False)
+]
+Environment: TypeAlias = Annotated[
+    list[str] | None, typer.Option(help="KEY=VALUE for the container; may be given again.")
+]
 Region: TypeAlias = Annotated[
     str | None, typer.Option(help="The AWS region; by default that of the environment or the profile.")
 ]
@@ -31,10 +37,7 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @sagemaker_app.command("deploy")
 def deploy(
     name: Name,
-    archive: Annotated[
-        str,
-        typer.Argument(help="What `crossrank sagemaker package` wrote, or s3://...", show_default=False),
-    ],
+    archive: Archive,
     image: Annotated[str, typer.Option(help="The container image's address in Amazon ECR.")],
     role: Annotated[str, typer.Option(help="ARN of the role that SageMaker takes.")],
     bucket: Annotated[str | None, typer.Option(help="The S3 bucket for the archive.")] = None,
@@ -44,9 +47,7 @@ def deploy(
     serverless: Annotated[bool, typer.Option("--serverless", help="A serverless endpoint instead.")] = False,
     memory: Annotated[int, typer.Option(help="MB for a serverless endpoint.")] = 4096,
     max_concurrency: Annotated[int, typer.Option(help="Most requests at a time, serverless.")] = 5,
-    env: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE for the container; may be given again.")
-    ] = None,
+    env: Environment = None,
     region: Region = None,
     profile: Profile = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is in service.")] = False,

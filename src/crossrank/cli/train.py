@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from crossrank.cli.output import console, notify, print_json
 from crossrank.errors import InputError
+
+if TYPE_CHECKING:
+    from crossrank.training.run import TrainingReport
+    from crossrank.training.settings import TrainingSettings
 
 
 def train(
@@ -32,7 +36,7 @@ def train(
         str | None, typer.Option(help="Which qrels/SPLIT.tsv of each collection; by default train.")
     ] = None,
     passes: Annotated[int | None, typer.Option(help="How often each question is seen.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every choice.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the random choices.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Train a cross-encoder on judged questions; run the same command again after a stop, and it goes on.
@@ -44,38 +48,44 @@ def train(
     if output is None:
         raise InputError("name the folder to write: -o my-reranker")
     from crossrank.training.run import train as run
-    from crossrank.training.settings import JudgedData, TrainingSettings, read_settings
 
-    if split and not data:
-        raise InputError("--split goes with collections on the command line; a --config names its own splits")
-    given: dict[str, Any] = {"base": base, "passes": passes, "seed": seed}
-    if data:
-        given["data"] = tuple(JudgedData(folder, split=split or "train") for folder in data)
-    if config is not None:
-        settings = read_settings(config, **given)
-    elif data:
-        settings = TrainingSettings(**{name: value for name, value in given.items() if value is not None})
-    else:
-        raise InputError("name the judged collections to train on, or a --config that does")
+    settings = _settings(data, config, split, base=base, passes=passes, seed=seed)
     with _report() as (progress, log):
         report = run(settings, output, progress=progress, log=log)
     if as_json:
         print_json({"model": str(report.model), "pairs": report.pairs, **report.figures.as_dict()})
-        return
+    else:
+        _print(report)
+
+
+def _settings(
+    data: Sequence[Path] | None, config: Path | None, split: str | None, **given: Any
+) -> TrainingSettings:
+    from crossrank.training.settings import JudgedData, TrainingSettings, read_settings
+
+    if split and not data:
+        raise InputError("--split goes with collections on the command line; a --config names its own splits")
+    if data:
+        given["data"] = tuple(JudgedData(folder, split=split or "train") for folder in data)
+    if config is not None:
+        return read_settings(config, **given)
+    if not data:
+        raise InputError("name the judged collections to train on, or a --config that does")
+    return TrainingSettings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _print(report: TrainingReport) -> None:
     screen = console()
-    names = list(report.figures.evaluations)
+    figures = report.figures
+    names = list(figures.evaluations)
     table = Table("nDCG@10", *names)
-    for source, values in report.figures.by_source("nDCG@10").items():
+    for source, values in figures.by_source("nDCG@10").items():
         table.add_row(source, *(f"{values[name]:.4f}" for name in names))
-    table.add_row(
-        "all questions", *(f"{e.means['nDCG@10']:.4f}" for e in report.figures.evaluations.values())
-    )
-    screen.print(
-        f"{len(report.figures.lists)} questions kept out of the training; {report.pairs:,} pairs learnt"
-    )
+    table.add_row("all questions", *(f"{e.means['nDCG@10']:.4f}" for e in figures.evaluations.values()))
+    screen.print(f"{len(figures.lists)} questions kept out of the training; {report.pairs:,} pairs learnt")
     screen.print(table)
     reference = "before" if "before" in names else "bi-encoder"
-    gain = report.figures.gain(reference, "after")
+    gain = figures.gain(reference, "after")
     low, high = gain.interval
     screen.print(
         f"after against {reference}: {gain.difference:+.4f} (95% {low:+.4f} to {high:+.4f})", markup=False

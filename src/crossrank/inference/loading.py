@@ -210,6 +210,19 @@ def load_torch_engine(
         MissingExtraError: The device needs PyTorch, which is not installed.
         InputError: The device is not there.
     """
+    engine = _torch_engine(model, tokenizer, device, threads)
+    try:
+        outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
+    except CrossrankError:
+        raise
+    except Exception as error:  # a network of transformers that wants what nobody gave it
+        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
+    _check_width(model, outputs, width)
+    return engine
+
+
+def _torch_engine(model: Model, tokenizer: Tokenizer, device: str | None, threads: int | None) -> Engine:
     if on_gpu(device) and not model.has_safetensors and model.export is not None:
         raise ModelError(
             f"{model.name} has its weights only as {model.export.name}, which runs on the processor alone: "
@@ -235,16 +248,7 @@ def load_torch_engine(
         if isinstance(tokenizer, PromptTokenizer)
         else partial(load_classifier, model)
     )
-    engine = TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
-    try:
-        outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
-    except CrossrankError:
-        raise
-    except Exception as error:  # a network of transformers that wants what nobody gave it
-        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
-    _check_width(model, outputs, width)
-    return engine
+    return TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
 
 
 def _check_width(model: Model, outputs: NDArray[np.float32], width: int | None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import TypeAlias
 
 import numpy as np
@@ -135,7 +135,7 @@ class Miner:
         pool = _Pool()
         for data in group:
             collection = load_collection(data.folder, split=data.split)
-            others = _judged_elsewhere(data)
+            others = _judged_by_other_splits(data)
             judged = {name for grades in collection.qrels.values() for name in grades}
             positions: dict[str, int] = {}
             for document in collection.documents:
@@ -214,15 +214,10 @@ class Miner:
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
         chosen = [self._random.choice(question.relevant)] if question.relevant else []
-        taken = {pool.documents[place].text for place in question.relevant}
-        sources = self._sources(question, found)
         wanted = self._settings.negatives + (0 if chosen else 1)
-        negatives: list[int] = []
-        while len(negatives) < wanted and any(sources):
-            for source in sources:
-                place = _take_new(source, pool, taken) if len(negatives) < wanted else None
-                if place is not None:
-                    negatives.append(place)
+        relevant = {pool.documents[place].text for place in question.relevant}
+        others = _different(self._sources(question, found), pool.documents, relevant)
+        negatives = list(islice(others, wanted))
         places = chosen + negatives
         evidence = tuple(float(found.teacher[place]) for place in places)
         targets = list(evidence)
@@ -280,17 +275,23 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _take_new(source: list[int], pool: _Pool, taken: set[str]) -> int | None:
-    """The next place whose text is not in the list yet; None where the source has no more."""
-    while source:
-        text = pool.documents[place := source.pop()].text
-        if text not in taken:
-            taken.add(text)
-            return place
-    return None
+def _different(
+    sources: Sequence[Sequence[int]], documents: Sequence[Document], known: Iterable[str]
+) -> Iterator[int]:
+    """Places from the end of each source in turn, of different texts, none of which is known."""
+    seen = set(known)
+    rests = [list(source) for source in sources]
+    while any(rests):
+        for rest in rests:
+            while rest:
+                text = documents[place := rest.pop()].text
+                if text not in seen:
+                    seen.add(text)
+                    yield place
+                    break
 
 
-def _judged_elsewhere(data: JudgedData) -> set[str]:
+def _judged_by_other_splits(data: JudgedData) -> set[str]:
     """The documents that the collection's other splits judge."""
     splits = (file for file in (data.folder / "qrels").glob("*.tsv") if file.stem != data.split)
     return {name for file in splits for grades in load_qrels(file).values() for name in grades}

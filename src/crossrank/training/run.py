@@ -11,7 +11,7 @@ from pathlib import Path
 from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.errors import InputError, ModelError
 from crossrank.families import names_with_graph
-from crossrank.families.model import open_model
+from crossrank.families.model import Model, open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.training.base_model import write_float_folder
@@ -76,13 +76,7 @@ def train(
     require_train()
     if output.exists():
         raise InputError(f"{output} exists; name a new folder, or remove it first")
-    base = open_model(settings.base)
-    if not base.has_graph:
-        # Said now: it would be measured, and quantised, only when all is trained.
-        raise ModelError(
-            f"{settings.base} cannot be trained here: it takes safetensors weights of one of the families "
-            f"{', '.join(names_with_graph())}; it is {base.architecture}"
-        )
+    base = _open_base(settings.base)
     embedder = BiEncoder(settings.embedder)
     work = output.with_name(f"{output.name}.training")
     claim(work, settings)
@@ -122,3 +116,14 @@ def train(
     model.replace(output)
     shutil.rmtree(work, ignore_errors=True)
     return TrainingReport(output, pairs, figures)
+
+
+def _open_base(name: str) -> Model:
+    base = open_model(name)
+    if not base.has_graph:
+        # Said now: it would be measured, and quantised, only when all is trained.
+        raise ModelError(
+            f"{name} cannot be trained here: it takes safetensors weights of one of the families "
+            f"{', '.join(names_with_graph())}; it is {base.architecture}"
+        )
+    return base
