@@ -14,9 +14,16 @@ from pathlib import Path
 from statistics import fmean
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection
-from crossrank.evaluation.experiment import first_stage_run, reranked_run
+from crossrank.evaluation.experiment import (
+    candidates_of_run,
+    rerank_candidates,
+    reranked_run,
+    retrieve_candidates,
+    run_of,
+)
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.ranking.reranker import Reranker
+from crossrank.retrieval.memory import MemoryRetriever
 
 QUERIES = 100
 CANDIDATES = 20
@@ -51,14 +58,18 @@ def main() -> None:
 
 def rerank(collection: Collection, reranker: Reranker) -> float:
     """nDCG@10 of one cross-encoder."""
-    before = first_stage_run(collection, "bm25", depth=CANDIDATES)
-    after = reranked_run(collection, before, reranker, depth=CANDIDATES)
+    lexical = MemoryRetriever(collection.documents, retrieval="lexical")
+    found = retrieve_candidates(collection, lexical, candidates=CANDIDATES)
+    # By the logit alone: a run has no evidence.
+    found = candidates_of_run(collection, run_of(found))
+    after = reranked_run(found, rerank_candidates(collection, found, reranker))
     return evaluate_run(after, collection.qrels).means["nDCG@10"]
 
 
 def search(collection: Collection, embedder: BiEncoder) -> float:
     """nDCG@10 of one bi-encoder."""
-    run = first_stage_run(collection, "dense", depth=CANDIDATES, bi_encoder=embedder)
+    dense = MemoryRetriever(collection.documents, retrieval="dense", embedder=embedder)
+    run = run_of(retrieve_candidates(collection, dense, candidates=CANDIDATES))
     return evaluate_run(run, collection.qrels).means["nDCG@10"]
 
 
