@@ -1,4 +1,4 @@
-"""What int8 costs: nDCG@10 of the bundled models beside the float models that they were made from.
+"""What int8 costs: nDCG@10 of the bundled models next to the float models that they were made from.
 
     python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--bi-encoder FOLDER]
 
@@ -15,7 +15,6 @@ from statistics import fmean
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection
 from crossrank.evaluation.experiment import (
-    candidates_of_run,
     rerank_candidates,
     reranked_run,
     retrieve_candidates,
@@ -60,8 +59,6 @@ def rerank(collection: Collection, reranker: Reranker) -> float:
     """nDCG@10 of one cross-encoder."""
     lexical = MemoryRetriever(collection.documents, retrieval="lexical")
     found = retrieve_candidates(collection, lexical, candidates=CANDIDATES)
-    # By the logit alone: a run has no evidence.
-    found = candidates_of_run(collection, run_of(found))
     after = reranked_run(found, rerank_candidates(collection, found, reranker))
     return evaluate_run(after, collection.qrels).means["nDCG@10"]
 

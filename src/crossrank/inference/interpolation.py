@@ -133,8 +133,8 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
         return Interpolation(str(saved["embedder"]), str(saved["fingerprint"]), weights)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{model.name}: 'interpolation' in crossrank.json must have embedder, fingerprint, and weights, a "
-            "list of objects with logit, constant, and similarity, word_match or both, finite numbers; "
+            f"{model.name}: 'interpolation' in crossrank.json must have embedder, fingerprint, and weights, "
+            "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; "
             f"it is {saved!r:.100}"
         ) from error
 

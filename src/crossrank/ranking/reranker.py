@@ -178,10 +178,7 @@ class Reranker:
         self, asked: Sequence[tuple[str, list[Candidate]]], progress: Progress | None
     ) -> list[list[_Output | None]]:
         """What the model gives for each candidate of each query; None where it cannot read."""
-        readable = [
-            [self._reads(query) and self._reads(candidate.document.content) for candidate in candidates]
-            for query, candidates in asked
-        ]
+        readable = [self._readable(query, candidates) for query, candidates in asked]
         pairs = [
             (query, candidate.document.content)
             for (query, candidates), reads in zip(asked, readable, strict=True)
@@ -233,6 +230,11 @@ class Reranker:
                 score, parts = scores[rank - 1], added[place]
                 hits.append(Hit(candidates[place], rank, score, output.logit, parts, output.truncated))
         return tuple(hits)
+
+    def _readable(self, query: str, candidates: Sequence[Candidate]) -> list[bool]:
+        if not self._reads(query):
+            return [False] * len(candidates)
+        return [self._reads(candidate.document.content) for candidate in candidates]
 
     def _reads(self, text: str) -> bool:
         """Whether the model can make anything of a text."""
