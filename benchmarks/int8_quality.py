@@ -1,6 +1,6 @@
 """What int8 costs: nDCG@10 of the bundled models next to the float models that they were made from.
 
-    python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--bi-encoder FOLDER]
+    python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--embedder FOLDER]
 
 EVAL_FOLDER holds judged collections in BEIR layout. Cross-encoders rank BM25's best 20 for the first 100
 judged queries of each collection; bi-encoders search the whole collection for the same queries.
@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cross-encoder", type=Path, required=True)
-    parser.add_argument("--bi-encoder", type=Path)
+    parser.add_argument("--embedder", type=Path)
     arguments = parser.parse_args()
     collections = []
     for folder in sorted(arguments.folder.iterdir()):
@@ -49,8 +49,8 @@ def main() -> None:
     rerankers = Reranker(arguments.cross_encoder), Reranker()
     rows = {c.name: [rerank(c, reranker) for reranker in rerankers] for c in collections}
     show("cross-encoder over BM25", rows)
-    if arguments.bi_encoder:
-        embedders = BiEncoder(arguments.bi_encoder), BiEncoder()
+    if arguments.embedder:
+        embedders = BiEncoder(arguments.embedder), BiEncoder()
         rows = {c.name: [search(c, embedder) for embedder in embedders] for c in collections}
         show("bi-encoder alone", rows)
 

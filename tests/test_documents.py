@@ -8,9 +8,10 @@ import json
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 
-from crossrank import Candidate, Document, Hit, InputError, Ranking, Searcher
+from crossrank import Candidate, Document, Hit, InputError, Ranking, Reranker, Searcher
 from crossrank.documents import as_candidates, as_documents
 from crossrank.inference.cross_encoder import CrossEncoder
 
@@ -62,6 +63,15 @@ def test_further_keys_of_a_mapping_come_back_with_the_hit(ranking: Ranking) -> N
     )
     # What is said in metadata itself counts more.
     assert document == Document("7", "a", "t", {"url": "u", "page": 2})
+
+
+def test_numbers_of_numpy_become_plain_in_json(bundled: CrossEncoder) -> None:
+    evidence = {"word_match": np.float32(0.3)}
+    candidate = Candidate(Document("1", TEXTS[0]), 1, np.float32(2.5), evidence=evidence)  # type: ignore[arg-type]
+    (hit,) = Reranker(bundled).rank("When do bakers get up?", [candidate])
+    plain = json.loads(json.dumps(hit.to_dict()))
+    assert plain["candidate"]["score"] == 2.5
+    assert plain["contributions"] == hit.contributions
 
 
 def test_contributions_add_up_to_what_is_sorted_by(ranking: Ranking) -> None:

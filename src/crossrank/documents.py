@@ -131,9 +131,10 @@ class Hit:
             "document": {"id": document.id, "title": document.title, "metadata": dict(document.metadata)},
             "candidate": {
                 "rank": candidate.rank,
-                "score": candidate.score,
+                # A retriever may give NumPy's numbers, which JSON does not know.
+                "score": None if candidate.score is None else float(candidate.score),
                 "stage_ranks": dict(candidate.stage_ranks),
-                "evidence": dict(candidate.evidence),
+                "evidence": {name: float(value) for name, value in candidate.evidence.items()},
             },
         }
 

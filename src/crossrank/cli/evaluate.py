@@ -141,13 +141,11 @@ def _retriever(
 def _named(name: str) -> Callable[[Sequence[Any]], object]:
     """What a person calls MODULE:NAME, of a module in the working directory or an installed one."""
     module, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path.append(str(Path.cwd()))
     try:
         return cast("Callable[[Sequence[Any]], object]", getattr(import_module(module), attribute))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"--retrieval {name}: {error}") from error
-    finally:
-        sys.path.pop(0)
+    except Exception as error:  # somebody's code, of which anything may be wrong
+        raise InputError(f"--retrieval {name}: {type(error).__name__}: {error}") from error
 
 
 def _print_report(report: dict[str, Any]) -> None:

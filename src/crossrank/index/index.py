@@ -26,7 +26,7 @@ from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.vectors import write_vectors
 from crossrank.index.writing import delete_files, unfound_files
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.retrieval.base import Retrieval, check_k, check_retrieval
+from crossrank.retrieval.base import Retrieval, check_retrieval
 from crossrank.retrieval.hybrid import find
 from crossrank.text import chunk_sizes
 
@@ -230,7 +230,6 @@ class Index:
             InputError: ``k`` is below 1, a filter is not understood, there is no index, or it was made with
                 another embedding model.
         """
-        check_k(k)
         check_retrieval(retrieval, lexical_weight)
         conditions = parse_filters(filters)
         with self._store.reading() as database:

@@ -73,7 +73,7 @@ class EvidenceWeights:
             evidence: What is known of the passage; it has all that these weights are for.
         """
         own = _doubted(logit, self.doubt) if self.doubt else logit
-        added = {name: weight * evidence[name] for name, weight in self.evidence.items()}
+        added = {name: weight * float(evidence[name]) for name, weight in self.evidence.items()}
         return {"logit": self.logit * own, **added, "constant": self.constant}
 
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
