@@ -1,4 +1,4 @@
-"""How well the first stages find: nDCG@10 of words, vectors and both on judged collections, beside bm25s.
+"""How well the first stages find: nDCG@10 of words, vectors and both on judged collections, next to bm25s.
 
     python benchmarks/first_stages.py EVAL_FOLDER
 
@@ -15,12 +15,14 @@ from statistics import fmean
 import bm25s
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection
-from crossrank.evaluation.experiment import FirstStageName, first_stage_run, own_documents
+from crossrank.evaluation.experiment import own_documents, retrieve_candidates, run_of
 from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.retrieval.base import Retrieval
+from crossrank.retrieval.memory import MemoryRetriever
 
 DEPTH = 100
-STAGES: tuple[FirstStageName, ...] = ("bm25", "dense", "hybrid")
+RETRIEVALS: tuple[Retrieval, ...] = ("lexical", "dense", "hybrid")
 # Its judgements are of pools that are to be ranked, not searched for.
 LEFT_OUT = {"mediqa2019_qa"}
 # The bundled embedder, and bm25s's stop words, know English.
@@ -39,7 +41,9 @@ def main() -> None:
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name not in LEFT_OUT):
         collection = load_collection(path)
         runs = [bm25s_run(collection)]
-        runs += [first_stage_run(collection, stage, depth=DEPTH, bi_encoder=embedder) for stage in STAGES]
+        for retrieval in RETRIEVALS:
+            retriever = MemoryRetriever(collection.documents, retrieval=retrieval, embedder=embedder)
+            runs.append(run_of(retrieve_candidates(collection, retriever, candidates=DEPTH)))
         rows[path.name] = [evaluate_run(run, collection.qrels).means["nDCG@10"] for run in runs]
     print("| collection | bm25s | lexical | dense | hybrid |\n|---|---|---|---|---|")
     for name, row in rows.items():

@@ -107,9 +107,10 @@ def asking(folder: Path, collection: Path, runs: int) -> None:
             f"| a new process, {retrieval}, {CANDIDATES} candidates reranked | {spread(cold[1:], '.2f')} s |"
         )
     for retrieval in get_args(Retrieval):
-        index.find(queries[0], CANDIDATES, retrieval=retrieval)
+        index.retrieve(queries[0], CANDIDATES, retrieval=retrieval)
         warm = [
-            1000 * seconds(partial(index.find, query, CANDIDATES, retrieval=retrieval)) for query in queries
+            1000 * seconds(partial(index.retrieve, query, CANDIDATES, retrieval=retrieval))
+            for query in queries
         ]
         print(
             f"| warm, first stage alone, {retrieval}, {len(queries)} questions | {spread(warm, '.1f')} ms |"

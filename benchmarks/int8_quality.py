@@ -1,6 +1,6 @@
-"""What int8 costs: nDCG@10 of the bundled models beside the float models that they were made from.
+"""What int8 costs: nDCG@10 of the bundled models next to the float models that they were made from.
 
-    python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--bi-encoder FOLDER]
+    python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--embedder FOLDER]
 
 EVAL_FOLDER holds judged collections in BEIR layout. Cross-encoders rank BM25's best 20 for the first 100
 judged queries of each collection; bi-encoders search the whole collection for the same queries.
@@ -14,9 +14,15 @@ from pathlib import Path
 from statistics import fmean
 
 from crossrank.evaluation import Collection, evaluate_run, load_collection
-from crossrank.evaluation.experiment import first_stage_run, reranked_run
+from crossrank.evaluation.experiment import (
+    rerank_candidates,
+    reranked_run,
+    retrieve_candidates,
+    run_of,
+)
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.ranking.reranker import Reranker
+from crossrank.retrieval.memory import MemoryRetriever
 
 QUERIES = 100
 CANDIDATES = 20
@@ -31,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cross-encoder", type=Path, required=True)
-    parser.add_argument("--bi-encoder", type=Path)
+    parser.add_argument("--embedder", type=Path)
     arguments = parser.parse_args()
     collections = []
     for folder in sorted(arguments.folder.iterdir()):
@@ -43,22 +49,24 @@ def main() -> None:
     rerankers = Reranker(arguments.cross_encoder), Reranker()
     rows = {c.name: [rerank(c, reranker) for reranker in rerankers] for c in collections}
     show("cross-encoder over BM25", rows)
-    if arguments.bi_encoder:
-        embedders = BiEncoder(arguments.bi_encoder), BiEncoder()
+    if arguments.embedder:
+        embedders = BiEncoder(arguments.embedder), BiEncoder()
         rows = {c.name: [search(c, embedder) for embedder in embedders] for c in collections}
         show("bi-encoder alone", rows)
 
 
 def rerank(collection: Collection, reranker: Reranker) -> float:
     """nDCG@10 of one cross-encoder."""
-    before = first_stage_run(collection, "bm25", depth=CANDIDATES)
-    after = reranked_run(collection, before, reranker, depth=CANDIDATES)
+    lexical = MemoryRetriever(collection.documents, retrieval="lexical")
+    found = retrieve_candidates(collection, lexical, candidates=CANDIDATES)
+    after = reranked_run(found, rerank_candidates(collection, found, reranker))
     return evaluate_run(after, collection.qrels).means["nDCG@10"]
 
 
 def search(collection: Collection, embedder: BiEncoder) -> float:
     """nDCG@10 of one bi-encoder."""
-    run = first_stage_run(collection, "dense", depth=CANDIDATES, bi_encoder=embedder)
+    dense = MemoryRetriever(collection.documents, retrieval="dense", embedder=embedder)
+    run = run_of(retrieve_candidates(collection, dense, candidates=CANDIDATES))
     return evaluate_run(run, collection.qrels).means["nDCG@10"]
 
 

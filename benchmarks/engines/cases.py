@@ -97,7 +97,7 @@ def write_judged(collection: Collection, file: Path) -> list[tuple[str, list[str
     index = BM25Index(texts)
     lists, ids = [], []
     for query, question in list(collection.queries.items())[:_JUDGED_QUERIES]:
-        found = [candidate.position for candidate in index.search(question, _JUDGED_CANDIDATES)]
+        found = [place for place, _ in index.search(question, _JUDGED_CANDIDATES)]
         if found:
             lists.append([question, found])
             ids.append((query, [collection.documents[position].id for position in found]))

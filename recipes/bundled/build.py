@@ -16,7 +16,7 @@ from pathlib import Path
 from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.families.model import Model, open_model
 from crossrank.inference import loading
-from crossrank.inference.bi_encoder import embedder_task
+from crossrank.inference.bi_encoder import BiEncoder, embedder_task
 from crossrank.inference.pooling import read_settings
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -42,7 +42,8 @@ def build(source: Path, name: str) -> None:
     probe = loading.probe_in_float32(written, task, tokenizer)
     settings: dict[str, object] = {"scripts": ["LATIN"]}
     if interpolation := model.json("crossrank.json").get("interpolation"):
-        settings["interpolation"] = interpolation
+        # Of the embedder as it is bundled, which main() has built by now.
+        settings["interpolation"] = {**interpolation, "fingerprint": BiEncoder().fingerprint}
     settings["probe"] = [[round(float(v), 5) for v in row] for row in probe]
     write_settings(folder, settings)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -24,14 +24,17 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.documents import SIMILARITY, WORD_MATCH
 from crossrank.evaluation import Collection, evaluate_run, load_collection, load_qrels, read_run
-from crossrank.evaluation.experiment import first_stage_run, own_documents
+from crossrank.evaluation.experiment import own_documents, retrieve_candidates, run_of
 from crossrank.evaluation.measures import Evaluation
 from crossrank.evaluation.runs import untied
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.engines import Progress
-from crossrank.retrieval.bm25 import BM25Index
+from crossrank.retrieval.base import Retrieval
+from crossrank.retrieval.bm25 import BM25Index, word_matches
+from crossrank.retrieval.memory import MemoryRetriever
 from crossrank.training.settings import read_settings
 
 # Not English, which is all that these models read.
@@ -73,27 +76,13 @@ def main() -> None:
             judged = load_qrels(official)
             collection = replace(collection, qrels={query: judged[query] for query in collection.queries})
         cosines = _cosines(collection, embedder)
-        words = BM25Index([document.content for document in collection.documents])
         stages = _stages(folder, collection, embedder, cosines)
         union = {
             query: sorted({name for run in stages.values() for name in run.get(query, ())})
             for query in collection.queries
         }
         texts = {document.id: document.content for document in collection.documents}
-        places = {document.id: place for place, document in enumerate(collection.documents)}
-        own = own_documents(collection)
-        matches = {
-            query: dict(
-                zip(
-                    names,
-                    words.word_matches(
-                        collection.queries[query], [places[name] for name in names], leave_out=own.get(query)
-                    ),
-                    strict=True,
-                )
-            )
-            for query, names in union.items()
-        }
+        matches = _word_matches(collection, union)
         pairs = [(collection.queries[query], texts[name]) for query, names in union.items() for name in names]
         scored += len(pairs)
         logits = {NO_MODEL: _teacher(union, cosines, matches)}
@@ -107,7 +96,10 @@ def main() -> None:
             for weights in model.interpolation.weights if model.interpolation else ():
                 logits[f"{name}, {weights.name}"] = {
                     query: {
-                        document: weights.combine(value, cosines[query][document], matches[query][document])
+                        document: weights.combine(
+                            value,
+                            {SIMILARITY: cosines[query][document], WORD_MATCH: matches[query][document]},
+                        )
                         for document, value in row.items()
                     }
                     for query, row in logits[name].items()
@@ -160,6 +152,21 @@ def _cosines(collection: Collection, embedder: BiEncoder) -> Run:
     }
 
 
+def _word_matches(collection: Collection, union: Mapping[str, Sequence[str]]) -> Run:
+    """Shares of the best document's BM25, without the documents that are queries themselves."""
+    words = BM25Index([document.content for document in collection.documents])
+    places = {document.id: place for place, document in enumerate(collection.documents)}
+    own = own_documents(collection)
+    matches: Run = {}
+    for query, names in union.items():
+        text = collection.queries[query]
+        scores = dict(words.search(text, 2)) | words.scores(text, [places[name] for name in names])
+        scores.pop(own.get(query, -1), None)
+        shares = word_matches(scores)
+        matches[query] = {name: shares.get(places[name], 0.0) for name in names}
+    return matches
+
+
 def _teacher(union: Mapping[str, Sequence[str]], cosines: Run, matches: Run) -> Run:
     recipe = read_settings(Path(__file__).with_name("train-joint.toml"))
     near, words = recipe.teacher_scale, recipe.word_scale
@@ -180,11 +187,11 @@ def _stages(folder: Path, collection: Collection, embedder: BiEncoder, cosines: 
                 query: {name: cosines[query][name] for name in pool} for query, pool in pools.items()
             }
         }
-    stages: dict[str, Run] = {
-        "BM25": first_stage_run(collection, "bm25"),
-        "bi-encoder": first_stage_run(collection, "dense", bi_encoder=embedder),
-        "hybrid": first_stage_run(collection, "hybrid", bi_encoder=embedder),
-    }
+    names: dict[str, Retrieval] = {"BM25": "lexical", "bi-encoder": "dense", "hybrid": "hybrid"}
+    stages: dict[str, Run] = {}
+    for name, retrieval in names.items():
+        retriever = MemoryRetriever(collection.documents, retrieval=retrieval, embedder=embedder)
+        stages[name] = run_of(retrieve_candidates(collection, retriever))
     for file in sorted((folder / "runs").glob("*.tsv")):
         given = {query: row for query, row in read_run(file).items() if query in collection.queries}
         stages[f"{file.stem}.tsv"] = {

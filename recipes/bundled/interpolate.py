@@ -9,7 +9,7 @@ like those it learnt from. The bundled model is for other people's texts, where 
 collections, and first stages know as much as ever: weights fitted there would trust it too much. So logit and
 evidence are each made log-odds on the kept-out questions, and both count alike (a logarithmic opinion pool:
 Genest and Zidek, 1986, https://doi.org/10.1214/ss/1177013825). The evidence is the training's teacher. For
-the same reason the logit is doubted (:class:`~crossrank.inference.scores.Weights`).
+the same reason the logit is doubted (:class:`~crossrank.inference.interpolation.EvidenceWeights`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.scores import Interpolation, Weights
+from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 from crossrank.training.calibration import combined, fit_logits
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import Miner, TrainingList
@@ -38,7 +38,8 @@ def main() -> None:
     """Fit, write, and print how the kept-out questions are ranked."""
     config, folder = map(Path, sys.argv[1:])
     settings = read_settings(config)
-    lists = kept_out(settings)
+    embedder = BiEncoder(settings.embedder)
+    lists = kept_out(settings, embedder)
     own = logits(CrossEncoder(folder), lists, lambda *_: None)
     figures = Figures(lists)
     figures.add("similarity", [item.similarities for item in lists])
@@ -49,16 +50,18 @@ def main() -> None:
         figures.add(choice.name, combined(choice, lists, own))
     file = folder / "crossrank.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    known["interpolation"] = dataclasses.asdict(Interpolation(settings.embedder, weights))
+    known["interpolation"] = dataclasses.asdict(
+        Interpolation(settings.embedder, embedder.fingerprint, weights)
+    )
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures.as_dict(), indent=1))
 
 
-def kept_out(settings: TrainingSettings) -> list[TrainingList]:
+def kept_out(settings: TrainingSettings, embedder: BiEncoder) -> list[TrainingList]:
     """The questions that a training with these settings keeps out: seed and collections alone choose them."""
     one_each = tuple(dataclasses.replace(data, limit=1) for data in settings.data)
     settings = dataclasses.replace(settings, data=one_each, passes=1, unjudged=0.0)
-    miner = Miner(settings, BiEncoder(settings.embedder), lambda *_: None)
+    miner = Miner(settings, embedder, lambda *_: None)
     deque(miner.lists(), maxlen=0)  # they are complete when all lists are made
     return miner.validation
 
@@ -69,10 +72,10 @@ def pool(
     *,
     similarity: float,
     word_match: float,
-) -> tuple[Weights, ...]:
+) -> tuple[EvidenceWeights, ...]:
     """Weights with which logit and evidence, each as log-odds, count alike, and the sum is log-odds again.
 
-    Where a part of the evidence is missing the rest counts as it would beside it.
+    Where a part of the evidence is missing the rest counts as it would next to it.
 
     Args:
         lists: Questions that were kept out.
@@ -84,7 +87,7 @@ def pool(
     (a, b), (c, d) = fit_logits(lists, own), fit_logits(lists, evidence)
     found = []
     for near, words in ((similarity, None), (None, word_match), (similarity, word_match)):
-        plain = Weights(
+        plain = EvidenceWeights(
             logit=a,
             constant=b + d,
             similarity=None if near is None else c * near,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from interpolate import kept_out
 
+from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.training.calibration import combined
 from crossrank.training.figures import Figures, logits
@@ -24,7 +25,8 @@ from crossrank.training.settings import read_settings
 def main() -> None:
     """Rank at each length, and print."""
     config, model, *lengths = sys.argv[1:]
-    lists = kept_out(read_settings(Path(config)))
+    settings = read_settings(Path(config))
+    lists = kept_out(settings, BiEncoder(settings.embedder))
     figures = Figures(lists)
     figures.add("evidence", [item.targets for item in lists])
     for tokens in lengths or ("128", "256", "512"):

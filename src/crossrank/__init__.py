@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crossrank.documents import Document, Hit, Ranking
+    from crossrank.documents import Candidate, Document, Hit, Ranking
     from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError
     from crossrank.index import Index
     from crossrank.inference.bi_encoder import BiEncoder
     from crossrank.inference.cross_encoder import CrossEncoder
     from crossrank.ranking.reranker import Reranker
+    from crossrank.retrieval.base import Retriever
     from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents
 
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 # Imported when first used, so that importing the package costs nothing.
 _HOMES = {
     "BiEncoder": "crossrank.inference.bi_encoder",
+    "Candidate": "crossrank.documents",
     "CrossEncoder": "crossrank.inference.cross_encoder",
     "CrossrankError": "crossrank.errors",
     "Document": "crossrank.documents",
@@ -30,6 +32,7 @@ _HOMES = {
     "ModelError": "crossrank.errors",
     "Ranking": "crossrank.documents",
     "Reranker": "crossrank.ranking.reranker",
+    "Retriever": "crossrank.retrieval.base",
     "Searcher": "crossrank.search",
     "load_documents": "crossrank.text",
     "split_documents": "crossrank.text",
@@ -37,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "BiEncoder",
+    "Candidate",
     "CrossEncoder",
     "CrossrankError",
     "Document",
@@ -47,6 +51,7 @@ __all__ = [
     "ModelError",
     "Ranking",
     "Reranker",
+    "Retriever",
     "Searcher",
     "load_documents",
     "split_documents",

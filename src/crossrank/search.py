@@ -1,4 +1,4 @@
-"""The two stages together: fetch candidates, then rerank them."""
+"""The two stages together: retrieve candidates, then rerank them."""
 
 from __future__ import annotations
 
@@ -7,40 +7,47 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any
 
-from crossrank.documents import Document, DocumentLike, Ranking, as_documents
+from crossrank.documents import DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
-from crossrank.index import Index
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.scorer import PairScorer
 from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
-from crossrank.retrieval.base import Candidate, FirstStage, Retrieval
-from crossrank.retrieval.bm25 import BM25Index
-from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage, words_of
+from crossrank.retrieval.base import Retrieval, Retriever, check_retrieval
+from crossrank.retrieval.memory import MemoryRetriever
 
 
 class Searcher:
-    """Searches an index, or passages held in memory: a first stage fetches, a cross-encoder ranks.
+    """Searches with a first stage that finds candidates and a cross-encoder that ranks them.
 
     Args:
-        passages: An :class:`crossrank.Index`, or what is searched itself; see
-            :func:`crossrank.text.load_documents` and :func:`crossrank.text.split_documents` for files.
-        retrieval: The first stage: BM25 (``lexical``), vectors (``dense``), or both fused (``hybrid``).
+        searched: Passages to hold in memory (see :func:`crossrank.text.load_documents` and
+            :func:`crossrank.text.split_documents` for files), an :class:`crossrank.Index`, or any other
+            :class:`~crossrank.retrieval.base.Retriever`.
+        retrieval: Of passages in memory, and so are the next two: by words (``lexical``), by vectors
+            (``dense``), or both fused (``hybrid``, the default). An index that is to be searched in another
+            way is given as ``index.retriever(retrieval="lexical")``.
         embedder: The bi-encoder, or its name or folder; the bundled one by default. Not loaded for
-            ``lexical``; an index has its own.
-        model: The reranker, or the name or folder of its cross-encoder.
-        lexical_weight: How much a rank by words counts beside a rank by vectors, where both are fused.
+            ``lexical``.
+        lexical_weight: How much a rank by words counts next to a rank by vectors, where both are fused; 1 by
+            default.
+        model: The reranker, or its cross-encoder, or the name or folder of that.
+        device: Where the cross-encoder runs, as for :class:`crossrank.CrossEncoder`.
+        threads: Processors to use for each of the models that are loaded here; by default all available.
+        max_length: Tokens that the cross-encoder reads of a pair, as for :class:`crossrank.CrossEncoder`.
         progress: Called with the number of passages embedded since the last call.
 
     Attributes:
+        retriever: The first stage.
+        reranker: The second.
         timings: Seconds that it took to load the models and to index.
 
     Raises:
-        InputError: There are no passages or no such first stage, or an embedder was given for an index.
+        InputError: There are no passages or no such first stage, or an option is for what is loaded already.
         ModelError: A model cannot be loaded or is not what was asked for.
 
     Example:
@@ -51,49 +58,47 @@ class Searcher:
 
     def __init__(
         self,
-        passages: Iterable[DocumentLike] | Index,
+        searched: Retriever | Iterable[DocumentLike],
         *,
-        retrieval: Retrieval = "hybrid",
+        retrieval: Retrieval | None = None,
         embedder: str | Path | BiEncoder | None = None,
-        model: str | Path | Reranker = DEFAULT_CROSS_ENCODER,
-        lexical_weight: float = 1.0,
+        lexical_weight: float | None = None,
+        model: str | Path | PairScorer | Reranker = DEFAULT_CROSS_ENCODER,
+        device: str | None = None,
+        threads: int | None = None,
+        max_length: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None:
-        if retrieval not in get_args(Retrieval):
+        given = searched if isinstance(searched, Retriever) else None
+        if given is not None and (retrieval, embedder, lexical_weight) != (None, None, None):
             raise InputError(
-                f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}"
+                "retrieval, embedder and lexical_weight are for passages in memory; give them to the "
+                "retriever, such as Index(path, embedder=...).retriever(retrieval=...)"
             )
-        if not 0 < lexical_weight < float("inf"):
-            raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")
-        if isinstance(passages, Index) and embedder is not None:
-            raise InputError("an index searches with its own embedder; give the embedder to Index")
-        given = passages if isinstance(passages, Index) else as_documents(passages)
-        if not isinstance(given, Index) and not given:
+        retrieval, lexical_weight = retrieval or "hybrid", 1.0 if lexical_weight is None else lexical_weight
+        check_retrieval(retrieval, lexical_weight)
+        passages = as_documents(searched) if given is None else []  # type: ignore[arg-type]
+        if given is None and not passages:
             raise InputError("there are no passages to search; give at least one")
         clock = _Clock()
         bi_encoder = None
-        with ThreadPoolExecutor(1) as beside:  # most of the loading is done outside of Python
-            loading = beside.submit(_reranker, model)
-            if retrieval != "lexical":
-                bi_encoder = given.embedder if isinstance(given, Index) else _bi_encoder(embedder)
+        with ThreadPoolExecutor(1) as pool:  # most of the loading is done outside of Python
+            loading = pool.submit(_reranker, model, device=device, threads=threads, max_length=max_length)
+            if given is not None:
+                getattr(given, "load", lambda: None)()
+            elif retrieval != "lexical":
+                bi_encoder = _bi_encoder(embedder, threads)
             self.reranker = loading.result()
-        own = self.reranker.model.interpolation
-        self._takes_similarities = (
-            own is not None and bi_encoder is not None and own.embedder == bi_encoder.name
-        )
-        takes_words = own is not None and own.takes_words
         clock.stop("models")
-        self._candidates: _Candidates
-        if isinstance(given, Index):
-            self._candidates = partial(
-                given.find,
+        if given is None:
+            given = MemoryRetriever(
+                passages,
                 retrieval=retrieval,
+                embedder=bi_encoder,
                 lexical_weight=lexical_weight,
-                word_matches=takes_words,
+                progress=progress,
             )
-        else:
-            stage = _first_stage(given, retrieval, bi_encoder, lexical_weight, progress)
-            self._candidates = partial(_find, given, stage, words_of(given, stage) if takes_words else None)
+        self.retriever: Retriever = given
         clock.stop("index")
         self.timings: Mapping[str, float] = clock.seconds
 
@@ -113,8 +118,8 @@ class Searcher:
             query: The question.
             candidates: How many passages the first stage hands to the reranker.
             top_n: How many hits to return; None for all candidates.
-            filters: Of an index, conditions on the metadata, such as ``year>=2020``; see
-                :meth:`crossrank.Index.find`.
+            filters: Conditions on the metadata, such as ``year>=2020``, which the retriever must know; see
+                :meth:`crossrank.Index.retrieve`.
             activation: As for :meth:`crossrank.Reranker.rank`.
             progress: Called with the number of candidates scored since the last call.
 
@@ -122,80 +127,34 @@ class Searcher:
             The ranking; ``timings`` has ``first_stage`` and ``rerank``, in seconds.
 
         Raises:
-            InputError: The question is empty, a number is below 1, or there are filters and no index.
+            InputError: The question is empty, a number is below 1, or the retriever knows no filters.
         """
         check_query(query)
         if candidates < 1:
             raise InputError(f"candidates must be at least 1; it is {candidates}")
         clock = _Clock()
-        found = self._candidates(query, candidates, filters=filters)
+        found = self.retriever.retrieve(query, candidates, filters=filters)
         clock.stop("first_stage")
-        ranking = self.reranker.rank(
-            query,
-            [document for document, _ in found],
-            top_n=top_n,
-            activation=activation,
-            first_stage_scores=[candidate.score for _, candidate in found],
-            similarities=[candidate.similarity for _, candidate in found]
-            if self._takes_similarities
-            else None,
-            word_matches=[candidate.word_match for _, candidate in found],
-            progress=progress,
-        )
-        hits = tuple(replace(hit, stage_ranks=found[hit.first_stage_rank - 1][1].ranks) for hit in ranking)
-        return replace(ranking, hits=hits, timings={**clock.seconds, **ranking.timings})
+        ranking = self.reranker.rank(query, found, top_n=top_n, activation=activation, progress=progress)
+        return replace(ranking, timings={**clock.seconds, **ranking.timings})
 
     async def asearch(self, query: str, **options: Any) -> Ranking:
         """:meth:`search` on another thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.search, query, **options)
 
 
-class _Candidates(Protocol):
-    """Fetches passages and what is known of them, best first."""
-
-    def __call__(
-        self, query: str, k: int, *, filters: str | Iterable[str]
-    ) -> list[tuple[Document, Candidate]]: ...
-
-
-def _find(
-    passages: list[Document],
-    stage: FirstStage,
-    words: BM25Index | None,
-    query: str,
-    k: int,
-    *,
-    filters: str | Iterable[str],
-) -> list[tuple[Document, Candidate]]:
-    if filters:
-        raise InputError("filters need an index; make one with crossrank index add, or leave them out")
-    found = stage.search(query, k)
-    if words is not None:
-        matches = words.word_matches(query, [candidate.position for candidate in found])
-        found = [replace(c, word_match=match) for c, match in zip(found, matches, strict=True)]
-    return [(passages[candidate.position], candidate) for candidate in found]
+def _reranker(model: str | Path | PairScorer | Reranker, **options: Any) -> Reranker:
+    if not isinstance(model, Reranker):
+        return Reranker(model, **options)
+    if any(option is not None for option in options.values()):
+        raise InputError("the reranker is loaded already; give device, threads and max_length to it")
+    return model
 
 
-def _reranker(model: str | Path | Reranker) -> Reranker:
-    return model if isinstance(model, Reranker) else Reranker(model)
-
-
-def _bi_encoder(embedder: str | Path | BiEncoder | None) -> BiEncoder:
-    return embedder if isinstance(embedder, BiEncoder) else BiEncoder(embedder or DEFAULT_BI_ENCODER)
-
-
-def _first_stage(
-    passages: list[Document],
-    retrieval: Retrieval,
-    bi_encoder: Any,
-    lexical_weight: float,
-    progress: Callable[[int], object] | None,
-) -> FirstStage:
-    if retrieval == "lexical":
-        return LexicalFirstStage(passages)
-    if retrieval == "dense":
-        return DenseFirstStage(passages, bi_encoder, progress=progress)
-    return HybridFirstStage(passages, bi_encoder, lexical_weight=lexical_weight, progress=progress)
+def _bi_encoder(embedder: str | Path | BiEncoder | None, threads: int | None) -> BiEncoder:
+    if isinstance(embedder, BiEncoder):
+        return embedder
+    return BiEncoder(embedder or DEFAULT_BI_ENCODER, threads=threads)
 
 
 class _Clock:

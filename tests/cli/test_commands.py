@@ -42,10 +42,11 @@ def test_search_for_people_shows_score_place_and_passage() -> None:
         "search", "sleep pressure", SAMPLES / "texts", "--retrieval", "lexical", "--top-n", "1"
     )
     assert process.returncode == 0
-    first = process.stdout.splitlines()[0]
+    first, explanation = process.stdout.splitlines()[:2]
     assert first.startswith("1. 0.")
-    assert "logit" in first
     assert "sleep" in first
+    assert "(logit " in explanation
+    assert f"sigmoid {first.split()[1]}" in explanation
     assert "rerank" in process.stdout.splitlines()[-1]
 
 
@@ -68,7 +69,7 @@ def test_rerank_ranks_plain_lines_from_standard_input() -> None:
     )
     ranking = json.loads(process.stdout)
     jsonschema.validate(ranking, SCHEMA)
-    assert [(hit["document"]["id"], hit["first_stage_rank"]) for hit in ranking["hits"]] == [
+    assert [(hit["document"]["id"], hit["candidate"]["rank"]) for hit in ranking["hits"]] == [
         ("3", 2),
         ("1", 1),
     ]
@@ -89,8 +90,8 @@ def test_rerank_keeps_what_json_lines_say_of_a_passage(tmp_path: Path) -> None:
 def test_eval_reports_both_systems_and_writes_what_was_asked_for(tmp_path: Path) -> None:
     run, plot = tmp_path / "reranked.run", tmp_path / "gain.svg"
     options = [
-        "--first-stage",
-        "bm25",
+        "--retrieval",
+        "lexical",
         "--candidates",
         "10",
         "--run",
@@ -110,8 +111,37 @@ def test_eval_reports_both_systems_and_writes_what_was_asked_for(tmp_path: Path)
     assert len(run.read_text().splitlines()[0].split()) == 6
     assert plot.read_text().lstrip().startswith("<?xml")
 
-    again = crossrank("eval", SAMPLES / "judged", "--first-stage", run, "--candidates", "1", "--json")
+    again = crossrank("eval", SAMPLES / "judged", "--retrieval", run, "--candidates", "1", "--json")
     assert json.loads(again.stdout)["measures"]["nDCG@10"]["first_stage"] == pytest.approx(ndcg["reranked"])
+
+
+def test_eval_measures_a_retriever_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_search.py").write_text(
+        """
+from crossrank import Candidate
+
+class LongestFirst:
+    def __init__(self, documents):
+        self.documents = sorted(documents, key=lambda document: -len(document.text))
+
+    def retrieve(self, query, k, *, filters=()):
+        return [Candidate(document, rank) for rank, document in enumerate(self.documents[:k], start=1)]
+"""
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = ("eval", SAMPLES / "judged", "--candidates", "5", "--json", "--retrieval")
+    process = crossrank(*asked, "my_search:LongestFirst")
+    report = json.loads(process.stdout)
+    assert report["retrieval"] == "my_search:LongestFirst"
+    assert report["measures"]["recall@100"]["first_stage"] > 0
+    for name, message in (
+        ("my_search:Shortest", "has no attribute 'Shortest'"),
+        ("no_search:Any", "No module named 'no_search'"),
+        ("builtins:list", "has no method retrieve"),
+    ):
+        process = crossrank(*asked, name)
+        assert process.returncode == 2
+        assert message in one_line(process)
 
 
 def test_check_describes_both_bundled_models() -> None:
@@ -152,7 +182,7 @@ BAD_INPUT: list[tuple[Sequence[str], int, str]] = [
     (["rerank", "q", "BROKEN"], 2, ":2 is not valid JSON"),
     (["rerank", "q", "missing.jsonl"], 2, "missing.jsonl"),
     (["eval", "missing"], 2, "missing is no folder"),
-    (["eval", "JUDGED", "--first-stage", "no.run"], 2, "no.run"),
+    (["eval", "JUDGED", "--retrieval", "no.run"], 2, "no.run"),
     (["eval", "JUDGED", "--plot", "gain.pdf"], 2, ".png or .svg"),
     (["check", "./nowhere"], 3, "no model folder"),
     (["bogus"], 2, "bogus"),
@@ -203,7 +233,7 @@ def test_a_full_disk_is_one_line() -> None:
 def test_a_run_that_cannot_be_written_leaves_no_half_of_it(tmp_path: Path) -> None:
     run = tmp_path / "out.run"
     process = crossrank(
-        "eval", SAMPLES / "judged", "--first-stage", "bm25", "--candidates", "10", "--run", run,
+        "eval", SAMPLES / "judged", "--retrieval", "lexical", "--candidates", "10", "--run", run,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )  # fmt: skip
     assert process.returncode in {2, 4}
@@ -250,5 +280,5 @@ def test_the_reference_case_finds_the_plan_for_the_economy() -> None:
     hits = json.loads(process.stdout)["hits"]
     assert len(hits) == 3
     assert "my plan" in hits[0]["text"] or "My plan" in hits[0]["text"]
-    assert max(hit["first_stage_rank"] for hit in hits) <= 20
+    assert max(hit["candidate"]["rank"] for hit in hits) <= 20
     assert {hit["document"]["metadata"]["source"] for hit in hits} == {SPEECH.as_posix()}

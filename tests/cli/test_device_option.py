@@ -13,7 +13,7 @@ SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
 COMMANDS = {
     "search": ("search", "Who bakes?", SAMPLES / "texts", "--retrieval", "lexical"),
     "rerank": ("rerank", "Who bakes?", "-"),
-    "eval": ("eval", SAMPLES / "judged", "--first-stage", "bm25"),
+    "eval": ("eval", SAMPLES / "judged", "--retrieval", "lexical"),
     "check": ("check", "crossrank-minilm-l6"),
     "serve": ("serve", "--port", "0"),
 }

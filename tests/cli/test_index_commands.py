@@ -48,7 +48,7 @@ def test_add_search_ls_rm_and_info(here: Path) -> None:
     jsonschema.validate(ranking, SCHEMA)
     (hit,) = ranking["hits"]
     assert hit["text"] == "Bakers rise at three to bake the bread."
-    assert hit["stage_ranks"] == {"lexical": 1, "dense": 1}
+    assert hit["candidate"]["stage_ranks"] == {"lexical": 1, "dense": 1}
     assert hit["document"]["metadata"]["source"] == str(here.resolve() / "notes" / "bread.md")
 
     listed = crossrank("index", "ls", "my-index").stdout.splitlines()
@@ -90,7 +90,7 @@ def test_lexical_weight_changes_the_fused_order(here: Path) -> None:
         found = crossrank(
             "search", "When do bakers get up?", "--index", "my-index", "--lexical-weight", weight, "--json"
         )
-        scores.append(json.loads(found.stdout)["hits"][0]["first_stage_score"])
+        scores.append(json.loads(found.stdout)["hits"][0]["candidate"]["score"])
     assert scores[0] < 0.02 < 1 < scores[1]
 
 

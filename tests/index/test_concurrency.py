@@ -100,7 +100,8 @@ def test_readers_see_files_whole_and_of_one_version_while_a_writer_replaces_them
 
     def look(turn: int) -> None:
         parts, versions = defaultdict(list), defaultdict(set)
-        for document, _ in index.find("harbour", 50, retrieval=RETRIEVALS[turn % len(RETRIEVALS)]):
+        for candidate in index.retrieve("harbour", 50, retrieval=RETRIEVALS[turn % len(RETRIEVALS)]):
+            document = candidate.document
             version, part, of = map(int, re.findall(r"version(\d+) part(\d+) of(\d+)", document.text)[0])
             parts[document.metadata["source"]].append(part)
             versions[document.metadata["source"]].add((version, of))
@@ -207,7 +208,7 @@ from crossrank.index import Index
 index = Index(sys.argv[1])
 for line in sys.stdin:
     found = [
-        [[document.id, hit.score] for document, hit in index.find(line.strip(), 10, retrieval=retrieval)]
+        [[hit.document.id, hit.score] for hit in index.retrieve(line.strip(), 10, retrieval=retrieval)]
         for retrieval in RETRIEVALS
     ]
     said = []
@@ -282,7 +283,10 @@ class Reader:
 
 def found_here(index: Path, embedder: BiEncoder, query: str) -> Any:
     """As a Reader finds it."""
-    return [[[id_, score] for id_, _, score, *_ in found] for found in answers(Index(index), embedder, query)]
+    return [
+        [[candidate.document.id, candidate.score] for candidate in found]
+        for found in answers(Index(index), embedder, query)
+    ]
 
 
 def test_a_read_only_folder_is_searched_and_not_written(
@@ -386,9 +390,9 @@ def test_threads_find_what_one_finds_while_another_adds_and_leave_nothing_open(
     def found(query: str, retrieval: Retrieval) -> list[tuple[str, float | None]]:
         """What is found of that which the writer leaves alone; nearness does not depend on the rest."""
         return [
-            (document.id, candidate.similarity)
-            for document, candidate in index.find(query, 30, retrieval=retrieval)
-            if not document.id.startswith(str(other))
+            (candidate.document.id, candidate.evidence.get("similarity"))
+            for candidate in index.retrieve(query, 30, retrieval=retrieval)
+            if not candidate.document.id.startswith(str(other))
         ]
 
     def search(start: int) -> int:
@@ -493,7 +497,7 @@ def test_async_methods_give_what_the_others_give(tiny_embedder: BiEncoder, tmp_p
         await other.arebuild(progress=lambda *_: None)
         plain.rebuild()
         for retrieval in RETRIEVALS:
-            assert await other.afind("rain", 3, retrieval=retrieval) == plain.find(
+            assert await other.aretrieve("rain", 3, retrieval=retrieval) == plain.retrieve(
                 "rain", 3, retrieval=retrieval
             )
         mine, theirs = await other.ainfo(), plain.info()
@@ -502,7 +506,7 @@ def test_async_methods_give_what_the_others_give(tiny_embedder: BiEncoder, tmp_p
             theirs.passages,
             theirs.generation,
         )
-        together = await asyncio.gather(*(other.afind(query, 3) for query in QUERIES))
-        assert together == [plain.find(query, 3) for query in QUERIES]
+        together = await asyncio.gather(*(other.aretrieve(query, 3) for query in QUERIES))
+        assert together == [plain.retrieve(query, 3) for query in QUERIES]
 
     asyncio.run(go_through())

@@ -357,7 +357,7 @@ def fill(room):
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
 
 index = Index(index, embedder=embedder)
-index.find("warm", 1)
+index.retrieve("warm", 1)
 if when == "now":
     fill(int(room))
 

@@ -115,15 +115,16 @@ def test_filters_apply_before_the_first_stages_cut(
     index = Index(tmp_path / "index", embedder=tiny_embedder)
     index.add([tmp_path / "many.jsonl"])
     for year in (1900, 1975, 2049):
-        found = index.find("bread", 1, retrieval=retrieval, filters=f"year={year}")
-        assert [document.metadata["year"] for document, _ in found] == [year]
-    found = index.find("bread", 10, retrieval=retrieval, filters=["year>=1950", "year<1955"])
-    assert {document.metadata["year"] for document, _ in found} == set(range(1950, 1955))
+        found = index.retrieve("bread", 1, retrieval=retrieval, filters=f"year={year}")
+        assert [candidate.document.metadata["year"] for candidate in found] == [year]
+    found = index.retrieve("bread", 10, retrieval=retrieval, filters=["year>=1950", "year<1955"])
+    assert {candidate.document.metadata["year"] for candidate in found} == set(range(1950, 1955))
 
 
 def test_title_is_a_field(tmp_path: Path, tiny_embedder: BiEncoder) -> None:
     (tmp_path / "titled.jsonl").write_text('{"title": "Tide", "text": "bread"}\n{"text": "bread"}')
     index = Index(tmp_path / "index", embedder=tiny_embedder)
     index.add([tmp_path / "titled.jsonl"])
-    assert [document.title for document, _ in index.find("bread", 5, filters="title=Tide")] == ["Tide"]
-    assert [document.title for document, _ in index.find("bread", 5, filters="title!=Tide")] == [""]
+    (tide,) = index.retrieve("bread", 5, filters="title=Tide")
+    (other,) = index.retrieve("bread", 5, filters="title!=Tide")
+    assert (tide.document.title, other.document.title) == ("Tide", "")

@@ -55,10 +55,7 @@ def state(index: Index) -> tuple[Any, Any]:
         )
         assert setting(database, "dimension")
     found = [
-        [
-            (document, candidate)
-            for document, candidate in index.find(question, 5, retrieval=retrieval, filters=only)
-        ]
+        index.retrieve(question, 5, retrieval=retrieval, filters=only)
         for question in QUESTIONS
         for retrieval in ("hybrid", "dense", "lexical")
         for only in ([], ["year>=2020"])
@@ -114,7 +111,7 @@ def test_equal_scores_are_ordered_the_same_however_the_index_came_about(
     for number in reversed(range(30)):
         backward.add([files / f"{number:02}.txt"])
     found = [
-        [document.id for document, _ in index.find("bread", 4, retrieval=retrieval)]
+        [candidate.document.id for candidate in index.retrieve("bread", 4, retrieval=retrieval)]
         for index in (forward, backward)
     ]
     assert found[0] == found[1] == [f"{files.resolve()}/{number:02}.txt#1" for number in range(4)]

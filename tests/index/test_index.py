@@ -20,7 +20,9 @@ def names(paths: list[str]) -> list[str]:
 
 
 def texts(index: Index, query: str, **options: object) -> list[str]:
-    return [document.text for document, _ in index.find(query, 10, retrieval="lexical", **options)]  # type: ignore[arg-type]
+    return [
+        candidate.document.text for candidate in index.retrieve(query, 10, retrieval="lexical", **options)
+    ]  # type: ignore[arg-type]
 
 
 def test_folder_is_added_with_all_its_files(index: Index, files: Path) -> None:
@@ -35,7 +37,7 @@ def test_folder_is_added_with_all_its_files(index: Index, files: Path) -> None:
 
 def test_passage_knows_its_file_its_span_and_what_its_format_says(index: Index, files: Path) -> None:
     index.add([files])
-    ((document, _),) = index.find("bread", 5, retrieval="lexical")
+    (document,) = (candidate.document for candidate in index.retrieve("bread", 5, retrieval="lexical"))
     written = (files / "bread.md").read_text()
     assert document.title == "Bakers"
     assert document.metadata["source"] == str(files / "bread.md")
@@ -219,7 +221,9 @@ def test_long_file_read_in_parts_gives_the_spans_of_the_whole(
     text = "\n\n".join(f"Paragraph {number} of the story of the tide." * 5 for number in range(200))
     (files / "long.txt").write_text(text)
     index.add([files])
-    passages = [document for document, _ in index.find("paragraph story tide", 1000, retrieval="lexical")]
+    passages = [
+        candidate.document for candidate in index.retrieve("paragraph story tide", 1000, retrieval="lexical")
+    ]
     assert len(passages) == index.ls()[-1].passages
     for passage in passages:
         assert text[passage.metadata["start"] : passage.metadata["end"]] == passage.text
@@ -254,9 +258,9 @@ def test_add_without_paths_needs_an_index(index: Index) -> None:
     assert not index.path.exists()
 
 
-@pytest.mark.parametrize("use", ["ls", "info", "rm", "rebuild", "find"])
+@pytest.mark.parametrize("use", ["ls", "info", "rm", "rebuild", "retrieve"])
 def test_what_needs_an_index_says_how_to_make_one(index: Index, use: str) -> None:
-    arguments = {"rm": (["x"],), "find": ("bees", 3)}.get(use, ())
+    arguments = {"rm": (["x"],), "retrieve": ("bees", 3)}.get(use, ())
     with pytest.raises(InputError, match="crossrank index add"):
         getattr(index, use)(*arguments)
 
@@ -288,7 +292,10 @@ def test_metadata_of_any_kind_survives(index: Index, files: Path) -> None:
         + "}"
     )
     index.add([files])
-    found = {document.text: document.metadata for document, _ in index.find("tide", 5, retrieval="lexical")}
+    found = {
+        candidate.document.text: candidate.document.metadata
+        for candidate in index.retrieve("tide", 5, retrieval="lexical")
+    }
     assert found["odd tide"]["list"] == [1, {"x": None}]
     assert (found["odd tide"]["n"], found["odd tide"]["s"], found["odd tide"]["é"]) == (None, "\ufffd", True)
     assert found["deep tide"]["source"] == str(files / "odd.jsonl")
@@ -299,14 +306,17 @@ def test_records_of_two_files_with_the_same_id_are_told_apart(index: Index, file
     for name in ("one", "two"):
         (files / f"{name}.jsonl").write_text(json.dumps({"id": 1, "text": f"tide {name}"}))
     index.add([files])
-    ids = {document.id for document, _ in index.find("tide", 5, retrieval="lexical")}
+    ids = {candidate.document.id for candidate in index.retrieve("tide", 5, retrieval="lexical")}
     assert ids == {f"{files}/one.jsonl:1#1", f"{files}/two.jsonl:1#1"}
 
 
 def test_records_own_fields_do_not_pass_for_its_place(index: Index, files: Path) -> None:
     (files / "shows.csv").write_text("text,start,end,file,source\nThe tide,1000,2000,a.avi,web\n")
     index.add([files])
-    ((document, _),) = index.find("tide", 1, retrieval="lexical", filters="start_>=500")
+    (document,) = (
+        candidate.document
+        for candidate in index.retrieve("tide", 1, retrieval="lexical", filters="start_>=500")
+    )
     assert document.metadata == {
         "source": "web", "start_": 1000, "end_": 2000, "file_": "a.avi",
         "file": str(files / "shows.csv"), "start": 0, "end": 8,
@@ -320,14 +330,14 @@ def test_index_is_found_after_the_working_directory_changed(
     index = Index("index", embedder=tiny_embedder)
     index.add(["bees.txt"])
     monkeypatch.chdir(files.parent)
-    assert index.find("bees", 1)
+    assert index.retrieve("bees", 1)
 
 
 def test_info_counts(index: Index, files: Path) -> None:
     index.add([files])
     info = index.info()
     assert (info.files, info.problems, info.documents, info.passages, info.dimension) == (2, 0, 2, 2, 32)
-    assert (info.vector_search, info.recall, info.chunk_size, info.format) == ("exact", 1.0, 500, 1)
+    assert (info.vector_search, info.recall, info.chunk_size, info.format) == ("exact", 1.0, 500, 2)
     assert [source.path for source in info.sources] == [str(files)]
     assert info.bytes > 10_000
 
@@ -337,7 +347,7 @@ def test_async_methods_do_the_same(index: Index, files: Path) -> None:
         assert len((await index.aadd([files])).added) == 2
         assert await index.als() == index.ls()
         assert (await index.ainfo()).passages == 2
-        assert await index.afind("bread", 2) == index.find("bread", 2)
+        assert await index.aretrieve("bread", 2) == index.retrieve("bread", 2)
         await index.arebuild()
         assert len(await index.arm([files])) == 2
 

@@ -24,7 +24,7 @@ def names(paths: list[str]) -> list[str]:
 
 
 def texts(index: Index, query: str) -> list[str]:
-    return [document.text for document, _ in index.find(query, 10, retrieval="lexical")]
+    return [candidate.document.text for candidate in index.retrieve(query, 10, retrieval="lexical")]
 
 
 def test_file_that_was_added_by_name_and_vanished_disappears(index: Index, files: Path) -> None:
@@ -194,7 +194,7 @@ def test_only_new_words_are_embedded(
         (files / "long.jsonl").write_text("\n".join([*lines, json.dumps({"id": "x", "text": "tide"})]))
     index.add()
     assert embedded == (["tide"] if change == "grown" else [])
-    assert len(index.find("bread", 200, retrieval="dense")) > 50
+    assert len(index.retrieve("bread", 200, retrieval="dense")) > 50
 
 
 def test_index_within_the_folder_is_not_indexed(files: Path, tiny_embedder: BiEncoder) -> None:

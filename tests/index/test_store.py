@@ -49,15 +49,15 @@ def every_call(folder: Path, embedder: BiEncoder, files: Path) -> dict[str, Call
     return {
         "ls": lambda: index().ls(),
         "info": lambda: index().info(),
-        "find by words": lambda: index().find("bees", 5, retrieval="lexical"),
-        "find": lambda: index().find("bees", 5),
+        "retrieve by words": lambda: index().retrieve("bees", 5, retrieval="lexical"),
+        "retrieve": lambda: index().retrieve("bees", 5),
         "add": lambda: index().add([files]),
         "rm": lambda: index().rm([files]),
         "rebuild": lambda: index().rebuild(),
     }
 
 
-CALLS = ["ls", "info", "find by words", "find", "add", "rm", "rebuild"]
+CALLS = ["ls", "info", "retrieve by words", "retrieve", "add", "rm", "rebuild"]
 
 
 def change(folder: Path, *statements: str) -> None:
@@ -105,7 +105,7 @@ def test_a_truncated_file_is_told(kept: float, built: Path, tiny_embedder: BiEnc
     content = (built / "index.sqlite").read_bytes()
     (built / "index.sqlite").write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(InputError, match=r"is damaged .*remove the folder and make the index anew"):
-        every_call(built, tiny_embedder, files)["find"]()
+        every_call(built, tiny_embedder, files)["retrieve"]()
 
 
 def test_damage_anywhere_is_told_or_does_no_harm(
@@ -134,7 +134,7 @@ def test_damage_anywhere_is_told_or_does_no_harm(
 def test_text_that_is_no_text_is_damage(built: Path, tiny_embedder: BiEncoder, files: Path) -> None:
     change(built, "UPDATE passage SET text = CAST(x'ff20fe' AS TEXT)")
     with pytest.raises(InputError, match="is damaged"):
-        every_call(built, tiny_embedder, files)["find"]()
+        every_call(built, tiny_embedder, files)["retrieve"]()
 
 
 def test_a_folder_with_other_things_does_not_become_an_index(tiny_embedder: BiEncoder, files: Path) -> None:
@@ -236,8 +236,8 @@ def test_passages_that_are_gone_are_not_found_once_the_vectors_file_is_up_to_dat
     fresh = Index(tmp_path / "fresh", embedder=tiny_embedder)
     fresh.add([files])
     for found in (index, Index(built, embedder=tiny_embedder)):
-        hits = [(d.id, c.similarity) for d, c in found.find("bees", 100, retrieval="dense")]
-        assert hits == [(d.id, c.similarity) for d, c in fresh.find("bees", 100, retrieval="dense")]
+        hits = found.retrieve("bees", 100, retrieval="dense")
+        assert hits == fresh.retrieve("bees", 100, retrieval="dense")
 
 
 def test_nothing_is_unpickled() -> None:

@@ -31,7 +31,10 @@ def faiss_files(index: Index) -> list[str]:
 
 def answers(index: Index) -> list[list[tuple[str, float]]]:
     return [
-        [(document.id, candidate.score) for document, candidate in index.find(query, 10, retrieval="dense")]
+        [
+            (candidate.document.id, candidate.score)
+            for candidate in index.retrieve(query, 10, retrieval="dense")
+        ]
         for query in ("bread at night", "the tide of the sea", "a train home")
     ]
 
@@ -84,8 +87,8 @@ def test_few_changes_are_searched_beside_the_file(
     assert faiss_files(index) == before
     info = reopened(index, tiny_embedder).info()
     assert (info.pending, info.tombstones) == (1, 0)
-    found = index.find("bread at night", 101, retrieval="dense")
-    assert any(document.text.startswith("bread at night") for document, _ in found)
+    found = index.retrieve("bread at night", 101, retrieval="dense")
+    assert any(candidate.document.text.startswith("bread at night") for candidate in found)
     index.rm([tmp_path / "new.txt"])
     assert reopened(index, tiny_embedder).info().pending == 0
 
@@ -100,7 +103,7 @@ def test_passages_that_are_gone_are_not_found_though_the_file_has_them(
     index.add()
     again = reopened(index, tiny_embedder)
     gone = {json.loads(line)["id"] + "#1" for line in lines[-5:]}
-    found = {document.id for document, _ in again.find("bread", 100, retrieval="dense")}
+    found = {candidate.document.id for candidate in again.retrieve("bread", 100, retrieval="dense")}
     assert len(found) == 95
     assert not found & gone
 
@@ -154,19 +157,19 @@ def test_hnsw_takes_few_tombstones(graph: Index, tmp_path: Path, tiny_embedder: 
     graph.rm([tmp_path / "more.jsonl"])
     info = reopened(graph, tiny_embedder).info()
     assert (info.vector_search, info.tombstones, info.passages) == ("HNSW", 60, 600)
-    found = {document.id for document, _ in graph.find("bread", 200, retrieval="dense")}
+    found = {candidate.document.id for candidate in graph.retrieve("bread", 200, retrieval="dense")}
     assert not any(name.startswith("more") for name in found)
     assert info.recall is not None
     assert info.recall > 0.9
 
 
 def test_filtered_search_of_a_large_index_is_exact(graph: Index) -> None:
-    found = graph.find("bread at night", 7, retrieval="dense", filters="source!=nothing")
+    found = graph.retrieve("bread at night", 7, retrieval="dense", filters="source!=nothing")
     query = graph.embedder.encode_queries(["bread at night"])[0]
     with Store(graph.path).reading() as database:
         held = read_vectors(graph.path, database)
         exact = held.search(query, 7, np.sort(vectors._ids(held.base)))
-    assert [candidate.score for _, candidate in found] == pytest.approx(exact.scores[:7].tolist())
+    assert [candidate.score for candidate in found] == pytest.approx(exact.scores[:7].tolist())
 
 
 def test_index_that_shrinks_is_searched_exactly_again(graph: Index, tmp_path: Path) -> None:

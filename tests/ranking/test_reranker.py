@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 from support.tiny_models import PAIRS, TEXTS, save, write_reranker
 
-from crossrank.documents import Document
+from crossrank.documents import Candidate, Document
 from crossrank.errors import InputError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.ranking.reranker import Reranker
@@ -33,16 +33,18 @@ def random_reranker(tiny: CrossEncoder) -> Reranker:
 
 
 def test_relevant_passage_comes_first_with_every_number(reranker: Reranker) -> None:
-    ranking = reranker.rank(QUESTION, [TIDE, BAKERS], first_stage_scores=[7, 3])
+    tide, bakers = Candidate(Document("t", TIDE), 1, 7.0), Candidate(Document("b", BAKERS), 2, 3.0)
+    ranking = reranker.rank(QUESTION, [tide, bakers])
     first, second = ranking
     assert [first.rank, second.rank] == [1, 2]
-    assert [first.text, first.first_stage_rank, first.first_stage_score] == [BAKERS, 2, 3.0]
-    assert [second.text, second.first_stage_rank, second.first_stage_score] == [TIDE, 1, 7.0]
+    assert [first.candidate, second.candidate] == [bakers, tide]
+    assert [first.text, first.document] == [BAKERS, bakers.document]
     assert first.score is not None
     assert second.score is not None
     assert 1 > first.score > 0.5 > second.score > 0
     assert first.logit == pytest.approx(np.log(first.score / (1 - first.score)), rel=1e-3)
-    assert ranking.query == QUESTION
+    assert first.contributions == {"logit": first.logit}
+    assert (ranking.query, ranking.activation) == (QUESTION, "sigmoid")
     assert set(ranking.timings) == {"rerank"}
     assert ranking.notices == ()
 
@@ -52,8 +54,8 @@ def test_scores_are_those_of_the_cross_encoder(random_reranker: Reranker, tiny: 
     logits, truncated = tiny.logits([(QUESTION, text) for text in TEXTS])
     assert [hit.logit for hit in ranking] == sorted(logits.tolist(), reverse=True)
     for hit in ranking:
-        assert hit.logit == logits[hit.first_stage_rank - 1]
-        assert hit.truncated_tokens == truncated[hit.first_stage_rank - 1]
+        assert hit.logit == logits[hit.candidate.rank - 1]
+        assert hit.truncated_tokens == truncated[hit.candidate.rank - 1]
     assert max(hit.truncated_tokens for hit in ranking) > 0
 
 
@@ -61,7 +63,7 @@ def test_candidates_with_equal_logits_keep_first_stage_order(random_reranker: Re
     same = [Document(str(i), BAKERS, metadata={"i": i}) for i in range(9)]
     ranking = random_reranker.rank(QUESTION, [*same, Document("other", TIDE), *same])
     assert len({hit.logit for hit in ranking}) == 2
-    ranks = [hit.first_stage_rank for hit in ranking if hit.text == BAKERS]
+    ranks = [hit.candidate.rank for hit in ranking if hit.text == BAKERS]
     assert ranks == sorted(ranks)
     assert len(ranks) == 18
 
@@ -83,12 +85,10 @@ def test_what_is_given_is_not_changed(random_reranker: Reranker) -> None:
         {"id": 7, "text": TIDE, "title": "Tides", "metadata": {"page": [1]}},
         Document("d", "a map of the town", metadata=MappingProxyType({"k": "v"})),
     ]
-    scores = [3.0, 2.0, 1.0]
     before = copy.deepcopy(documents[:2])
-    ranking = random_reranker.rank(QUESTION, documents, first_stage_scores=scores)
+    ranking = random_reranker.rank(QUESTION, documents)
     assert documents[:2] == before
-    assert scores == [3.0, 2.0, 1.0]
-    by_rank = {hit.first_stage_rank: hit.document for hit in ranking}
+    by_rank = {hit.candidate.rank: hit.document for hit in ranking}
     assert [by_rank[1].id, by_rank[2].id] == ["0", "7"]
     assert by_rank[2].metadata == {"page": [1]}
     assert by_rank[3] is documents[2]
@@ -96,7 +96,7 @@ def test_what_is_given_is_not_changed(random_reranker: Reranker) -> None:
 
 def test_title_is_read_before_the_text(random_reranker: Reranker) -> None:
     titled, joined = random_reranker.rank_many(
-        [QUESTION] * 2, [[{"text": BAKERS, "title": "Night"}], [f"Night\n{BAKERS}"]]
+        [(QUESTION, [{"text": BAKERS, "title": "Night"}]), (QUESTION, [f"Night\n{BAKERS}"])]
     )
     assert titled[0].logit == joined[0].logit
 
@@ -115,8 +115,8 @@ def test_activation_changes_the_score_and_not_the_logit(random_reranker: Reranke
 
 def test_no_candidates_make_an_empty_ranking(random_reranker: Reranker) -> None:
     assert random_reranker.rank(QUESTION, []).hits == ()
-    assert [len(ranking) for ranking in random_reranker.rank_many(["a", "b"], [[], [BAKERS]])] == [0, 1]
-    assert random_reranker.rank_many([], []) == []
+    assert [len(ranking) for ranking in random_reranker.rank_many([("a", []), ("b", [BAKERS])])] == [0, 1]
+    assert random_reranker.rank_many([]) == []
 
 
 def test_candidates_may_come_from_a_generator(random_reranker: Reranker) -> None:
@@ -127,13 +127,12 @@ def test_candidates_may_come_from_a_generator(random_reranker: Reranker) -> None
 
 
 def test_rank_many_gives_what_rank_gives(random_reranker: Reranker) -> None:
-    queries = [query for query, _ in PAIRS[:4]]
-    candidates = [list(TEXTS[i:]) for i in range(4)]
-    scores = [[float(len(text)) for text in texts] for texts in candidates]
-    many = random_reranker.rank_many(queries, candidates, top_n=4, first_stage_scores=scores)
-    for query, texts, known, ranking in zip(queries, candidates, scores, many, strict=True):
-        assert ranking.hits == random_reranker.rank(query, texts, top_n=4, first_stage_scores=known).hits
-    assert asyncio.run(random_reranker.arank_many(queries, candidates, top_n=4))[1].query == queries[1]
+    asked = [(query, list(TEXTS[place:])) for place, (query, _) in enumerate(PAIRS[:4])]
+    many = random_reranker.rank_many(asked, top_n=4)
+    for (query, texts), ranking in zip(asked, many, strict=True):
+        assert ranking.hits == random_reranker.rank(query, texts, top_n=4).hits
+    assert random_reranker.rank_many(iter(asked), top_n=4)[2].hits == many[2].hits
+    assert asyncio.run(random_reranker.arank_many(asked, top_n=4))[1].query == asked[1][0]
 
 
 def test_arank_gives_what_rank_gives(random_reranker: Reranker) -> None:
@@ -144,15 +143,16 @@ def test_arank_gives_what_rank_gives(random_reranker: Reranker) -> None:
 
 def test_progress_counts_every_candidate_once(random_reranker: Reranker) -> None:
     done: list[int] = []
-    random_reranker.rank_many([QUESTION, "a tide"], [[BAKERS, BAKERS, TIDE], [TIDE]], progress=done.append)
+    asked = [(QUESTION, [BAKERS, BAKERS, TIDE]), ("a tide", [TIDE])]
+    random_reranker.rank_many(asked, progress=done.append)
     assert sum(done) == 4
 
 
 def test_question_that_the_model_cannot_read_keeps_the_order_and_says_so(reranker: Reranker) -> None:
-    ranking = reranker.rank("面包是谁烤的", [TIDE, BAKERS], first_stage_scores=[2, 1], top_n=1)
-    assert [(hit.text, hit.score, hit.logit, hit.first_stage_score) for hit in ranking] == [
-        (TIDE, None, None, 2.0)
-    ]
+    ranking = reranker.rank("面包是谁烤的", [TIDE, BAKERS], top_n=1)
+    (hit,) = ranking
+    assert (hit.text, hit.score, hit.logit, hit.combined_logit) == (TIDE, None, None, None)
+    assert hit.contributions == {}
     (notice,) = ranking.notices
     assert "cannot read the question" in notice
     assert "first-stage order is kept" in notice
@@ -194,8 +194,6 @@ def test_notices_of_a_model_are_in_every_ranking(bundled: CrossEncoder) -> None:
         (QUESTION, [BAKERS], {"top_n": 0}, "top_n must be at least 1; it is 0"),
         (QUESTION, [BAKERS], {"top_n": -2}, "top_n must be at least 1; it is -2"),
         (QUESTION, [BAKERS], {"activation": "softmax"}, "it is 'softmax'"),
-        (QUESTION, [BAKERS], {"first_stage_scores": [1, 2]}, "1 candidates and 2 first-stage scores"),
-        (QUESTION, [BAKERS], {"first_stage_scores": []}, "1 candidates and 0 first-stage scores"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused(
@@ -206,27 +204,33 @@ def test_what_cannot_be_ranked_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("queries", "documents", "scores", "message"),
-    [
-        ("one question", [[BAKERS]], None, "queries must be a list"),
-        (["a", "b"], [[BAKERS]], None, "2 queries and 1 lists of candidates"),
-        (["a", "b"], [[BAKERS], [TIDE]], [[1.0]], "2 queries and 1 lists of first-stage scores"),
-        (["a"], [[BAKERS]], [], "1 queries and 0 lists of first-stage scores"),
-        (["a"], [BAKERS], None, "a single string was given"),
-    ],
+    ("asked", "message"),
+    [([("", [BAKERS])], "question is empty"), ([(QUESTION, BAKERS)], "a single string was given")],
 )
-def test_lists_that_do_not_belong_together_are_refused(
-    queries: Any, documents: Any, scores: Any, message: str, random_reranker: Reranker
-) -> None:
+def test_many_queries_are_checked_as_one_is(asked: Any, message: str, random_reranker: Reranker) -> None:
     with pytest.raises(InputError, match=message):
-        random_reranker.rank_many(queries, documents, first_stage_scores=scores)
+        random_reranker.rank_many([(QUESTION, [TIDE]), *asked])
 
 
-def test_first_stage_scores_may_be_an_array(random_reranker: Reranker) -> None:
-    (ranking,) = random_reranker.rank_many(
-        [QUESTION],
-        [[BAKERS, TIDE]],
-        first_stage_scores=np.array([[2.0, 1.0]], np.float32),  # type: ignore[arg-type]
+def test_candidates_keep_the_ranks_that_their_first_stage_gave(random_reranker: Reranker) -> None:
+    found = [Candidate(Document(str(rank), text), rank) for rank, text in ((4, BAKERS), (9, TIDE))]
+    ranking = random_reranker.rank(QUESTION, [*found, "a third text"])
+    assert {hit.text: hit.candidate.rank for hit in ranking} == {BAKERS: 4, TIDE: 9, "a third text": 3}
+
+
+@pytest.mark.parametrize("options", [{"threads": 1}, {"device": "cpu"}, {"max_length": 32}])
+def test_options_of_a_model_that_is_loaded_already_are_refused(
+    options: dict[str, Any], tiny: CrossEncoder
+) -> None:
+    with pytest.raises(InputError, match="loaded already"):
+        Reranker(tiny, **options)
+
+
+def test_max_length_cuts_what_the_model_reads(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    short, long = Reranker(folder, max_length=16), Reranker(folder)
+    passage = "the baker bakes bread " * 20
+    assert (
+        short.rank(QUESTION, [passage])[0].truncated_tokens
+        > long.rank(QUESTION, [passage])[0].truncated_tokens
     )
-    assert sorted(hit.first_stage_score or 0 for hit in ranking) == [1.0, 2.0]
-    assert all(type(hit.first_stage_score) is float for hit in ranking)

@@ -14,35 +14,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrank.errors import CrossrankError, InputError
-from crossrank.retrieval.base import Candidate
-from crossrank.retrieval.bm25 import BM25Index
+from crossrank.retrieval.bm25 import BM25Index, word_matches
 
 JUDGED = Path(__file__).parents[3] / "shared" / "data" / "eval"
 
 
 def positions(index: BM25Index, query: str, k: int = 10) -> list[int]:
-    return [candidate.position for candidate in index.search(query, k)]
+    return [passage for passage, _ in index.search(query, k)]
 
 
 def test_passage_with_more_of_the_querys_words_comes_first() -> None:
     index = BM25Index(["a red car", "a red boat on the sea", "a green tree"])
     found = index.search("red boat", 10)
-    assert [candidate.position for candidate in found] == [1, 0]
+    assert [passage for passage, _ in found] == [1, 0]
     assert found[0].score > found[1].score > 0
 
 
 def test_a_word_match_is_the_share_of_the_best_passages_score() -> None:
     index = BM25Index(["a red car", "a red boat on the sea", "a green tree"])
-    scores = {candidate.position: candidate.score for candidate in index.search("red boat", 10)}
-    assert index.word_matches("red boat", [2, 0, 1]) == [0.0, scores[0] / scores[1], 1.0]
-    assert index.word_matches("red boat", [0, 2], leave_out=1) == [1.0, 0.0]
-    assert index.word_matches("green", [0], leave_out=2) == [0.0]
-    assert index.word_matches("red boat", []) == []
-    assert index.word_matches("zebra", [0, 1]) == index.word_matches("?!", [0, 1]) == [0.0, 0.0]
+    scores = index.scores("red boat", [2, 0, 1])
+    assert scores == dict(index.search("red boat", 10))
+    assert word_matches(scores) == {1: 1.0, 0: scores[0] / scores[1]}
+    assert index.scores("red boat", []) == index.scores("zebra", [0, 1]) == index.scores("?!", [0, 1]) == {}
+    assert word_matches({}) == {}
+    assert word_matches({0: 0.0}) == {0: 0.0}
 
 
 def test_word_in_every_passage_still_scores_above_zero() -> None:
-    assert all(candidate.score > 0 for candidate in BM25Index(["cat"] * 3).search("cat", 3))
+    assert all(score > 0 for _, score in BM25Index(["cat"] * 3).search("cat", 3))
 
 
 def test_equal_scores_are_ordered_by_position_and_cut_at_k() -> None:
@@ -217,9 +216,9 @@ def test_judged_queries_are_answered_better_than_by_bm25s() -> None:
         ]
         index = BM25Index(texts)
         ours = [
-            ir_measures.ScoredDoc(query["_id"], corpus[candidate.position]["_id"], candidate.score)
+            ir_measures.ScoredDoc(query["_id"], corpus[passage]["_id"], score)
             for query in queries
-            for candidate in index.search(query["text"], 10)
+            for passage, score in index.search(query["text"], 10)
         ]
         other = bm25s.BM25()
         other.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
@@ -237,7 +236,6 @@ def test_judged_queries_are_answered_better_than_by_bm25s() -> None:
     assert fmean(differences) > 0.01
 
 
-def test_candidates_hold_plain_numbers() -> None:
-    (candidate,) = BM25Index(["cat"]).search("cat", 1)
-    assert candidate == Candidate(0, candidate.score)
-    assert (type(candidate.position), type(candidate.score)) == (int, float)
+def test_found_passages_hold_plain_numbers() -> None:
+    (found,) = BM25Index(["cat"]).search("cat", 1)
+    assert (type(found.passage), type(found.score)) == (int, float)

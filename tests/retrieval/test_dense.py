@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.retrieval.base import Candidate, Similarity
+from crossrank.inference import Similarity
 from crossrank.retrieval.dense import DenseIndex
 
 SIMILARITIES: list[Similarity] = ["cosine", "dot", "euclidean"]
@@ -30,9 +30,9 @@ def expected_scores(
 def test_search_gives_the_nearest_by_the_similarity(similarity: Similarity, k: int) -> None:
     vectors, query = random_vectors(300, 24), random_vectors(1, 24, seed=1)[0]
     scores = expected_scores(vectors, query, similarity)
-    found = DenseIndex(vectors, similarity=similarity).search_vector(query, k)
-    assert [candidate.position for candidate in found] == np.argsort(-scores)[:k].tolist()
-    assert [candidate.score for candidate in found] == pytest.approx(np.sort(scores)[::-1][:k], abs=1e-5)
+    found = DenseIndex(vectors, similarity=similarity).search(query, k)
+    assert [passage for passage, _ in found] == np.argsort(-scores)[:k].tolist()
+    assert [score for _, score in found] == pytest.approx(np.sort(scores)[::-1][:k], abs=1e-5)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -40,8 +40,8 @@ def test_search_gives_the_nearest_by_the_similarity(similarity: Similarity, k: i
 def test_equal_scores_are_ordered_and_cut_by_position(similarity: Similarity, k: int) -> None:
     best, other = random_vectors(2, 16)
     vectors = np.concatenate([other[np.newaxis], np.repeat(best[np.newaxis], 500, axis=0)])
-    found = DenseIndex(vectors, similarity=similarity).search_vector(best, k)
-    assert [candidate.position for candidate in found] == list(range(1, k + 1))
+    found = DenseIndex(vectors, similarity=similarity).search(best, k)
+    assert [passage for passage, _ in found] == list(range(1, k + 1))
 
 
 @pytest.mark.parametrize("similarity", ["dot", "euclidean"])
@@ -53,7 +53,18 @@ def test_ties_for_the_last_place_go_to_the_lowest_positions(similarity: Similari
     index = DenseIndex(vectors, similarity=similarity)
     for query in random.integers(-2, 3, size=(10, 4)).astype(np.float32):
         best = np.argsort(-expected_scores(vectors, query, similarity), kind="stable")[:k]
-        assert [candidate.position for candidate in index.search_vector(query, k)] == best.tolist()
+        assert [passage for passage, _ in index.search(query, k)] == best.tolist()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_similarities_of_given_passages_are_those_that_the_search_finds(similarity: Similarity) -> None:
+    vectors, query = random_vectors(50, 24), random_vectors(1, 24, seed=1)[0]
+    index = DenseIndex(vectors, similarity=similarity)
+    found = dict(index.search(query, 50))
+    assert index.similarities(query, [7, 3]) == pytest.approx({7: found[7], 3: found[3]}, abs=1e-5)
+    # Bit for bit the same, whatever it is computed together with.
+    assert index.similarities(query, range(50))[7] == index.similarities(query, [7])[7]
+    assert index.similarities(query, []) == {}
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -62,40 +73,38 @@ def test_input_is_not_changed(similarity: Similarity) -> None:
     query = 2 * vectors[0]
     before, query_before = vectors.copy(), query.copy()
     index = DenseIndex(vectors, similarity=similarity)
-    index.search_vector(query, 2)
+    index.search(query, 2)
     np.testing.assert_array_equal(vectors, before)
     np.testing.assert_array_equal(query, query_before)
-    found = index.search_vector(query, 5)
+    found = index.search(query, 5)
     vectors[:] = 0
-    assert index.search_vector(query, 5) == found
+    assert index.search(query, 5) == found
 
 
 def test_cosine_ignores_lengths_however_large_or_small() -> None:
     vectors = np.array([[1e30, 0], [0, 1e-30], [3, 3]], dtype=np.float32)
-    found = DenseIndex(vectors, similarity="cosine").search_vector(np.array([1e-20, 0], dtype=np.float32), 3)
-    assert [candidate.position for candidate in found] == [0, 2, 1]
-    assert [candidate.score for candidate in found] == pytest.approx([1, 0.5**0.5, 0])
+    found = DenseIndex(vectors, similarity="cosine").search(np.array([1e-20, 0], dtype=np.float32), 3)
+    assert [passage for passage, _ in found] == [0, 2, 1]
+    assert [score for _, score in found] == pytest.approx([1, 0.5**0.5, 0])
 
 
 def test_zero_vector_has_cosine_zero() -> None:
     index = DenseIndex(np.array([[0, 0], [1, 0]], dtype=np.float32), similarity="cosine")
-    assert index.search_vector(np.array([1, 0], dtype=np.float32), 2) == [
-        Candidate(1, 1.0, 1.0),
-        Candidate(0, 0.0, 0.0),
+    assert index.search(np.array([1, 0], dtype=np.float32), 2) == [
+        (1, 1.0),
+        (0, 0.0),
     ]
 
 
 def test_more_candidates_than_vectors_gives_all() -> None:
-    found = DenseIndex(np.eye(3, dtype=np.float32), similarity="dot").search_vector(
-        np.ones(3, dtype=np.float32), 99
-    )
-    assert [candidate.position for candidate in found] == [0, 1, 2]
+    found = DenseIndex(np.eye(3, dtype=np.float32), similarity="dot").search(np.ones(3, dtype=np.float32), 99)
+    assert [passage for passage, _ in found] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("dimension", [0, 4])
 def test_empty_index_finds_nothing(dimension: int) -> None:
     index = DenseIndex(np.empty((0, dimension), dtype=np.float32), similarity="cosine")
-    assert index.search_vector(np.ones(4, dtype=np.float32), 3) == []
+    assert index.search(np.ones(4, dtype=np.float32), 3) == []
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -107,13 +116,13 @@ def test_vectors_that_are_not_finite_are_refused(similarity: Similarity, bad: fl
     with pytest.raises(InputError, match="vector 1 holds NaN or infinity"):
         DenseIndex(vectors, similarity=similarity)
     with pytest.raises(InputError, match="NaN or infinity"):
-        index.search_vector(vectors[1], 1)
+        index.search(vectors[1], 1)
 
 
 def test_other_dimension_is_refused_with_both_numbers() -> None:
     index = DenseIndex(np.ones((3, 2), dtype=np.float32), similarity="dot")
     with pytest.raises(InputError, match=r"\[2\].*\[5\]"):
-        index.search_vector(np.ones(5, dtype=np.float32), 1)
+        index.search(np.ones(5, dtype=np.float32), 1)
 
 
 def test_vectors_that_are_no_matrix_are_refused() -> None:
@@ -124,6 +133,6 @@ def test_vectors_that_are_no_matrix_are_refused() -> None:
 @pytest.mark.parametrize("k", [0, -1])
 def test_fewer_than_one_candidate_is_refused(k: int) -> None:
     with pytest.raises(InputError, match="at least 1"):
-        DenseIndex(np.ones((1, 1), dtype=np.float32), similarity="dot").search_vector(
+        DenseIndex(np.ones((1, 1), dtype=np.float32), similarity="dot").search(
             np.ones(1, dtype=np.float32), k
         )

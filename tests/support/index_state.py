@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
+from crossrank.documents import Candidate
 from crossrank.index import Index
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.base import Retrieval
@@ -48,15 +49,12 @@ def contents(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     return held
 
 
-def answers(index: Index | Path, embedder: BiEncoder, *queries: str) -> list[list[tuple[Any, ...]]]:
-    """What each query finds, in all retrievals: passages with scores and ranks."""
+def answers(index: Index | Path, embedder: BiEncoder, *queries: str) -> list[list[Candidate]]:
+    """What each query finds, in all retrievals."""
     if isinstance(index, Path):
         index = Index(index, embedder=embedder)
     return [
-        [
-            (document.id, document.text, candidate.score, candidate.similarity, dict(candidate.ranks))
-            for document, candidate in index.find(query, 10, retrieval=retrieval)
-        ]
+        index.retrieve(query, 10, retrieval=retrieval)
         for query in queries or ("the harbour at night", "who bakes bread")
         for retrieval in RETRIEVALS
     ]

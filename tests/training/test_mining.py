@@ -7,9 +7,8 @@ import pytest
 from crossrank.errors import InputError
 from crossrank.evaluation import load_collection
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.retrieval.base import Candidate
-from crossrank.retrieval.bm25 import BM25Index
-from crossrank.training.mining import Miner, TrainingList, word_match
+from crossrank.retrieval.bm25 import BM25Index, word_matches
+from crossrank.training.mining import Miner, TrainingList
 from crossrank.training.settings import JudgedData, TrainingSettings
 
 
@@ -88,11 +87,6 @@ def test_words_that_match_raise_a_target(embedder: BiEncoder, judged: Path) -> N
     assert min(raised[True]) > max(raised[False])
 
 
-def test_a_word_match_is_a_share_of_the_best() -> None:
-    assert word_match([Candidate(2, 8.0), Candidate(0, 2.0)], 4).tolist() == [0.25, 0.0, 1.0, 0.0]
-    assert word_match([], 2).tolist() == [0.0, 0.0]
-
-
 def test_a_word_match_is_exact_for_what_words_find_late(
     embedder: BiEncoder, judged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +96,8 @@ def test_a_word_match_is_exact_for_what_words_find_late(
     index = BM25Index(contents)
     for item in mine(embedder, judged)[1]:
         places = [contents.index(text) for text in item.documents]
-        assert item.word_matches == pytest.approx(index.word_matches(item.query, places), abs=1e-6)
+        shares = word_matches(index.scores(item.query, range(len(contents))))
+        assert item.word_matches == pytest.approx([shares.get(p, 0.0) for p in places], abs=1e-6)
 
 
 def test_the_questions_kept_out_have_candidates_of_both_first_stages(

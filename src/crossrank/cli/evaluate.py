@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from rich.table import Table
@@ -12,8 +16,13 @@ from crossrank.cli.options import Device, Embedder, Model
 from crossrank.cli.output import console, notify, print_json, progress_bar
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.retrieval.base import Retrieval, Retriever
 
-_STAGES = ("bm25", "dense", "hybrid")
+if TYPE_CHECKING:
+    from crossrank.documents import Candidate
+    from crossrank.evaluation import Collection
+
+_RETRIEVALS = get_args(Retrieval)
 
 
 def evaluate(
@@ -23,8 +32,12 @@ def evaluate(
             help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/.", show_default=False
         ),
     ],
-    first_stage: Annotated[
-        str, typer.Option(help="bm25, dense, hybrid, or a run file (TREC format).")
+    retrieval: Annotated[
+        str,
+        typer.Option(
+            help="The first stage: hybrid, dense or lexical; a run file (TREC format); or MODULE:NAME, a "
+            "Python function of your own from documents to a crossrank.Retriever."
+        ),
     ] = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
@@ -41,120 +54,98 @@ def evaluate(
 
     Needs the extra crossrank[eval]; --plot needs crossrank[plot].
 
-    Example: crossrank eval scifact/ --first-stage bm25 --plot gain.png
+    Example: crossrank eval scifact/ --retrieval lexical --plot gain.png
     """
     if candidates < 1:
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
-    from dataclasses import replace
-
-    from crossrank.evaluation import (
-        compare,
-        evaluate_run,
-        load_collection,
-        load_qrels,
-        plot_comparison,
-        require_eval,
-        require_plot,
-        write_run,
-    )
-    from crossrank.evaluation.experiment import reranked_run
+    from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
     from crossrank.ranking.reranker import Reranker
 
     require_eval()
     if plot is not None:
         require_plot(plot)
-    collection = load_collection(dataset, split=split)
-    if qrels is not None:
-        judged = load_qrels(qrels)
-        queries = {query: text for query, text in collection.queries.items() if query in judged}
-        collection = replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
-    similarities: dict[str, dict[str, float]] = {}
-    word_matches: dict[str, dict[str, float]] = {}
-    before = _first_stage(collection, first_stage, embedder, candidates, similarities, word_matches)
+    collection = _collection(dataset, split, qrels)
+    found = _candidates(collection, retrieval, embedder, candidates)
     reranker = Reranker(model, device=device)
-    own = reranker.model.interpolation
-    takes_similarities = own is not None and own.embedder == embedder
-    for notice in reranker.model.notices:
+    with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
+        experiment = run_experiment(collection, found, reranker, candidates=candidates, progress=progress)
+    for notice in experiment.notices:
         notify(notice)
-    pairs = sum(min(candidates, len(before.get(query, ()))) for query in collection.queries)
-    with progress_bar("Reranking", pairs) as progress:
-        after = reranked_run(
-            collection,
-            before,
-            reranker,
-            depth=candidates,
-            similarities=similarities if takes_similarities else None,
-            word_matches=word_matches,
-            progress=progress,
-        )
-    a, b = evaluate_run(before, collection.qrels), evaluate_run(after, collection.qrels)
-    comparisons = {measure: compare(a, b, measure) for measure in a.means}
+    name = Path(retrieval).name
     if run is not None:
-        write_run(run, after, tag="crossrank")
+        write_run(run, experiment.reranked, tag="crossrank")
     if plot is not None:
-        plot_comparison(plot, _name(first_stage), a, "reranked", b)
-    report: dict[str, Any] = {
+        plot_comparison(plot, name, experiment.before, "reranked", experiment.after)
+    report = {
         "dataset": collection.name,
         "queries": len(collection.queries),
-        "first_stage": _name(first_stage),
+        "retrieval": name,
         "model": reranker.model.name,
         "candidates": candidates,
-        "measures": {measure: _as_dict(comparison) for measure, comparison in comparisons.items()},
+        **experiment.to_dict(per_query=per_query),
     }
-    if per_query:
-        report["per_query"] = {
-            query: {"first_stage": dict(a.per_query[query]), "reranked": dict(b.per_query[query])}
-            for query in a.per_query
-        }
     print_json(report) if as_json else _print_report(report)
 
 
-def _first_stage(
-    collection: Any,
-    first_stage: str,
-    embedder: str,
-    candidates: int,
-    similarities: dict[str, dict[str, float]],
-    word_matches: dict[str, dict[str, float]],
-) -> dict[str, dict[str, float]]:
-    from crossrank.evaluation import read_run
-    from crossrank.evaluation.experiment import first_stage_run
-    from crossrank.inference.bi_encoder import BiEncoder
+def _collection(dataset: Path, split: str | None, qrels: Path | None) -> Collection:
+    from crossrank.evaluation import load_collection, load_qrels
 
-    if first_stage not in _STAGES:
-        if not Path(first_stage).is_file():
-            raise InputError(
-                f"--first-stage must be {', '.join(_STAGES)}, or a run file; there is no file {first_stage!r}"
-            )
-        return read_run(first_stage)
-    bi_encoder = None if first_stage == "bm25" else BiEncoder(embedder)
+    collection = load_collection(dataset, split=split)
+    if qrels is None:
+        return collection
+    judged = load_qrels(qrels)
+    queries = {query: text for query, text in collection.queries.items() if query in judged}
+    return replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
+
+
+def _candidates(
+    collection: Collection, retrieval: str, embedder: str, candidates: int
+) -> Mapping[str, Sequence[Candidate]]:
+    """What the first stage finds for every query; of a run file, all that it has."""
+    from crossrank.evaluation import candidates_of_run, read_run, retrieve_candidates
+
+    if Path(retrieval).is_file():
+        return candidates_of_run(collection, read_run(retrieval))
     with progress_bar("Indexing", len(collection.documents)) as progress:
-        return first_stage_run(
-            collection,
-            first_stage,  # type: ignore[arg-type]
-            depth=candidates,
-            bi_encoder=bi_encoder,
-            similarities=similarities,
-            word_matches=word_matches,
+        retriever = _retriever(collection, retrieval, embedder, progress)
+    with progress_bar("Retrieving", len(collection.queries)) as progress:
+        return retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+
+
+def _retriever(
+    collection: Collection, retrieval: str, embedder: str, progress: Callable[[int], object] | None
+) -> Retriever:
+    from crossrank.inference.bi_encoder import BiEncoder
+    from crossrank.retrieval.memory import MemoryRetriever
+
+    if retrieval in _RETRIEVALS:
+        return MemoryRetriever(
+            collection.documents,
+            retrieval=cast("Retrieval", retrieval),
+            embedder=None if retrieval == "lexical" else BiEncoder(embedder),
             progress=progress,
         )
+    if ":" not in retrieval:
+        raise InputError(
+            f"--retrieval must be {', '.join(_RETRIEVALS)}, a run file, or MODULE:NAME; there is no file "
+            f"{retrieval!r}"
+        )
+    retriever = _named(retrieval)(collection.documents)
+    if not isinstance(retriever, Retriever):
+        raise InputError(
+            f"--retrieval {retrieval}: it gives {type(retriever).__name__}, which has no method retrieve"
+        )
+    return retriever
 
 
-def _name(first_stage: str) -> str:
-    return first_stage if first_stage in _STAGES else Path(first_stage).name
-
-
-def _as_dict(comparison: Any) -> dict[str, Any]:
-    return {
-        "first_stage": comparison.mean_a,
-        "reranked": comparison.mean_b,
-        "difference": comparison.difference,
-        "interval_95": list(comparison.interval),
-        "p_value": comparison.p_value,
-        "wins": comparison.wins,
-        "losses": comparison.losses,
-        "ties": comparison.ties,
-    }
+def _named(name: str) -> Callable[[Sequence[Any]], object]:
+    """What a person calls MODULE:NAME, of a module in the working directory or an installed one."""
+    module, _, attribute = name.partition(":")
+    sys.path.append(str(Path.cwd()))
+    try:
+        return cast("Callable[[Sequence[Any]], object]", getattr(import_module(module), attribute))
+    except Exception as error:  # somebody's code, of which anything may be wrong
+        raise InputError(f"--retrieval {name}: {type(error).__name__}: {error}") from error
 
 
 def _print_report(report: dict[str, Any]) -> None:
@@ -164,7 +155,7 @@ def _print_report(report: dict[str, Any]) -> None:
         f"{report['model']}"
     )
     table = Table(
-        "measure", report["first_stage"], "reranked", "difference", "95% interval", "p", "better / worse"
+        "measure", report["retrieval"], "reranked", "difference", "95% interval", "p", "better / worse"
     )
     for measure, row in report["measures"].items():
         low, high = row["interval_95"]

@@ -76,6 +76,8 @@ def print_ranking(ranking: Ranking) -> None:
         screen.print("No passage matches.")
     for hit in ranking:
         screen.print(_heading(hit), soft_wrap=True)
+        if explanation := _explanation(hit, ranking.activation):
+            screen.print(Text(f"   {explanation}", style="dim"), soft_wrap=True)
         screen.print(_indented(_text(hit.document.content), screen.width), end="\n\n")
     screen.print(_timings(ranking.timings), style="dim")
     for notice in ranking.notices:
@@ -83,7 +85,7 @@ def print_ranking(ranking: Ranking) -> None:
 
 
 def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
-    """What the first stage put on top, beside what the reranker puts there."""
+    """What the first stage put on top, next to what the reranker puts there."""
     screen = console()
     table = Table(show_header=True, header_style="bold", expand=True, show_lines=True, padding=(0, 1))
     table.add_column("", width=1)
@@ -93,7 +95,12 @@ def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
         table.add_row(
             str(right.rank),
             Group(_first_stage_heading(left), _title(left), _beginning(left.text)),
-            Group(_heading(right), _title(right), _beginning(right.text)),
+            Group(
+                _heading(right),
+                Text(_explanation(right, ranking.activation), style="dim"),
+                _title(right),
+                _beginning(right.text),
+            ),
         )
     screen.print(f"[bold]Question:[/bold] {ranking.query}", markup=True)
     screen.print(table)
@@ -106,26 +113,44 @@ def _heading(hit: Hit) -> Text:
     score = "not scored" if hit.score is None else f"{hit.score:.4f}"
     line = Text(f"{hit.rank}. ", style="bold")
     line.append(score, style="bold green")
-    if hit.logit is not None and hit.logit != hit.score:
-        line.append(f"  logit {hit.logit:.3f}")
     line.append(f"  {_moved(hit)}", style="cyan")
     if hit.truncated_tokens:
         line.append(f"  last {hit.truncated_tokens} tokens not read", style="yellow")
     return line.append(f"  {printable(hit.document.id)}", style="dim")
 
 
+def _explanation(hit: Hit, activation: str) -> str:
+    """How the score came about; empty where it is the logit itself, or there is none.
+
+    ``+0.377 (logit 0.637) +5.370 (similarity 0.725) -5.232 (constant) = 0.515, sigmoid 0.6260``, say.
+    """
+    if hit.score is None or hit.contributions == {"logit": hit.score}:
+        return ""
+    result = "" if activation == "none" else f", {activation} {hit.score:.4f}"
+    if hit.contributions == {"logit": hit.logit}:
+        return f"logit {hit.logit:.3f}{result}"
+    known = {"logit": hit.logit, **hit.candidate.evidence}
+    parts = [
+        f"{added:+.3f} ({name.replace('_', ' ')}{f' {known[name]:.3f}' if name in known else ''})"
+        for name, added in hit.contributions.items()
+    ]
+    return f"{' '.join(parts)} = {hit.combined_logit:.3f}{result}"
+
+
 def _first_stage_heading(hit: Hit) -> Text:
-    line = Text(f"{hit.first_stage_rank}. ", style="bold")
-    if hit.first_stage_score is not None:
-        line.append(f"{hit.first_stage_score:.4f}")
+    candidate = hit.candidate
+    line = Text(f"{candidate.rank}. ", style="bold")
+    if candidate.score is not None:
+        line.append(f"{candidate.score:.4f}")
     return line.append(f"  {printable(hit.document.id)}", style="dim")
 
 
 def _moved(hit: Hit) -> str:
-    places = hit.first_stage_rank - hit.rank
+    before = hit.candidate.rank
+    places = before - hit.rank
     if places == 0:
         return "stays"
-    return f"{'up' if places > 0 else 'down'} {abs(places)} from {hit.first_stage_rank}"
+    return f"{'up' if places > 0 else 'down'} {abs(places)} from {before}"
 
 
 def _title(hit: Hit) -> Text:

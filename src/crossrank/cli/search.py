@@ -29,7 +29,7 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval
 
 if TYPE_CHECKING:
-    from crossrank.index import Index
+    from crossrank.search import Searcher
 
 # The sample texts, paragraph by paragraph.
 _SAMPLES = Path(__file__).parents[1] / "samples" / "judged" / "corpus.jsonl"
@@ -59,7 +59,7 @@ def search(
     ] = None,
     retrieval: RetrievalOption = "hybrid",
     lexical_weight: Annotated[
-        float, typer.Option(help="For hybrid: how much a rank by words counts beside one by vectors.")
+        float, typer.Option(help="For hybrid: how much a rank by words counts next to one by vectors.")
     ] = 1.0,
     chunk_size: Annotated[
         int | None, typer.Option(help="Of files: the longest passage, in characters.", show_default="500")
@@ -106,7 +106,7 @@ def demo(
     if as_json:
         print_json(shown.to_dict())
     else:
-        print_before_and_after(sorted(ranking, key=lambda hit: hit.first_stage_rank)[:3], shown)
+        print_before_and_after(sorted(ranking, key=lambda hit: hit.candidate.rank)[:3], shown)
 
 
 def rerank(
@@ -156,9 +156,15 @@ def _search_index(
     """All candidates from an index, ranked."""
     from crossrank.index import Index
     from crossrank.ranking.reranker import check_query
+    from crossrank.search import Searcher
 
     check_query(query)
-    return _ranked(query, Index(index, embedder=embedder), None, stages, filters)
+    retriever = Index(index, embedder=embedder).retriever(
+        retrieval=stages.retrieval, lexical_weight=stages.lexical_weight
+    )
+    with progress_bar("Loading", None):
+        searcher = Searcher(retriever, model=stages.model, device=stages.device)
+    return _ranked(query, searcher, stages.candidates, filters)
 
 
 def _search(
@@ -170,6 +176,7 @@ def _search(
 ) -> Ranking:
     """All candidates, ranked; the commands cut. Without ``chunks``, documents are passages as they are."""
     from crossrank.ranking.reranker import check_query
+    from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents
 
     check_query(query)
@@ -181,33 +188,24 @@ def _search(
     if chunks is not None:
         passages = split_documents(loaded.documents, chunk_size=chunks[0], chunk_overlap=chunks[1])
     seconds = time.perf_counter() - started
-    ranking = _ranked(query, passages, embedder, stages)
-    return replace(ranking, timings={"load": seconds, **ranking.timings})
-
-
-def _ranked(
-    query: str,
-    passages: Sequence[Document] | Index,
-    embedder: str | None,
-    stages: _Stages,
-    filters: Sequence[str] = (),
-) -> Ranking:
-    from crossrank.ranking.reranker import Reranker
-    from crossrank.search import Searcher
-
-    with progress_bar("Indexing", len(passages) if isinstance(passages, Sequence) else None) as progress:
+    with progress_bar("Indexing", len(passages)) as progress:
         searcher = Searcher(
             passages,
             retrieval=stages.retrieval,
             embedder=embedder,
-            # By its name it is loaded beside the embedder.
-            model=stages.model if stages.device is None else Reranker(stages.model, device=stages.device),
             lexical_weight=stages.lexical_weight,
+            model=stages.model,
+            device=stages.device,
             progress=progress,
         )
-    with progress_bar("Ranking", stages.candidates) as progress:
+    ranking = _ranked(query, searcher, stages.candidates)
+    return replace(ranking, timings={"load": seconds, **ranking.timings})
+
+
+def _ranked(query: str, searcher: Searcher, candidates: int, filters: Sequence[str] = ()) -> Ranking:
+    with progress_bar("Ranking", candidates) as progress:
         ranking = searcher.search(
-            query, candidates=stages.candidates, top_n=None, filters=filters, progress=progress
+            query, candidates=candidates, top_n=None, filters=filters, progress=progress
         )
     return replace(ranking, timings={**searcher.timings, **ranking.timings})
 

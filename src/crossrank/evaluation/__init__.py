@@ -2,6 +2,12 @@
 
 from crossrank.evaluation.collection import Collection, load_collection
 from crossrank.evaluation.compare import Comparison, compare, mean_interval
+from crossrank.evaluation.experiment import (
+    Experiment,
+    candidates_of_run,
+    retrieve_candidates,
+    run_experiment,
+)
 from crossrank.evaluation.measures import MEASURES, Evaluation, evaluate_run, require_eval
 from crossrank.evaluation.plot import plot_comparison, require_plot
 from crossrank.evaluation.qrels import Qrels, load_qrels
@@ -12,8 +18,10 @@ __all__ = [
     "Collection",
     "Comparison",
     "Evaluation",
+    "Experiment",
     "Qrels",
     "Run",
+    "candidates_of_run",
     "compare",
     "evaluate_run",
     "load_collection",
@@ -23,6 +31,8 @@ __all__ = [
     "read_run",
     "require_eval",
     "require_plot",
+    "retrieve_candidates",
+    "run_experiment",
     "untied",
     "write_run",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from crossrank.errors import InputError
 from crossrank.evaluation.measures import Evaluation
@@ -44,6 +45,19 @@ class Comparison:
     wins: int
     losses: int
     ties: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, by the names of an experiment: ``first_stage`` is a, ``reranked`` is b."""
+        return {
+            "first_stage": self.mean_a,
+            "reranked": self.mean_b,
+            "difference": self.difference,
+            "interval_95": list(self.interval),
+            "p_value": self.p_value,
+            "wins": self.wins,
+            "losses": self.losses,
+            "ties": self.ties,
+        }
 
 
 def compare(a: Evaluation, b: Evaluation, measure: str = "nDCG@10") -> Comparison:

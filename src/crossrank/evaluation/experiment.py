@@ -1,76 +1,195 @@
-"""One experiment: a first stage over a judged collection, and what reranking makes of it."""
+"""One experiment: a first stage over a judged collection, and what reranking makes of it.
+
+Candidates are made and ranked as a :class:`crossrank.Searcher` does it, so that what is measured is what is
+searched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
+from crossrank.documents import WORD_MATCH, Candidate, Ranking
 from crossrank.errors import InputError
 from crossrank.evaluation.collection import Collection
-from crossrank.evaluation.runs import Run, untied
-from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.evaluation.compare import Comparison, compare
+from crossrank.evaluation.measures import Evaluation, evaluate_run
+from crossrank.evaluation.runs import Run, trec_order
 from crossrank.ranking.reranker import Reranker
-from crossrank.retrieval.base import FirstStage
-from crossrank.retrieval.first_stage import DenseFirstStage, HybridFirstStage, LexicalFirstStage, words_of
-
-FirstStageName: TypeAlias = Literal["bm25", "dense", "hybrid"]
+from crossrank.retrieval.base import Retriever
+from crossrank.retrieval.bm25 import word_matches
 
 
-def first_stage_run(
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What came of an experiment.
+
+    Attributes:
+        first_stage: The first stage's run: query id to document id to a number that falls from rank to rank.
+        reranked: The same after reranking.
+        before: The first stage's measures.
+        after: Those of what was reranked.
+        notices: What a person should know of the rankings, each once.
+    """
+
+    first_stage: Run
+    reranked: Run
+    before: Evaluation
+    after: Evaluation
+    notices: tuple[str, ...]
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """By measure, what was reranked against the first stage, paired by query."""
+        return {measure: compare(self.before, self.after, measure) for measure in self.before.means}
+
+    def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
+        """Plain values: ``measures``, and with ``per_query`` each query's."""
+        report: dict[str, Any] = {
+            "measures": {measure: one.to_dict() for measure, one in self.comparisons.items()}
+        }
+        if per_query:
+            report["per_query"] = {
+                query: {"first_stage": dict(values), "reranked": dict(self.after.per_query[query])}
+                for query, values in self.before.per_query.items()
+            }
+        return report
+
+
+def run_experiment(
     collection: Collection,
-    first_stage: FirstStageName,
+    found: Mapping[str, Sequence[Candidate]],
+    reranker: Reranker,
     *,
-    depth: int = 100,
-    bi_encoder: BiEncoder | None = None,
-    similarities: dict[str, dict[str, float]] | None = None,
-    word_matches: dict[str, dict[str, float]] | None = None,
+    candidates: int = 100,
     progress: Callable[[int], object] | None = None,
-) -> dict[str, dict[str, float]]:
+) -> Experiment:
+    """Rerank what a first stage found for every query, and measure both.
+
+    Args:
+        collection: The queries and their judgements.
+        found: Query id to candidates, of :func:`retrieve_candidates` or :func:`candidates_of_run`.
+        reranker: What ranks.
+        candidates: How many a query are reranked; those below keep their places, under the reranked ones.
+        progress: Called with the number of candidates scored since the last call.
+
+    Raises:
+        MissingExtraError: ``crossrank[eval]`` is not installed.
+    """
+    rankings = rerank_candidates(collection, found, reranker, candidates=candidates, progress=progress)
+    before, after = run_of(found), reranked_run(found, rankings)
+    return Experiment(
+        before,
+        after,
+        evaluate_run(before, collection.qrels),
+        evaluate_run(after, collection.qrels),
+        tuple(dict.fromkeys(notice for ranking in rankings.values() for notice in ranking.notices)),
+    )
+
+
+def retrieve_candidates(
+    collection: Collection,
+    retriever: Retriever,
+    *,
+    candidates: int = 100,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, list[Candidate]]:
     """Fetch candidates for every query of a collection.
 
     A document that is the query itself (:func:`own_documents`) is left out: ArguAna's queries are documents.
+    Word matches are then shares of the best of the others that were found.
 
     Args:
-        collection: What is searched.
-        first_stage: ``bm25``, ``dense`` or ``hybrid``.
-        depth: Candidates a query.
-        bi_encoder: The embedder; needed for all but ``bm25``.
-        similarities: Filled with the bi-encoder's similarity of every candidate, for :func:`reranked_run`.
-        word_matches: Filled with BM25 of every candidate as a share of the best document's, likewise.
-        progress: Called with the number of documents embedded since the last call.
+        collection: The queries, and the documents that the retriever searches.
+        retriever: The first stage.
+        candidates: How many a query.
+        progress: Called with the number of queries done since the last call.
 
     Returns:
-        Query id to document id to first-stage score, where equal scores are moved apart
-        (:func:`~crossrank.evaluation.runs.untied`), so that measures see the first stage's own order.
+        Query id to candidates, best first.
+    """
+    own = own_documents(collection)
+    found = {}
+    for query, text in collection.queries.items():
+        if query in own:
+            given = retriever.retrieve(text, candidates + 1)
+            found[query] = _without(given, collection.documents[own[query]].id)[:candidates]
+        else:
+            found[query] = retriever.retrieve(text, candidates)
+        if progress:
+            progress(1)
+    return found
+
+
+def candidates_of_run(collection: Collection, run: Run) -> dict[str, list[Candidate]]:
+    """Take candidates from a run that another search engine made; nothing but their scores is known.
+
+    Args:
+        collection: Where the texts are.
+        run: Query id to document id to score; queries without judgements are passed over.
+
+    Returns:
+        Query id to candidates, as trec_eval orders them, for the queries that the run has.
 
     Raises:
-        InputError: ``bi_encoder`` is missing.
+        InputError: The run names a document that the collection does not have, or shares no query with it.
     """
-    stage: FirstStage
-    if first_stage == "bm25":
-        stage = LexicalFirstStage(collection.documents)
-    elif bi_encoder is None:
-        raise InputError(f"the first stage {first_stage!r} needs a bi_encoder")
-    else:
-        kind = DenseFirstStage if first_stage == "dense" else HybridFirstStage
-        stage = kind(collection.documents, bi_encoder, progress=progress)
-    found = stage.search_many(list(collection.queries.values()), depth + 1)
-    words = None if word_matches is None else words_of(collection.documents, stage)
-    own_places = own_documents(collection)
-    run: dict[str, dict[str, float]] = {}
-    for (query, text), candidates in zip(collection.queries.items(), found, strict=True):
-        own = own_places.get(query)
-        others = [candidate for candidate in candidates if candidate.position != own][:depth]
-        kept = [(collection.documents[candidate.position].id, candidate) for candidate in others]
-        run[query] = {name: candidate.score for name, candidate in kept}
-        if words is not None and word_matches is not None:
-            matches = words.word_matches(text, [c.position for c in others], leave_out=own)
-            word_matches[query] = dict(zip(run[query], matches, strict=True))
-        if similarities is not None:
-            similarities[query] = {
-                name: candidate.similarity for name, candidate in kept if candidate.similarity is not None
-            }
-    return untied(run)
+    documents = {document.id: document for document in collection.documents}
+    found: dict[str, list[Candidate]] = {}
+    for query in collection.queries:
+        if query not in run:
+            continue
+        best = trec_order(query, run[query])
+        if missing := next((name for name in best if name not in documents), None):
+            raise InputError(
+                f"the run names document {missing!r} for query {query!r}, which {collection.name} does not "
+                "have; take the run and the collection from the same source"
+            )
+        found[query] = [
+            Candidate(documents[name], rank, run[query][name]) for rank, name in enumerate(best, start=1)
+        ]
+    if not found:
+        raise InputError(
+            f"the run has none of the {len(collection.queries)} judged queries of {collection.name}"
+        )
+    return found
+
+
+def rerank_candidates(
+    collection: Collection,
+    found: Mapping[str, Sequence[Candidate]],
+    reranker: Reranker,
+    *,
+    candidates: int = 100,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, Ranking]:
+    """Rank the best candidates of every query; arguments as for :func:`run_experiment`.
+
+    Returns:
+        Query id to ranking.
+    """
+    asked = [(collection.queries[query], row[:candidates]) for query, row in found.items()]
+    return dict(zip(found, reranker.rank_many(asked, progress=progress), strict=True))
+
+
+def run_of(found: Mapping[str, Sequence[Candidate]]) -> dict[str, dict[str, float]]:
+    """The order of candidates as a run: query id to document id to a number that falls from rank to rank.
+
+    Of the order alone, since a first stage's scores may be equal, or missing.
+    """
+    return {query: _falling([one.document.id for one in row]) for query, row in found.items()}
+
+
+def reranked_run(
+    found: Mapping[str, Sequence[Candidate]], rankings: Mapping[str, Ranking]
+) -> dict[str, dict[str, float]]:
+    """The order of rankings as a run; candidates that were not ranked follow in first-stage order."""
+    run = {}
+    for query, ranking in rankings.items():
+        hits = [hit.document.id for hit in ranking]
+        run[query] = _falling(hits + [one.document.id for one in found[query][len(hits) :]])
+    return run
 
 
 def own_documents(collection: Collection) -> dict[str, int]:
@@ -98,69 +217,22 @@ def own_documents(collection: Collection) -> dict[str, int]:
     }
 
 
-def reranked_run(
-    collection: Collection,
-    run: Run,
-    reranker: Reranker,
-    *,
-    depth: int = 100,
-    similarities: Run | None = None,
-    word_matches: Run | None = None,
-    progress: Callable[[int], object] | None = None,
-) -> dict[str, dict[str, float]]:
-    """Rerank the best candidates of every query.
+def _falling(names: Sequence[str]) -> dict[str, float]:
+    return {name: float(len(names) - place) for place, name in enumerate(names)}
 
-    Args:
-        collection: Where the texts are.
-        run: Query id to document id to score; queries without judgements are passed over.
-        reranker: What ranks.
-        depth: Candidates a query; those below keep their places, under the reranked ones.
-        similarities: Query id to document id to the bi-encoder's similarity, as :func:`first_stage_run` fills
-            it: ranked is then as a :class:`~crossrank.Searcher` ranks, not by the logit alone.
-        word_matches: Likewise.
-        progress: Called with the number of candidates scored since the last call.
 
-    Returns:
-        Query id to document id to a number that falls from rank to rank (the ranking's order is what counts:
-        candidates below ``depth``, and those that the model cannot read, have no logit).
-
-    Raises:
-        InputError: The run names a document that the collection does not have, or shares no query with it.
-    """
-    texts = {document.id: document for document in collection.documents}
-    ordered = {
-        query: sorted(run[query], key=lambda name, scores=run[query]: -scores[name])  # type: ignore[misc]
-        for query in collection.queries
-        if query in run
+def _without(found: Sequence[Candidate], name: str) -> list[Candidate]:
+    """The candidates but one; word matches as shares of the best of the others."""
+    others = [one for one in found if one.document.id != name]
+    known = {
+        place: one.evidence[WORD_MATCH] for place, one in enumerate(others) if WORD_MATCH in one.evidence
     }
-    if not ordered:
-        raise InputError(
-            f"the run has none of the {len(collection.queries)} judged queries of {collection.name}"
+    matches = word_matches(known)
+    return [
+        replace(
+            one,
+            rank=place + 1,
+            evidence={**one.evidence, WORD_MATCH: matches[place]} if place in matches else one.evidence,
         )
-    for query, names in ordered.items():
-        if missing := next((name for name in names[:depth] if name not in texts), None):
-            raise InputError(
-                f"the run names document {missing!r} for query {query!r}, which {collection.name} does not "
-                "have; take the run and the collection from the same source"
-            )
-    rankings = reranker.rank_many(
-        [collection.queries[query] for query in ordered],
-        [[texts[name] for name in names[:depth]] for names in ordered.values()],
-        similarities=_in_order(similarities, ordered, depth),
-        word_matches=_in_order(word_matches, ordered, depth),
-        progress=progress,
-    )
-    result: dict[str, dict[str, float]] = {}
-    for (query, names), ranking in zip(ordered.items(), rankings, strict=True):
-        final = [hit.document.id for hit in ranking] + names[depth:]
-        result[query] = {name: float(len(final) - place) for place, name in enumerate(final)}
-    return result
-
-
-def _in_order(
-    known: Run | None, ordered: Mapping[str, Sequence[str]], depth: int
-) -> list[list[float | None]] | None:
-    """What is known of the candidates that are reranked, in their order."""
-    if known is None:
-        return None
-    return [[known.get(query, {}).get(name) for name in names[:depth]] for query, names in ordered.items()]
+        for place, one in enumerate(others)
+    ]

@@ -7,17 +7,10 @@ import sqlite3
 import threading
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from crossrank.errors import InputError
 from crossrank.index.store import setting
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.models.locate import DEFAULT_BI_ENCODER
-
-# A text whose vector tells whether an embedder is the one that made the index, whatever it is called.
-_PROBE = "Which passages answer this question best?"
-_SAME = 0.999
 
 
 class IndexEmbedder:
@@ -31,7 +24,6 @@ class IndexEmbedder:
     def __init__(self, index: Path, given: str | Path | BiEncoder | None) -> None:
         self._index, self._given = index, given
         self._loaded = given if isinstance(given, BiEncoder) else None
-        self._checked: str | None = None
         self._lock = threading.Lock()
 
     def wanted(self, own: str = DEFAULT_BI_ENCODER) -> BiEncoder:
@@ -53,13 +45,9 @@ class IndexEmbedder:
             InputError: Another one was given, or the model of that name gives other vectors by now.
             ModelError: It cannot be loaded.
         """
-        name, epoch = setting(database, "embedder"), setting(database, "epoch")
+        name = setting(database, "embedder")
         embedder = self.wanted(name)
-        if self._checked == epoch:
-            return embedder
-        vector, probe = _probe(embedder), np.frombuffer(bytes.fromhex(setting(database, "probe")), "<f4")
-        if vector.shape == probe.shape and _cosine(vector, probe) >= _SAME:
-            self._checked = epoch
+        if embedder.fingerprint == setting(database, "fingerprint"):
             return embedder
         used, index = lasting_name(embedder), shlex.quote(str(self._index))
         if used == name:
@@ -87,18 +75,9 @@ def lasting_name(embedder: str | Path | BiEncoder) -> str:
 
 def embedder_settings(embedder: BiEncoder) -> dict[str, str]:
     """What an index keeps of its embedder."""
-    vector = _probe(embedder)
     return {
         "embedder": lasting_name(embedder),
+        "fingerprint": embedder.fingerprint,
         "similarity": embedder.similarity,
-        "dimension": str(len(vector)),
-        "probe": vector.astype("<f4").tobytes().hex(),
+        "dimension": str(embedder.encode_queries([""]).shape[1]),
     }
-
-
-def _probe(embedder: BiEncoder) -> NDArray[np.float32]:
-    return np.asarray(embedder.encode_queries([_PROBE])[0])
-
-
-def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))

@@ -7,25 +7,27 @@ import errno
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from crossrank.documents import Document
+from crossrank.documents import Candidate
 from crossrank.errors import InputError
 from crossrank.index.adding import Adder
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
 from crossrank.index.rebuilding import rebuild
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo
-from crossrank.index.searching import VectorCache, find
+from crossrank.index.searching import VectorCache, passages_of
 from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.vectors import write_vectors
 from crossrank.index.writing import delete_files, unfound_files
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.retrieval.base import Candidate, Retrieval, check_k
+from crossrank.retrieval.base import Retrieval, check_retrieval
+from crossrank.retrieval.hybrid import find
 from crossrank.text import chunk_sizes
 
 # How long to wait for another writer, in seconds.
@@ -51,8 +53,8 @@ class Index:
         ...     _ = Path(folder, "bees.txt").write_text("Bees see ultraviolet light.")
         ...     index = Index(f"{folder}/index")
         ...     report = index.add([f"{folder}/bees.txt"])
-        ...     [(document, candidate)] = index.find("What do bees see?", 3)
-        >>> document.text, dict(candidate.ranks)
+        ...     [candidate] = index.retrieve("What do bees see?", 3)
+        >>> candidate.document.text, dict(candidate.stage_ranks)
         ('Bees see ultraviolet light.', {'lexical': 1, 'dense': 1})
     """
 
@@ -200,60 +202,70 @@ class Index:
             rebuild(database, self._embedder.wanted(setting(database, "embedder")), progress)
             write_vectors(self._store.folder, database)
 
-    def find(
+    def retrieve(
         self,
         query: str,
         k: int,
         *,
-        retrieval: Retrieval = "hybrid",
         filters: str | Iterable[str] = (),
+        retrieval: Retrieval = "hybrid",
         lexical_weight: float = 1.0,
-        word_matches: bool = False,
-    ) -> list[tuple[Document, Candidate]]:
+    ) -> list[Candidate]:
         """The first stage: candidates for a question. :class:`crossrank.Searcher` reranks them.
 
         Args:
             query: The question; none of it is read as query syntax.
             k: How many candidates at most.
-            retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
             filters: Conditions on the metadata, such as ``year>=2020``; all must hold. Passages that do not
                 fulfil them are not looked at, in either search.
-            lexical_weight: How much a rank by words counts beside a rank by vectors, in ``hybrid``.
-            word_matches: Also say how well each candidate matches the question's words
-                (``Candidate.word_match``), whichever way it was found.
+            retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
+            lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
 
         Returns:
-            Passages and candidates, best first. A passage's metadata has ``source``, ``start`` and ``end``
-            (characters), and what its format knows, such as ``page``.
+            Candidates, best first, with all that words and vectors know of them
+            (:func:`crossrank.retrieval.hybrid.find`). A passage's metadata has ``source``, ``start`` and
+            ``end`` (characters), and what its format knows, such as ``page``.
 
         Raises:
             InputError: ``k`` is below 1, a filter is not understood, there is no index, or it was made with
                 another embedding model.
         """
-        check_k(k)
-        if retrieval not in get_args(Retrieval):
-            raise InputError(
-                f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}"
-            )
-        if not 0 < lexical_weight < float("inf"):
-            raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")
+        check_retrieval(retrieval, lexical_weight)
         conditions = parse_filters(filters)
         with self._store.reading() as database:
-            vector = vectors = None
+            embedder = vectors = None
             if retrieval != "lexical":
-                vector = self._embedder.own(database).encode_queries([query])[0]
-                vectors = self._vectors.get(database)
+                embedder, vectors = self._embedder.own(database), self._vectors.get(database)
             return find(
-                database,
+                passages_of(database, vectors, conditions),
                 query,
-                vector,
-                vectors,
                 k,
-                lexical=retrieval != "dense",
-                conditions=conditions,
-                weights={"lexical": lexical_weight},
-                word_matches=word_matches,
+                retrieval=retrieval,
+                embedder=embedder,
+                lexical_weight=lexical_weight,
             )
+
+    def retriever(self, *, retrieval: Retrieval = "hybrid", lexical_weight: float = 1.0) -> IndexRetriever:
+        """This index as a first stage that always searches in one way, for a :class:`crossrank.Searcher`.
+
+        Args:
+            retrieval: As for :meth:`retrieve`.
+            lexical_weight: As for :meth:`retrieve`.
+
+        Raises:
+            InputError: There is no such first stage, or the weight is not above 0.
+        """
+        check_retrieval(retrieval, lexical_weight)
+        return IndexRetriever(self, retrieval, lexical_weight)
+
+    def load(self) -> None:
+        """Load the embedder now, rather than when the first question comes.
+
+        Raises:
+            InputError: As for :attr:`embedder`.
+            ModelError: The model cannot be loaded.
+        """
+        _ = self.embedder
 
     @property
     def embedder(self) -> BiEncoder:
@@ -286,9 +298,9 @@ class Index:
         """:meth:`rebuild` on another thread."""
         return await asyncio.to_thread(self.rebuild, **options)
 
-    async def afind(self, query: str, k: int, **options: Any) -> list[tuple[Document, Candidate]]:
-        """:meth:`find` on another thread."""
-        return await asyncio.to_thread(self.find, query, k, **options)
+    async def aretrieve(self, query: str, k: int, **options: Any) -> list[Candidate]:
+        """:meth:`retrieve` on another thread."""
+        return await asyncio.to_thread(self.retrieve, query, k, **options)
 
     @contextmanager
     def _writing(self, new: dict[str, str] | None = None) -> Iterator[sqlite3.Connection]:
@@ -331,6 +343,32 @@ class Index:
                     "or make another index"
                 )
         return own
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRetriever:
+    """An index that is searched in one way; :meth:`Index.retriever` makes it.
+
+    Attributes:
+        index: What is searched.
+        retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
+        lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
+    """
+
+    index: Index
+    retrieval: Retrieval
+    lexical_weight: float
+
+    def retrieve(self, query: str, k: int, *, filters: str | Iterable[str] = ()) -> list[Candidate]:
+        """As :meth:`Index.retrieve`."""
+        return self.index.retrieve(
+            query, k, filters=filters, retrieval=self.retrieval, lexical_weight=self.lexical_weight
+        )
+
+    def load(self) -> None:
+        """Load the embedder now, where it is needed; as :meth:`Index.load`."""
+        if self.retrieval != "lexical":
+            self.index.load()
 
 
 def _resolved(paths: Iterable[Path | str]) -> list[str]:

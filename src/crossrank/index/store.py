@@ -15,7 +15,7 @@ from crossrank.errors import InputError
 from crossrank.index.connections import Connection, connect
 from crossrank.retrieval.words import create_words_table
 
-FORMAT = 1
+FORMAT = 2
 """Of the SQLite file; it is raised when the tables change."""
 
 _FILE = "index.sqlite"

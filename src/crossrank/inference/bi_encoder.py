@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import Model, open_model
 from crossrank.inference.engines import Progress
+from crossrank.inference.fingerprint import embedder_fingerprint
 from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
 from crossrank.inference.tokenizer import Tokenizer
@@ -37,6 +38,8 @@ class BiEncoder:
     Attributes:
         name: What was asked for.
         similarity: How two of its vectors are compared: ``cosine``, ``dot`` or ``euclidean``.
+        fingerprint: Says which model its vectors are of, whatever it is called
+            (:func:`~crossrank.inference.fingerprint.embedder_fingerprint`).
         notices: What a person should know about the loaded model, one sentence each.
 
     Raises:
@@ -54,6 +57,7 @@ class BiEncoder:
         settings = read_settings(model)
         self.name = model.name
         self.similarity = settings.similarity
+        self.fingerprint = embedder_fingerprint(model, settings)
         self._prompts = settings.prompts
         self._tokenizer = Tokenizer(model)
         self._engine, self.notices = load_engine(

@@ -13,11 +13,12 @@ from crossrank.errors import ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.devices import check_device, on_gpu, runs_on_openvino
 from crossrank.inference.engines import Engine, Progress
+from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.loading import CROSS_ENCODER, load_engine, load_torch_engine, require_head
 from crossrank.inference.prefetching import growing_parts, prefetch
 from crossrank.inference.prompting import PromptTokenizer, is_language_model
 from crossrank.inference.scorer import Pair, PairScorer
-from crossrank.inference.scores import interpolation_of, scoring_of
+from crossrank.inference.scores import scoring_of
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError
 from crossrank.inference.engines import Progress
-from crossrank.inference.scores import ActivationName, Interpolation, Scoring, activation_named
+from crossrank.inference.interpolation import Interpolation
+from crossrank.inference.scores import ActivationName, Scoring, activation_named
 
 Pair: TypeAlias = tuple[str, str]
 

@@ -20,11 +20,10 @@ by what they were ranked with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import copysign, exp, log
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,132 +77,6 @@ def activation_named(function: object) -> ActivationName | None:
             "activation='none' gives logits, to which anything can be applied"
         )
     return name
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """How a cross-encoder's logit and what the first stage knows of a passage add up to one logit.
-
-    Attributes:
-        logit: What the cross-encoder's logit is multiplied by.
-        constant: What is added.
-        similarity: What the bi-encoder's similarity is multiplied by; None: it is no part of the sum.
-        word_match: What the word match is multiplied by; None: it is no part of the sum.
-        doubt: How likely it is, from 0 to below 0.5, that the cross-encoder is wrong whatever it says. The
-            logit's log-odds are bounded accordingly before they are multiplied: a model that was trained on
-            other texts is sure too often, and should not outvote all the rest then.
-
-    Example:
-        >>> Weights(logit=0.5, constant=-4.0, similarity=8.0).combine(2.0, similarity=0.5)
-        1.0
-        >>> cautious = Weights(logit=1.0, constant=0.0, word_match=3.0, doubt=0.1)
-        >>> round(cautious.combine(4.0), 2), round(cautious.combine(40.0), 2)
-        (2.05, 2.2)
-
-    Source:
-        The doubt is the noise rate of a label that may be flipped: Angluin and Laird (1988), Learning From
-        Noisy Examples, https://doi.org/10.1007/BF00116829.
-    """
-
-    logit: float
-    constant: float
-    similarity: float | None = None
-    word_match: float | None = None
-    doubt: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.doubt < 0.5:
-            raise ValueError(f"doubt is from 0 to below 0.5; it is {self.doubt}")
-
-    @property
-    def name(self) -> str:
-        """What is added to the logit, for a person: ``with similarity``, say."""
-        added = {"similarity": self.similarity, "words": self.word_match}
-        return "with " + " and ".join(name for name, weight in added.items() if weight is not None)
-
-    def combine(self, logit: float, similarity: float = 0.0, word_match: float = 0.0) -> float:
-        """One logit of all that are parts of the sum."""
-        return (
-            self.logit * (_doubted(logit, self.doubt) if self.doubt else logit)
-            + (self.similarity or 0.0) * similarity
-            + (self.word_match or 0.0) * word_match
-            + self.constant
-        )
-
-
-def _doubted(logit: float, doubt: float) -> float:
-    """The log-odds of relevance where what the logit says is wrong with this probability."""
-    small = exp(-abs(logit))
-    less_likely = doubt + (1 - 2 * doubt) * small / (1 + small)
-    return copysign(log((1 - less_likely) / less_likely), logit)
-
-
-@dataclass(frozen=True, slots=True)
-class Interpolation:
-    """How a cross-encoder's logit goes together with what first stages know.
-
-    The three err differently: a similarity knows what a passage is about, a word match which words it has,
-    and a cross-encoder whether it answers.
-
-    Attributes:
-        embedder: The name of the bi-encoder that the weights of similarities are for.
-        weights: One for each choice of parts.
-
-    Example:
-        >>> by_words = Weights(logit=0.9, constant=-1.0, word_match=3.0)
-        >>> interpolation = Interpolation("all-MiniLM-L6-v2", (by_words,))
-        >>> interpolation.weights_for(similarity=True, word_match=True) == by_words
-        True
-    """
-
-    embedder: str
-    weights: tuple[Weights, ...]
-
-    def weights_for(self, *, similarity: bool, word_match: bool) -> Weights | None:
-        """The weights that take most of what is known; None where there are none for it."""
-        known = (
-            weights
-            for weights in self.weights
-            if (similarity or weights.similarity is None) and (word_match or weights.word_match is None)
-        )
-        return max(known, key=_parts, default=None)
-
-    @property
-    def takes_words(self) -> bool:
-        """Whether a word match is part of any of the sums."""
-        return any(weights.word_match is not None for weights in self.weights)
-
-
-def _parts(weights: Weights) -> int:
-    return (weights.similarity is not None) + (weights.word_match is not None)
-
-
-def interpolation_of(model: ModelFolder) -> Interpolation | None:
-    """Read a model's own interpolation from its crossrank.json; None where it has none.
-
-    Raises:
-        ModelError: It is there and is not what it should be.
-    """
-    saved = model.json("crossrank.json").get("interpolation")
-    if saved is None:
-        return None
-    try:
-        return Interpolation(str(saved["embedder"]), tuple(map(_weights, saved["weights"])))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{model.name}: 'interpolation' in crossrank.json must have embedder, and weights, a list of "
-            "objects with logit, constant, and similarity, word_match or both; "
-            f"it is {saved!r:.100}"
-        ) from error
-
-
-def _weights(saved: Mapping[str, Any]) -> Weights:
-    parts = {name: float(saved[name]) for name in ("similarity", "word_match") if saved.get(name) is not None}
-    if not parts:
-        raise ValueError("neither similarity nor word_match")
-    return Weights(
-        float(saved["logit"]), float(saved["constant"]), **parts, doubt=float(saved.get("doubt") or 0.0)
-    )
 
 
 @dataclass(frozen=True, slots=True)

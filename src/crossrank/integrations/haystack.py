@@ -141,7 +141,7 @@ class CrossrankRanker:
         ranked = [
             replace(document, score=hit.score, meta=dict(document.meta))
             for hit in ranking
-            for document in [candidates[hit.first_stage_rank - 1]]
+            for document in [candidates[hit.candidate.rank - 1]]
             if threshold is None or (hit.score is not None and hit.score >= threshold)
         ]
         return {"documents": ranked}

@@ -104,7 +104,7 @@ class CrossrankRerank(BaseNodePostprocessor):
         }
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
             ranking = self._reranker.rank(question, texts, top_n=self.top_n, activation=self.activation)
-            reranked = [self._copy(nodes[hit.first_stage_rank - 1], hit.score) for hit in ranking]
+            reranked = [self._copy(nodes[hit.candidate.rank - 1], hit.score) for hit in ranking]
             event.on_end(payload={EventPayload.NODES: reranked})
         _dispatcher.event(ReRankEndEvent(nodes=reranked))
         return reranked

@@ -81,12 +81,14 @@ class CrossrankTransformer(pt.Transformer):
         ordered = inp.sort_values("rank", kind="stable") if "rank" in inp else inp
         groups = [group for _, group in ordered.groupby("qid", sort=False)]
         rankings = self.reranker.rank_many(
-            [group["query"].iloc[0] for group in groups],
-            [[{"text": text} for text in group[self.text_field]] for group in groups],
+            [
+                (group["query"].iloc[0], [{"text": text} for text in group[self.text_field]])
+                for group in groups
+            ],
             activation=self.activation,
         )
         reranked = [
-            group.iloc[[hit.first_stage_rank - 1 for hit in ranking]].assign(
+            group.iloc[[hit.candidate.rank - 1 for hit in ranking]].assign(
                 score=[_score(hit) for hit in ranking],
                 rank=[hit.rank - 1 + pt.model.FIRST_RANK for hit in ranking],
             )

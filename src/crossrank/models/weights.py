@@ -61,6 +61,19 @@ class Weights:
             return (raw.astype(np.uint32) << 16).view(np.float32)
         return np.asarray(raw if entry["dtype"] in {"F32", "I8"} else raw.astype(np.float32))
 
+    def described(self, name: str) -> str:
+        """A tensor's name, type and shape, in one line."""
+        _, _, entry = self._tensors[name]
+        return f"{name} {entry['dtype']} {entry['shape']}"
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """A tensor's bytes as they lie in the file."""
+        file, header_size, entry = self._tensors[name]
+        start, end = entry["data_offsets"]
+        if start == end:
+            return np.empty(0, np.uint8)
+        return np.memmap(file, np.uint8, mode="r", offset=8 + header_size + start, shape=(end - start,))
+
     def scale(self, name: str) -> NDArray[np.float32] | None:
         """The factors that belong to an int8 tensor, [rows, 1]; None where it is not int8."""
         key = f"{name}_scale"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable
 
+from crossrank.documents import Candidate
 from crossrank.errors import InputError
 from crossrank.inference import Similarity
 
@@ -18,45 +17,47 @@ Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
 """The first stages by name: by words (``lexical``), by vectors (``dense``), or both fused."""
 
 
-_NOTHING: Mapping[str, int] = MappingProxyType({})
+@runtime_checkable
+class Retriever(Protocol):
+    """A first stage: finds the passages that are worth reranking.
 
+    Passages in memory (:class:`crossrank.retrieval.memory.MemoryRetriever`) and :class:`crossrank.Index` are
+    retrievers, and so is anything else with this one method. What has models to load may also have a method
+    ``load()``, which :class:`crossrank.Searcher` calls while the cross-encoder loads.
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One passage that a first stage found.
-
-    Attributes:
-        position: Where the passage stands among those indexed, from 0.
-        score: What the first stage gave it, on the first stage's own scale; higher is better.
-        similarity: How near its vector is to the query's, as the bi-encoder compares them; None where the
-            first stage has no vectors.
-        word_match: BM25 as a share of the best passage's, from 0 to 1; None where nobody asked for it.
-        ranks: Where several first stages were fused, the rank that each gave it, from 1, by their names.
+    Example:
+        >>> from crossrank import Candidate, Document, Searcher
+        >>> class Newest:
+        ...     def retrieve(self, query, k, *, filters=()):
+        ...         texts = ["Bakers bake bread.", "A tide table."]
+        ...         return [Candidate(Document(text, text), rank) for rank, text in enumerate(texts[:k], 1)]
+        >>> Searcher(Newest()).search("When is high water?", top_n=1)[0].text
+        'A tide table.'
     """
 
-    position: int
-    score: float
-    similarity: float | None = None
-    word_match: float | None = None
-    ranks: Mapping[str, int] = field(default_factory=lambda: _NOTHING, hash=False)
+    def retrieve(self, query: str, k: int, *, filters: str | Iterable[str] = ()) -> list[Candidate]:
+        """The best ``k`` candidates or fewer, best first, with ranks from 1 and all that is known of them.
+
+        Args:
+            query: The question.
+            k: How many at most.
+            filters: Conditions on the documents' metadata, such as ``year>=2020``, all of which must hold.
+
+        Raises:
+            InputError: ``k`` is below 1, or the filters cannot be used.
+        """
 
 
-class FirstStage(Protocol):
-    """Finds the passages that are worth reranking."""
-
-    def search(self, query: str, k: int) -> list[Candidate]:
-        """The best ``k`` candidates or fewer, best first; those with equal scores by position."""
-
-    def search_many(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
-        """What ``search`` gives for each of the queries."""
-
-
-class BiEncoderLike(Protocol):
-    """Turns queries and passages into vectors that can be compared."""
+class Embedder(Protocol):
+    """A bi-encoder: turns queries and passages into vectors that can be compared."""
 
     @property
     def similarity(self) -> Similarity:
         """How the model's vectors are meant to be compared."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Says whose vectors they are."""
 
     def encode_queries(self, texts: list[str], /) -> NDArray[np.float32]:
         """One vector a query, shape [n, d]."""
@@ -67,6 +68,33 @@ class BiEncoderLike(Protocol):
         """One vector a passage, shape [n, d]; ``progress`` is told how many are done since the last call."""
 
 
+class Scored(NamedTuple):
+    """A passage by its number, and its score in one search; higher is better."""
+
+    passage: int
+    score: float
+
+
+class Words(Protocol):
+    """Passages that can be searched by their words; scores are BM25, above 0."""
+
+    def search(self, query: str, k: int) -> Sequence[Scored]:
+        """The best ``k`` or fewer; more only where they tie with the last."""
+
+    def scores(self, query: str, passages: Sequence[int]) -> dict[int, float]:
+        """The scores of these passages; those without any of the words are left out."""
+
+
+class Vectors(Protocol):
+    """Passages that can be searched by their vectors; scores are similarities."""
+
+    def search(self, vector: NDArray[np.float32], k: int) -> Sequence[Scored]:
+        """The nearest ``k`` or fewer; more only where they tie with the last."""
+
+    def similarities(self, vector: NDArray[np.float32], passages: Sequence[int]) -> dict[int, float]:
+        """The similarity of each of these passages to a query's vector, shape [d]."""
+
+
 def check_k(k: int) -> None:
     """Refuse to look for fewer than one candidate.
 
@@ -75,3 +103,15 @@ def check_k(k: int) -> None:
     """
     if k < 1:
         raise InputError(f"k, the number of candidates, must be at least 1; it is {k}")
+
+
+def check_retrieval(retrieval: str, lexical_weight: float) -> None:
+    """Refuse a way to search that there is not.
+
+    Raises:
+        InputError: There is no such first stage, or the weight is not above 0.
+    """
+    if retrieval not in get_args(Retrieval):
+        raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")
+    if not 0 < lexical_weight < float("inf"):
+        raise InputError(f"lexical_weight must be above 0; it is {lexical_weight}")

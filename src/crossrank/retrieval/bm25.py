@@ -1,4 +1,4 @@
-"""Lexical search: BM25 over an in-memory SQLite FTS5 table."""
+"""Lexical search: BM25 over an SQLite FTS5 table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,80 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from crossrank.retrieval.base import Candidate, check_k
+from crossrank.retrieval.base import Scored, check_k
 from crossrank.retrieval.words import create_words_table, indexed_text, match_expression
 
 
+def best_by_words(
+    database: sqlite3.Connection,
+    query: str,
+    k: int,
+    *,
+    joined: str = "",
+    where: str = "",
+    parameters: Sequence[object] = (),
+) -> list[Scored]:
+    """The best ``k`` rows of the table ``words`` by BM25, and those that tie with the last of them.
+
+    Args:
+        database: Has the table (:func:`crossrank.retrieval.words.create_words_table`).
+        query: What a person typed; none of it is read as query syntax.
+        k: How many.
+        joined: Further tables that rows are joined with, in SQL.
+        where: A condition on these.
+        parameters: Of the condition.
+    """
+    expression = match_expression(query)
+    if not expression:
+        return []
+    condition = f"AND {where}" if where else ""
+    fetched = k + 1
+    while True:
+        rows = database.execute(
+            f"SELECT words.rowid, -bm25(words) AS score FROM words {joined} WHERE words MATCH ? {condition} "
+            "ORDER BY score DESC LIMIT ?",
+            (expression, *parameters, fetched),
+        ).fetchall()
+        if len(rows) < fetched or rows[k - 1][1] != rows[-1][1]:
+            break
+        fetched *= 2
+    return [Scored(*row) for row in rows if len(rows) <= k or row[1] >= rows[k - 1][1]]
+
+
+def scores_by_words(database: sqlite3.Connection, query: str, rows: Sequence[int]) -> dict[int, float]:
+    """BM25 of given rows of the table ``words``; those without any of the query's words are left out."""
+    expression = match_expression(query)
+    if not expression or not rows:
+        return {}
+    return dict(
+        database.execute(
+            "SELECT rowid, -bm25(words) FROM words WHERE words MATCH ? "
+            "AND rowid IN (SELECT value FROM json_each(?))",
+            (expression, json.dumps(list(rows))),
+        )
+    )
+
+
+def word_matches(scores: Mapping[int, float]) -> dict[int, float]:
+    """How well each passage matches a query's words, from 0 to 1: BM25 as a share of the highest.
+
+    A share, since the size of BM25 depends on the query.
+
+    Args:
+        scores: BM25 by passage; the best of all that are searched is there.
+
+    Example:
+        >>> word_matches({3: 8.0, 1: 2.0})
+        {3: 1.0, 1: 0.25}
+    """
+    highest = max(scores.values(), default=0.0) or 1.0
+    return {passage: score / highest for passage, score in scores.items()}
+
+
 class BM25Index:
-    """Passages that can be searched by their words.
+    """Passages in memory that can be searched by their words.
 
     Scores are Okapi BM25 as SQLite computes it (k1 = 1.2, b = 0.75), over words without case, accents and
     English endings, each as often as it is typed (https://www.sqlite.org/fts5.html#the_bm25_function;
@@ -21,14 +87,14 @@ class BM25Index:
     threads at once.
 
     Args:
-        texts: The passages.
+        texts: The passages; each goes by its position, from 0.
 
     Raises:
         CrossrankError: This Python's SQLite lacks FTS5.
 
     Example:
         >>> index = BM25Index(["Paris is in France.", "Rome is in Italy."])
-        >>> [candidate.position for candidate in index.search("Where is Rome?", k=10)]
+        >>> [passage for passage, _ in index.search("Where is Rome?", k=10)]
         [1]
     """
 
@@ -36,65 +102,33 @@ class BM25Index:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
         weakref.finalize(self, self._database.close)
-        create_words_table(self._database, "passage")
+        create_words_table(self._database, "words")
         with self._database:
             self._database.executemany(
-                "INSERT INTO passage(rowid, text) VALUES (?, ?)",
+                "INSERT INTO words(rowid, text) VALUES (?, ?)",
                 ((position, indexed_text(text)) for position, text in enumerate(texts)),
             )
 
-    def search(self, query: str, k: int) -> list[Candidate]:
+    def search(self, query: str, k: int) -> list[Scored]:
         """Find the passages that share words with a query.
 
         Args:
             query: What a person typed; none of it is read as query syntax.
-            k: How many candidates to return at most.
+            k: How many passages to return at most.
 
         Returns:
-            Candidates with positive scores, best first, equal ones by position; none for a query
+            Passages with positive scores, best first, equal ones by position; none for a query
             without words, or whose words are nowhere.
 
         Raises:
             InputError: ``k`` is below 1.
         """
         check_k(k)
-        expression = match_expression(query)
-        if not expression:
-            return []
         with self._lock:
-            rows = self._database.execute(
-                "SELECT rowid, -bm25(passage) AS score FROM passage WHERE passage MATCH ? "
-                "ORDER BY score DESC, rowid LIMIT ?",
-                (expression, k),
-            ).fetchall()
-        return [Candidate(position, score) for position, score in rows]
+            found = best_by_words(self._database, query, k)
+        return sorted(found, key=lambda scored: (-scored.score, scored.passage))[:k]
 
-    def word_matches(
-        self, query: str, positions: Sequence[int], *, leave_out: int | None = None
-    ) -> list[float]:
-        """How well passages match a query's words: BM25 as a share of the best passage's, from 0 to 1.
-
-        A share, since the size of BM25 depends on the query.
-
-        Args:
-            query: As for :meth:`search`.
-            positions: Of the passages, from 0; any number of them.
-            leave_out: A passage that is not to be found, such as the one that the query was made of: the best
-                is then the best of the others.
-
-        Returns:
-            One number a position; 0 for a passage without any of the words.
-        """
-        expression = match_expression(query)
-        best = [candidate for candidate in self.search(query, 2) if candidate.position != leave_out]
-        if not best:
-            return [0.0] * len(positions)
+    def scores(self, query: str, passages: Sequence[int]) -> dict[int, float]:
+        """BM25 of given passages; those without any of the query's words are left out."""
         with self._lock:
-            scores = dict(
-                self._database.execute(
-                    "SELECT rowid, -bm25(passage) FROM passage WHERE passage MATCH ? "
-                    "AND rowid IN (SELECT value FROM json_each(?))",
-                    (expression, json.dumps(list(positions))),
-                )
-            )
-        return [scores.get(position, 0.0) / best[0].score for position in positions]
+            return scores_by_words(self._database, query, passages)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from crossrank.errors import InputError
 from crossrank.inference import Similarity
 from crossrank.inference.engines.threads import available_threads
-from crossrank.retrieval.base import Candidate, check_k
+from crossrank.retrieval.base import Scored, check_k
 
 _first_process = os.getpid()
 
@@ -33,9 +33,8 @@ class DenseIndex:
 
     Example:
         >>> index = DenseIndex(np.eye(3, dtype=np.float32), similarity="cosine")
-        >>> found = index.search_vector(np.array([0, 2, 0], dtype=np.float32), k=1)
-        >>> [(candidate.position, candidate.score) for candidate in found]
-        [(1, 1.0)]
+        >>> index.search(np.array([0, 2, 0], dtype=np.float32), k=1)
+        [Scored(passage=1, score=1.0)]
     """
 
     def __init__(self, vectors: NDArray[np.float32], *, similarity: Similarity) -> None:
@@ -48,15 +47,15 @@ class DenseIndex:
         self._index = make_index(vectors.shape[1])
         self._index.add(prepared(vectors, similarity))
 
-    def search_vector(self, vector: NDArray[np.float32], k: int) -> list[Candidate]:
+    def search(self, vector: NDArray[np.float32], k: int) -> list[Scored]:
         """Find the passages nearest to a vector.
 
         Args:
             vector: The query's vector, shape [d], float32.
-            k: How many candidates to return at most.
+            k: How many passages to return at most.
 
         Returns:
-            min(k, n) candidates, best first, equal ones by position.
+            min(k, n) passages by position, best first, equal ones by position.
 
         Raises:
             InputError: ``k`` is below 1, or the vector's dimension is not the index's, or the vector
@@ -82,17 +81,15 @@ class DenseIndex:
             fetched = min(2 * fetched, size)
         scores = -np.sqrt(distances) if self._similarity == "euclidean" else distances
         order = np.lexsort((positions, -scores))[:k]
-        return [Candidate(int(positions[i]), score := float(scores[i]), score) for i in order]
+        return [Scored(int(positions[i]), float(scores[i])) for i in order]
 
-    def similarities(self, vector: NDArray[np.float32], positions: Sequence[int]) -> list[float]:
-        """The scores that given passages have for a query's vector, shape [d]; see :meth:`search_vector`."""
-        if not positions:
-            return []
-        query, rows = (
-            prepared(vector[np.newaxis], self._similarity)[0],
-            self._index.reconstruct_batch(list(positions)),
-        )
-        return [float(score) for score in nearest(rows, query, self._similarity)]
+    def similarities(self, vector: NDArray[np.float32], passages: Sequence[int]) -> dict[int, float]:
+        """The similarity of given passages to a query's vector, shape [d]; see :func:`similarities`."""
+        if not passages:
+            return {}
+        rows = self._index.reconstruct_batch(list(passages))
+        query = prepared(vector[np.newaxis], self._similarity)[0]
+        return dict(zip(passages, similarities(rows, query, self._similarity), strict=True))
 
 
 def prepared(vectors: ArrayLike, similarity: Similarity) -> NDArray[np.float32]:
@@ -120,6 +117,20 @@ def nearest(
     if similarity == "euclidean":
         return np.asarray(-np.linalg.norm(rows - query, axis=1))
     return np.asarray(rows @ query)
+
+
+def similarities(
+    rows: NDArray[np.float32], query: NDArray[np.float32], similarity: Similarity
+) -> list[float]:
+    """The similarity of each row, shape [n, d], to one query, shape [d]; both are ``prepared``.
+
+    Computed in float64 and rounded to float32, so that a passage has the same one wherever its vector is kept
+    and whatever is compared with it.
+    """
+    wide, narrow = np.asarray(rows, np.float64), np.asarray(query, np.float64)
+    exact = -np.linalg.norm(wide - narrow, axis=1) if similarity == "euclidean" else wide @ narrow
+    numbers: list[float] = exact.astype(np.float32).tolist()
+    return numbers
 
 
 def on_one_thread() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from operator import mul
 from typing import TYPE_CHECKING
 
-from crossrank.inference.scores import Interpolation, Weights
+from crossrank.documents import SIMILARITY, WORD_MATCH
+from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.training.mining import TrainingList
 
 if TYPE_CHECKING:
@@ -41,20 +42,19 @@ def fit_logits(lists: Sequence[TrainingList], logits: Logits) -> tuple[float, fl
     return (scale, shift) if scale > 0 else (1.0, 0.0)
 
 
-def fit_interpolation(
-    lists: Sequence[TrainingList], logits: Logits, embedder: str, *, cosine: bool
-) -> Interpolation | None:
+def fit_weights(
+    lists: Sequence[TrainingList], logits: Logits, *, cosine: bool
+) -> tuple[EvidenceWeights, ...]:
     """Find how logit, similarity and word match go together best, on questions that were not learnt.
 
     Args:
         lists: Questions with their candidates.
         logits: One for each candidate.
-        embedder: The name of the bi-encoder whose similarities they are.
-        cosine: Whether it compares by cosine, which the similarities are.
+        cosine: Whether the embedder compares by cosine, which the similarities are.
 
     Returns:
         Weights for logit and similarity, logit and word match, and all three, without those in which anything
-        would count against a passage; None where nothing is left, or the questions are too few. Their sums
+        would count against a passage; none where nothing is left, or the questions are too few. Their sums
         are log-odds, as those of :func:`fit_logits`. What counts is the order within each question: fitted
         over all passages of all questions, a part that is high for easy questions would be trusted too much.
 
@@ -62,8 +62,8 @@ def fit_interpolation(
         ListNet's loss (Cao et al. 2007); with one relevant passage, McFadden's conditional logit (1974).
     """
     if len(lists) < _FEWEST:
-        return None
-    choices = (("similarity",), ("word_match",), ("similarity", "word_match"))
+        return ()
+    choices = ((SIMILARITY,), (WORD_MATCH,), (SIMILARITY, WORD_MATCH))
     found = []
     for names in choices if cosine else choices[1:2]:
         rows = [
@@ -76,20 +76,23 @@ def fit_interpolation(
         sums = [[sum(map(mul, weights, values)) for values in row] for row in rows]
         scale, shift = fit_logits(lists, sums)
         logit, *others = (scale * weight for weight in weights)
-        found.append(Weights(logit, shift, **dict(zip(names, others, strict=True))))
-    return Interpolation(embedder, tuple(found)) if found else None
+        found.append(EvidenceWeights(logit, shift, **dict(zip(names, others, strict=True))))
+    return tuple(found)
 
 
-def combined(weights: Weights, lists: Sequence[TrainingList], logits: Logits) -> list[list[float]]:
+def combined(weights: EvidenceWeights, lists: Sequence[TrainingList], logits: Logits) -> list[list[float]]:
     """What logit and evidence give together for each candidate of each list."""
     return [
-        list(map(weights.combine, row, item.similarities, item.word_matches))
+        [
+            weights.combine(logit, {SIMILARITY: similarity, WORD_MATCH: match})
+            for logit, similarity, match in zip(row, item.similarities, item.word_matches, strict=True)
+        ]
         for row, item in zip(logits, lists, strict=True)
     ]
 
 
 def _known(item: TrainingList) -> dict[str, tuple[float, ...]]:
-    return {"similarity": item.similarities, "word_match": item.word_matches}
+    return {SIMILARITY: item.similarities, WORD_MATCH: item.word_matches}
 
 
 def _fit_order(lists: Sequence[TrainingList], features: Sequence[Sequence[tuple[float, ...]]]) -> list[float]:

@@ -17,8 +17,8 @@ from crossrank.errors import InputError
 from crossrank.evaluation.collection import load_collection
 from crossrank.evaluation.qrels import load_qrels
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.retrieval.base import Candidate
-from crossrank.retrieval.bm25 import BM25Index
+from crossrank.retrieval.bm25 import BM25Index, word_matches
+from crossrank.retrieval.dense import prepared
 from crossrank.training.settings import JudgedData, TrainingSettings
 from crossrank.training.unjudged import make_question
 
@@ -196,20 +196,25 @@ class Miner:
             done += more
             self._progress(f"Embedding {name}", done, len(documents))
 
-        return _unit(self._embedder.encode_documents([d.content for d in documents], progress=advance))
+        contents = [document.content for document in documents]
+        # Of length 1: the teacher's scale is one of cosines, whatever the embedder compares by.
+        return prepared(self._embedder.encode_documents(contents, progress=advance), "cosine")
 
     def _search(
         self, questions: Sequence[_Question], vectors: NDArray[np.float32], lexical: BM25Index
     ) -> Iterator[tuple[_Question, _Found]]:
         for start in range(0, len(questions), _QUERIES_AT_ONCE):
             part = questions[start : start + _QUERIES_AT_ONCE]
-            queries = _unit(self._embedder.encode_queries([question.text for question in part]))
+            encoded = self._embedder.encode_queries([question.text for question in part])
+            queries = prepared(encoded, "cosine")
             for question, similarity in zip(part, queries @ vectors.T, strict=True):
                 dense = np.argsort(-similarity, kind="stable")[:_DENSE_DEPTH].tolist()
                 by_words = lexical.search(question.text, len(similarity))
-                words = word_match(by_words, len(similarity))
+                words = np.zeros(len(similarity), np.float32)
+                for place, match in word_matches(dict(by_words)).items():
+                    words[place] = match
                 teacher = self._settings.teacher_scale * similarity + self._settings.word_scale * words
-                first = [candidate.position for candidate in by_words[:_LEXICAL_DEPTH]]
+                first = [place for place, _ in by_words[:_LEXICAL_DEPTH]]
                 yield question, _Found(dense, first, similarity, words, teacher)
 
     def _training_list(self, pool: _Pool, question: _Question, found: _Found) -> TrainingList:
@@ -256,23 +261,6 @@ class Miner:
             tuple(float(found.similarity[place]) for place in places),
             tuple(float(found.word_match[place]) for place in places),
         )
-
-
-def word_match(found: Sequence[Candidate], passages: int) -> NDArray[np.float32]:
-    """How well each passage matches a question's words, from 0 to 1, float32 [passages].
-
-    BM25 as a share of its highest, since its size depends on the question
-    (:meth:`~crossrank.retrieval.bm25.BM25Index.word_matches`, for all passages at once).
-    """
-    matches = np.zeros(passages, np.float32)
-    for candidate in found:
-        matches[candidate.position] = candidate.score / found[0].score
-    return matches
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1: the teacher's scale is one of cosines, whatever the embedder compares by."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _different(

@@ -14,8 +14,9 @@ from crossrank.families import names_with_graph
 from crossrank.families.model import Model, open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.interpolation import Interpolation
 from crossrank.training.base_model import write_float_folder
-from crossrank.training.calibration import combined, fit_interpolation, fit_logits
+from crossrank.training.calibration import combined, fit_logits, fit_weights
 from crossrank.training.card import write_card
 from crossrank.training.figures import Figures, logits, ranks
 from crossrank.training.lists import load_lists, prepare_lists
@@ -100,11 +101,11 @@ def train(
     trainer.save(model, scale, shift)
     calibrated = [[scale * value + shift for value in row] for row in trained]
     cosine = embedder.similarity == "cosine"
-    interpolation = fit_interpolation(validation, calibrated, settings.embedder, cosine=cosine)
-    if interpolation is not None:
+    if weights := fit_weights(validation, calibrated, cosine=cosine):
+        interpolation = Interpolation(settings.embedder, embedder.fingerprint, weights)
         write_settings(model, {"interpolation": dataclasses.asdict(interpolation)})
-        for weights in interpolation.weights:
-            figures.add(f"after, {weights.name}", combined(weights, validation, calibrated))
+        for choice in weights:
+            figures.add(f"after, {choice.name}", combined(choice, validation, calibrated))
     write_int8(open_model(model), model / "int8")
     figures.add("after, int8", logits(CrossEncoder(model / "int8"), validation, progress))
 

@@ -107,7 +107,7 @@ def _places(reranker: Reranker, ranking: Ranking) -> list[_Place]:
     # The model's own notices were told when it was loaded; these are about this query and its candidates.
     for notice in ranking.notices[len(reranker.model.notices) :]:
         logger.warning(notice)
-    return [_Place(hit.first_stage_rank - 1, hit.score, hit.logit) for hit in ranking]
+    return [_Place(hit.candidate.rank - 1, hit.score, hit.logit) for hit in ranking]
 
 
 def _by_score(given: Sequence[float], count: int) -> list[_Place]:

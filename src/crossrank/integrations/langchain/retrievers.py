@@ -164,7 +164,7 @@ def _document(hit: values.Hit) -> Document:
     numbers = {
         "relevance_score": hit.score,
         "relevance_logit": hit.logit,
-        "first_stage_rank": hit.first_stage_rank,
-        "first_stage_score": hit.first_stage_score,
+        "first_stage_rank": hit.candidate.rank,
+        "first_stage_score": hit.candidate.score,
     }
     return Document(hit.text, id=hit.document.id, metadata={**title, **hit.document.metadata, **numbers})

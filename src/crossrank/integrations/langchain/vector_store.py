@@ -21,7 +21,7 @@ from crossrank.inference import Similarity
 from crossrank.integrations.langchain.embeddings import HuggingFaceEmbeddings
 from crossrank.integrations.langchain.filters import Filter, metadata_test
 from crossrank.integrations.langchain.saving import Saved, check_same_embedder, read_saved, write_saved
-from crossrank.retrieval.base import Candidate, check_k
+from crossrank.retrieval.base import check_k
 from crossrank.retrieval.dense import DenseIndex
 
 # By the names of crossrank and of LangChain's DistanceStrategy.
@@ -337,10 +337,10 @@ class FAISS(VectorStore):
         vector = np.asarray(embedding, np.float32)
         fetched = k
         while True:
-            found = snapshot.index.search_vector(vector, fetched)
-            passed = [c for c in found if test is None or test(_metadata(snapshot, c))][:k]
+            found = [(snapshot.rows[place], score) for place, score in snapshot.index.search(vector, fetched)]
+            passed = [one for one in found if test is None or test(one[0].document.metadata)][:k]
             if len(passed) == k or len(found) < fetched or fetched >= len(snapshot.rows):
-                return [(snapshot.rows[c.position], c.score) for c in passed]
+                return passed
             fetched *= 4
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
@@ -354,10 +354,6 @@ class FAISS(VectorStore):
             "dot products have no scale from 0 to 1; give FAISS a relevance_score_fn, a score_threshold in "
             "search_kwargs (on the dot product), or CrossEncoderReranker a score_threshold"
         )
-
-
-def _metadata(snapshot: _Snapshot, candidate: Candidate) -> dict[str, Any]:
-    return snapshot.rows[candidate.position].document.metadata
 
 
 def _similarity(embedding: Embeddings, strategy: str | None) -> Similarity:

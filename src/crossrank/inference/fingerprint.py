@@ -1,0 +1,74 @@
+"""Which embedder a vector is of, whatever the model is called and wherever it lies."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossrank.families.model import Model
+from crossrank.inference.pooling import EmbedderSettings
+from crossrank.models.weights import Weights
+
+# What libraries write into config.json of themselves, or of how a model was saved.
+_NOT_THE_MODEL = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+# Of what is longer, this many pieces of this many bytes are read, so that a large model costs no more.
+_PIECES, _PIECE = 16, 256
+
+
+def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
+    """A digest of what determines an embedder's vectors: weights, configuration, pooling and tokenizer.
+
+    Two copies of a model have the same one, under any name. A copy with weights in int8 gives slightly other
+    vectors, and has another. Of each tensor, name, type, shape and 4 KB spread over it are read: training
+    changes all that it touches, so that this tells models apart, in milliseconds; it is no proof against
+    somebody who wants to deceive.
+
+    Args:
+        model: The embedder's folder.
+        settings: How it goes from token vectors to one vector.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        ModelError: The tokenizer or the weights cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    config = {name: value for name, value in model.config.items() if name not in _NOT_THE_MODEL}
+    # Only what differs from the default, so that a setting that comes later changes no model without it.
+    pooling = {
+        field.name: value
+        for field in dataclasses.fields(settings)
+        if (value := getattr(settings, field.name)) != field.default
+    }
+    lowers = bool(model.json("sentence_bert_config.json").get("do_lower_case"))
+    known = {"config": config, "pooling": pooling, "max_tokens": model.max_tokens, "lowers": lowers}
+    digest.update(json.dumps(known, sort_keys=True).encode())
+    digest.update(model.tokenizer_file.read_bytes())
+    if model.has_graph:
+        for weights in (model.weights, *(Weights(model.path / folder) for folder, _ in settings.dense)):
+            for name in sorted(weights.names()):
+                digest.update(weights.described(name).encode())
+                digest.update(_pieces(weights.raw(name)))
+    elif model.export is not None:
+        for file in _of_export(model.export):
+            digest.update(_pieces(np.memmap(file, np.uint8, mode="r")))
+    return digest.hexdigest()
+
+
+def _pieces(data: NDArray[np.uint8]) -> bytes:
+    if data.size <= _PIECES * _PIECE:
+        return data.tobytes()
+    starts = np.linspace(0, data.size - _PIECE, _PIECES).astype(np.int64)
+    return b"".join(data[start : start + _PIECE].tobytes() for start in starts)
+
+
+def _of_export(file: Path) -> list[Path]:
+    """An exported graph, and the files next to it that hold its weights."""
+    parts = [part for part in file.parent.iterdir() if part.name.startswith(file.stem)]
+    return sorted(part for part in parts if part.is_file() and part.stat().st_size)
