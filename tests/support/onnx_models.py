@@ -27,7 +27,7 @@ def export(
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
         helper.make_node("Cast", [inputs[1]], ["mask"], to=TensorProto.FLOAT),
-        # The last input is read, too, though it changes nothing: a graph may lose an input that nothing reads.
+        # The last input is read, though it changes nothing: a graph may lose an input that nothing reads.
         helper.make_node("Cast", [inputs[-1]], ["other"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["other", "zero"], ["nothing"]),
         helper.make_node("Add", ["mask", "nothing"], ["weight"]),

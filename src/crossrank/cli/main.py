@@ -14,7 +14,7 @@ from crossrank.cli.output import notify
 from crossrank.errors import CrossrankError, ModelError
 from crossrank.sagemaker.faults import EndpointError
 
-# What is wrong with a command line is a ClickException: click's own up to typer 0.25, from then on typer's copy.
+# What is wrong with a command line: click's own class up to typer 0.25, typer's copy of it from then on.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
