@@ -22,7 +22,6 @@ def test_importing_loads_no_heavy_library() -> None:
         "faiss",
         "tokenizers",
         "huggingface_hub",
-        "langchain_text_splitters",
         "rich",
     }
     assert not heavy & set(python("import crossrank, sys; print(*sys.modules)").split())

@@ -13,8 +13,9 @@ from support.tiny_models import PAIRS, save, write_reranker
 from crossrank.errors import ModelError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.sagemaker.inference import model_fn, transform_fn
-from crossrank.sagemaker.requests import RequestError
-from crossrank.sagemaker.scoring import answer_body
+from crossrank.server.answering import answer_body
+from crossrank.server.request import RequestError
+from crossrank.server.wire.sagemaker import SageMaker
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_weights_that_are_not_numbers_do_not_load(model_dir: Path, tmp_path: Pat
 
 def test_a_text_that_is_no_unicode_is_the_callers_fault(tiny: CrossEncoder) -> None:
     with pytest.raises(RequestError) as caught:
-        answer_body(tiny, b'{"pairs": [["half a character", "\\ud83c"]]}')
+        answer_body(SageMaker(), tiny, b'{"pairs": [["half a character", "\\ud83c"]]}')
     assert caught.value.status == 400
 
 
@@ -73,7 +74,7 @@ def test_a_score_that_is_not_a_number_is_the_models_fault(
         type(tiny.scoring), "logits", lambda _, outputs: np.full(len(outputs), np.nan, np.float32)
     )
     with pytest.raises(RequestError, match="not a number") as caught:
-        answer_body(tiny, b'{"pairs": [["a", "b"]]}')
+        answer_body(SageMaker(), tiny, b'{"pairs": [["a", "b"]]}')
     assert caught.value.status == 500
 
 

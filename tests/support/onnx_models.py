@@ -27,7 +27,11 @@ def export(
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
         helper.make_node("Cast", [inputs[1]], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        # The last input is read, though it changes nothing: a graph may lose an input that nothing reads.
+        helper.make_node("Cast", [inputs[-1]], ["other"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["other", "zero"], ["nothing"]),
+        helper.make_node("Add", ["mask", "nothing"], ["weight"]),
+        helper.make_node("Unsqueeze", ["weight", "last"], ["column"]),
         helper.make_node("Mul", ["vectors", "column"], ["read"]),
     ]
     if output == "logits":
@@ -39,7 +43,13 @@ def export(
     else:
         nodes.append(helper.make_node("Tanh", ["read"], [output]))
         shape = ["batch", "length", HIDDEN]
-    constants = {"table": TABLE, "head": HEAD, "last": np.array([2]), "middle": np.array([1])}
+    constants = {
+        "table": TABLE,
+        "head": HEAD,
+        "last": np.array([2]),
+        "middle": np.array([1]),
+        "zero": np.zeros((), np.float32),
+    }
     graph = helper.make_graph(
         nodes,
         "tiny",

@@ -18,7 +18,9 @@ TEXTS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS.filter(str.strip), size=st.integers(2, 30), data=st.data())
-def test_passages_are_those_of_the_langchain_splitter(text: str, size: int, data: st.DataObject) -> None:
+def test_passages_and_starts_are_those_of_langchains_splitter(
+    text: str, size: int, data: st.DataObject
+) -> None:
     overlap = data.draw(st.integers(0, size - 1))
     splitter = RecursiveCharacterTextSplitter(chunk_size=size, chunk_overlap=overlap, add_start_index=True)
     passages = split_documents([Document("a", text)], chunk_size=size, chunk_overlap=overlap)

@@ -7,13 +7,15 @@ import os
 import sys
 
 import typer
-from typer.exceptions import TyperException
 
 from crossrank import __version__
 from crossrank.cli import exit_codes
 from crossrank.cli.output import notify
 from crossrank.errors import CrossrankError, ModelError
 from crossrank.sagemaker.faults import EndpointError
+
+# What is wrong with a command line: click's own class up to typer 0.25, typer's copy of it from then on.
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def _app() -> typer.Typer:
@@ -61,7 +63,7 @@ def main() -> None:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = exit_codes.INTERRUPTED
-    except TyperException as error:
+    except _ClickException as error:
         message = getattr(error, "format_message", error.__str__)()
         notify(f"error: {message} (crossrank --help lists the commands)")
         code = exit_codes.INPUT

@@ -133,22 +133,33 @@ def _cached(name: str, reads_safetensors: ReadsSafetensors) -> Path | None:
 
 
 def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
-    """A model's folder in the cache, whole as far as it is needed; an error of the Hub's client otherwise."""
-    from huggingface_hub import get_cached_repo_tree, snapshot_download
-    from huggingface_hub.errors import IncompleteSnapshotError
+    """A model's folder in the cache, whole as far as it is needed.
+
+    Raises:
+        LocalEntryNotFoundError: It is not there, or lacks files that are needed.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except IncompleteSnapshotError as error:
-        # The client knows what else the repository has, and calls a snapshot incomplete that lacks the files
-        # that were never asked for.
+        folder = Path(snapshot_download(name, local_files_only=True))
+        files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    except LocalEntryNotFoundError as error:
+        # From 1.28 on, the client knows what else the repository has, and calls a snapshot incomplete that
+        # lacks files that were never asked for.
+        if not hasattr(error, "snapshot_path"):
+            raise
+        from huggingface_hub import get_cached_repo_tree
+
         folder = Path(error.snapshot_path)
         files = [file.path for file in get_cached_repo_tree(name)]
-        safetensors = reads_safetensors(_read_config(str(folder / "config.json")))
-        wanted = needed_files(files, safetensors=safetensors)
-        if wanted is None or not all((folder / file).is_file() for file in wanted):
-            raise
-        return folder
+    safetensors = reads_safetensors(_read_config(str(folder / "config.json")))
+    wanted = needed_files(files, safetensors=safetensors)
+    if wanted is None and any(file.endswith(PICKLES) for file in files):
+        return folder  # whoever opens it says what is wrong with pickles
+    if wanted is None or not all((folder / file).is_file() for file in wanted):
+        raise LocalEntryNotFoundError(f"{name} is in the cache in parts")
+    return folder
 
 
 def _files_to_download(name: str, reads_safetensors: ReadsSafetensors) -> list[str]:

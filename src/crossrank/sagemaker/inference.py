@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.sagemaker.model_source import find_model
-from crossrank.sagemaker.requests import RequestError
-from crossrank.sagemaker.scoring import answer_body
 from crossrank.sagemaker.toolkit import leave_tracebacks_out, raise_for_toolkit
+from crossrank.server.answering import answer_body
+from crossrank.server.model_source import find_model
+from crossrank.server.request import RequestError
+from crossrank.server.wire.sagemaker import SageMaker
 
 
 def model_fn(model_dir: str) -> CrossEncoder:
@@ -41,13 +42,13 @@ def transform_fn(
 
     Raises:
         sagemaker_inference.errors.BaseInferenceToolkitError: The request cannot be answered; a
-            :class:`crossrank.sagemaker.requests.RequestError` where the toolkit is not installed.
+            :class:`crossrank.server.request.RequestError` where the toolkit is not installed.
 
     Example:
         >>> transform_fn(CrossEncoder(), '{"text_pairs": []}', "application/json; charset=utf-8", "*/*")
         (b'{"scores": []}', 'application/json')
     """
     try:
-        return answer_body(model, data, content_type, accept)
+        return answer_body(SageMaker(), model, data, content_type, accept)
     except RequestError as error:
         raise_for_toolkit(error)

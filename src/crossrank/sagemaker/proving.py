@@ -13,8 +13,8 @@ import numpy as np
 from crossrank.errors import ModelError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.loading import PROBE_PAIRS
-from crossrank.sagemaker.model_source import MODEL_NAME_VARIABLE
-from crossrank.sagemaker.requests import JSON
+from crossrank.server.model_source import MODEL_NAME_VARIABLE
+from crossrank.server.wire.sagemaker import JSON
 
 # The same weights on the same machine give the same logits; more than this is another model.
 _TOLERANCE = 1e-5

@@ -9,7 +9,7 @@ import sys
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from crossrank.sagemaker.requests import RequestError
+from crossrank.server.request import RequestError
 
 
 def raise_for_toolkit(error: RequestError) -> NoReturn:

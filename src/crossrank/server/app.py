@@ -1,10 +1,10 @@
-"""The HTTP application: SageMaker's container contract, GET /ping and POST /invocations."""
+"""The HTTP application: each wire format at its paths, and GET /ping, which says whether there is a model."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from crossrank.errors import CrossrankError
-from crossrank.sagemaker.requests import RequestError
-from crossrank.sagemaker.scoring import answer_body
+from crossrank.server.answering import answer_body
 from crossrank.server.body import read_body
 from crossrank.server.leaving import CallerLeft, run_while_connected
+from crossrank.server.request import RequestError
+from crossrank.server.wire import WireFormat
+from crossrank.server.wire.sagemaker import SageMaker
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("crossrank.server")
 # What nginx logs for a caller that left; nobody reads the answer.
 _CALLER_LEFT = 499
+WIRES: tuple[WireFormat, ...] = (SageMaker(),)
+"""The formats that ``crossrank serve`` speaks."""
 
 
 class LoadedModel:
@@ -64,12 +68,15 @@ class LoadedModel:
         return self._model
 
 
-def create_app(load: Callable[[], CrossEncoder], *, max_body: int) -> FastAPI:
+def create_app(
+    load: Callable[[], CrossEncoder], *, max_body: int, wires: Iterable[WireFormat] = WIRES
+) -> FastAPI:
     """The application; it loads its model while it already answers.
 
     Args:
         load: Loads the model.
         max_body: Bodies with more bytes are refused.
+        wires: The formats to speak, each at its own paths.
     """
     model = LoadedModel(load)
 
@@ -84,22 +91,15 @@ def create_app(load: Callable[[], CrossEncoder], *, max_body: int) -> FastAPI:
 
     @app.get("/ping")
     async def ping() -> Response:
-        model.get()
+        try:
+            model.get()
+        except RequestError as error:
+            return _refused(SageMaker(), error)
         return Response(status_code=200)
 
-    @app.post("/invocations")
-    async def invocations(request: Request) -> Response:
-        body = await read_body(request, max_body)
-        content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
-        loaded = model.get()
-        answer, answer_type = await run_while_connected(
-            request, lambda progress: answer_body(loaded, body, content_type, accept, progress=progress)
-        )
-        return Response(answer, media_type=answer_type)
-
-    @app.exception_handler(RequestError)
-    async def refuse(_: Request, error: RequestError) -> Response:
-        return JSONResponse({"error": str(error)}, error.status)
+    for wire in wires:
+        for path in wire.paths:
+            app.post(path)(_endpoint(wire, model, max_body))
 
     @app.exception_handler(CallerLeft)
     @app.exception_handler(ClientDisconnect)
@@ -108,3 +108,26 @@ def create_app(load: Callable[[], CrossEncoder], *, max_body: int) -> FastAPI:
         return Response(status_code=_CALLER_LEFT)
 
     return app
+
+
+def _endpoint(
+    wire: WireFormat, model: LoadedModel, max_body: int
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
+        try:
+            body = await read_body(request, max_body)
+            loaded = model.get()
+            answer, answer_type = await run_while_connected(
+                request,
+                lambda progress: answer_body(wire, loaded, body, content_type, accept, progress=progress),
+            )
+        except RequestError as error:
+            return _refused(wire, error)
+        return Response(answer, media_type=answer_type)
+
+    return endpoint
+
+
+def _refused(wire: WireFormat, error: RequestError) -> Response:
+    return JSONResponse(wire.error(error), error.status)

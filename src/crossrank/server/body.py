@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crossrank.sagemaker.requests import RequestError
+from crossrank.server.request import RequestError
 
 if TYPE_CHECKING:
     from fastapi import Request

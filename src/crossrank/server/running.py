@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crossrank.errors import MissingExtraError
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
-from crossrank.sagemaker.model_source import container_model_dir, find_model, model_name
+from crossrank.server.model_source import container_model_dir, find_model, model_name
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder

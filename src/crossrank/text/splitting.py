@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
+from crossrank.text.chunking import chunks
 
 CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
 """How long passages are, and what they repeat of the one before, unless said otherwise; in characters."""
@@ -62,27 +63,21 @@ def split_documents(
         a#2 Second paragraph. {'start': 18, 'end': 35}
     """
     chunk_size, chunk_overlap = chunk_sizes(chunk_size, chunk_overlap)
-    # Imported here because it takes a quarter of a second, and brings langchain_core, which only this needs.
-    from langchain_text_splitters.character import RecursiveCharacterTextSplitter
-
-    splitter = RecursiveCharacterTextSplitter(chunk_size=chunk_size, chunk_overlap=chunk_overlap)
     return [
         passage
         for document in documents
         if document.text.strip()
-        for passage in _passages(document, splitter.split_text(document.text), chunk_overlap)
+        for passage in _passages(document, chunk_size, chunk_overlap)
     ]
 
 
-def _passages(document: Document, chunks: list[str], chunk_overlap: int) -> list[Document]:
-    passages: list[Document] = []
+def _passages(document: Document, chunk_size: int, chunk_overlap: int) -> Iterator[Document]:
     end = 0
     given = document.metadata.get("start")
     offset = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    for number, chunk in enumerate(chunks, start=1):
+    for number, chunk in enumerate(chunks(document.text, chunk_size, chunk_overlap), start=1):
         # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
         start = document.text.find(chunk, max(0, end - chunk_overlap))
         end = start + len(chunk)
         metadata = {**document.metadata, "start": offset + start, "end": offset + end}
-        passages.append(Document(f"{document.id}#{number}", chunk, document.title, metadata))
-    return passages
+        yield Document(f"{document.id}#{number}", chunk, document.title, metadata)

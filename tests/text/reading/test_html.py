@@ -43,6 +43,8 @@ def test_page_is_title_and_text(tmp_path: Path, suffix: str) -> None:
         ("<pre>\n one\r\n   <b>two</b>\n</pre>three", " one\n   two\n\nthree"),
         ("<table><tr><td>1<td>2<tr><th>3</th><th>4</th></table>", "1 2\n3 4"),
         ("a &lt;b&gt; &eacute; &#x1F389;", "a <b> é 🎉"),
+        ("one<hr>two<p>three</div></p>four", "one\ntwo\n\nthree\n\nfour"),
+        ("a &amp b <p>c", "a & b\n\nc"),
         ("<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>", "漢字"),
     ],
 )
@@ -57,6 +59,15 @@ def test_what_a_browser_does_not_show_is_dropped(tmp_path: Path) -> None:
     )
     assert read(tmp_path, page).text.startswith("shown")
     assert read(tmp_path, page.replace("<![CDATA[x]]>", "")).text == "shown"
+
+
+def test_element_that_never_ends_hides_no_more_than_it_is_in(tmp_path: Path) -> None:
+    assert read(tmp_path, "<div><noscript>x<p>x</div><p>shown</p>").text == "shown"
+
+
+def test_first_title_counts(tmp_path: Path) -> None:
+    document = read(tmp_path, "<title>First</title><title>Second</title><p>text</p>")
+    assert (document.title, document.text) == ("First", "text")
 
 
 def test_title_of_a_drawing_is_not_the_page_s(tmp_path: Path) -> None:
@@ -121,7 +132,7 @@ def test_binary_page_is_refused(tmp_path: Path) -> None:
         read(tmp_path, b"<p>\0\0</p>")
 
 
-def test_page_too_large_for_a_tree_is_refused(tmp_path: Path) -> None:
+def test_page_of_more_than_fifty_megabytes_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.html").open("wb") as file:
         file.truncate(50_000_001)
     with pytest.raises(InputError, match="more than 50 MB; split it"):

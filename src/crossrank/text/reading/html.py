@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+import codecs
+import re
+from collections import Counter
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
@@ -14,11 +16,25 @@ from crossrank.text.notices import Notify, repaired
 from crossrank.text.reading.decoding import refuse_binary
 from crossrank.text.reading.parts import text_documents
 
-if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
-
-# The tree takes forty times as much memory, and a second or so for each megabyte.
+# A page is read as a whole, which takes a few times as much memory, and a second or so for some megabytes.
 _LARGEST = 50_000_000
+# UTF-32's little-endian mark begins with UTF-16's.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_DECLARED = re.compile(
+    rb"""\A\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([^"'>]+)|<\s*meta\b[^>]*?\bcharset\s*=\s*["']?([^\s"'/;>]+)""",
+    re.IGNORECASE,
+)
+_DECLARED_WITHIN = 2048
+# Elements without an end tag (https://html.spec.whatwg.org/multipage/syntax.html#void-elements).
+_VOID = frozenset(
+    """area base br col embed hr img input link meta param source track wbr""".split()  # noqa: SIM905 - as below
+)
 _DROPPED = frozenset({"noscript", "rp", "rt", "script", "style", "template", "title"})
 _LINES = frozenset(
     """address article aside body br caption center dd details dialog div dl dt fieldset figcaption figure
@@ -40,25 +56,23 @@ def read_html(path: Path, name: str, notify: Notify, part_characters: int | None
         raise InputError(
             f"{name} is HTML of more than {_LARGEST // 1_000_000} MB; split it into smaller pages"
         )
-    page = _parse(_decode(data, name, notify), name)
-    titles = (title for title in page.find_all("title") if title.find_parent("svg") is None)
-    title = " ".join(next((title.get_text() for title in titles), "").split())
-    text = without_surrogates(_text(page))
+    page = _Page(name)
+    page.read(_decode(data, name, notify))
+    title = " ".join("".join(page.title or []).split())
+    text = without_surrogates("".join(page.text.pieces))
     yield from text_documents([text], name, part_characters, title=without_surrogates(title))
 
 
 def _decode(data: bytes, name: str, notify: Notify) -> str:
     """By the byte order mark, else as declared, else UTF-8 where it is valid, else Windows-1252.
 
-    The last is the HTML standard's (https://html.spec.whatwg.org/multipage/parsing.html). Where Beautiful
-    Soup decodes, it asks whatever guessing library is installed before it tries UTF-8.
+    The last is the HTML standard's (https://html.spec.whatwg.org/multipage/parsing.html).
     """
-    from bs4.dammit import EncodingDetector
-
-    data, marked = EncodingDetector.strip_byte_order_mark(data)
-    if not marked:
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), None)
+    if mark is None:
         refuse_binary(data, name)
-    encoding = marked or _known(EncodingDetector.find_declared_encoding(data, is_html=True))
+    encoding = _declared(data[:_DECLARED_WITHIN]) if mark is None else _MARKS[mark]
+    data = data.removeprefix(mark or b"")
     for candidate in [encoding] if encoding else ["utf-8", "windows-1252"]:
         try:
             return data.decode(candidate)
@@ -68,52 +82,78 @@ def _decode(data: bytes, name: str, notify: Notify) -> str:
     return data.decode(encoding or "utf-8", errors="replace")
 
 
-def _known(encoding: str | None) -> str | None:
-    """A declared encoding, where it can be the one: what was found by reading ASCII is no UTF-16."""
+def _declared(beginning: bytes) -> str | None:
+    """The declared encoding, where it can be the one: what was found by reading ASCII is no UTF-16."""
+    found = _DECLARED.search(beginning)
     try:
-        return None if encoding is None or b"a".decode(encoding) != "a" else encoding
+        encoding = (found[1] or found[2]).decode("ascii").lower() if found else ""
+        return encoding if b"a".decode(encoding) == "a" else None
     except (LookupError, UnicodeError):
         return None
 
 
-def _parse(markup: str, name: str) -> BeautifulSoup:
-    # Imported here since it takes a while, and only HTML needs it.
-    from bs4 import BeautifulSoup
-    from bs4.exceptions import ParserRejectedMarkup
+class _Page(HTMLParser):
+    """A page, read from its tags as they come, without a tree: what is open is all that it knows."""
 
-    # Behind the last ">" no tag ends, and Python's parser looks for the end of each to the end of the file.
-    whole, end, cut = markup.rpartition(">")
-    markup = whole + end + cut.replace("<", "&lt;")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it looks like XML, or like the name of a file
+    def __init__(self, name: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.name = name
+        self.title: list[str] | None = None
+        self.text = _Blocks()
+        self._open: list[str] = []
+        self._count: Counter[str] = Counter()
+        self._hidden = 0
+        self._in_title = False
+
+    def read(self, markup: str) -> None:
+        """Read a whole page.
+
+        Raises:
+            InputError: Python's parser gives up.
+        """
+        # Behind the last ">" no tag ends, and the parser looks for the end of each to the end of the file.
+        whole, end, cut = markup.rpartition(">")
         try:
-            return BeautifulSoup(markup, "html.parser")
-        except (ParserRejectedMarkup, RecursionError) as error:
-            raise InputError(f"{name} cannot be read as HTML: {error}") from error
+            self.feed(whole + end + cut.replace("<", "&lt;"))
+            self.close()
+        except AssertionError as error:
+            raise InputError(f"{self.name} cannot be read as HTML: {error}") from error
+        self.text.end(0)
 
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        """Begin an element."""
+        if tag == "title" and self.title is None and not self._count["svg"]:
+            self.title, self._in_title = [], True
+        self._hidden += tag in _DROPPED
+        if not self._hidden:
+            self.text.enter(tag)
+        if tag not in _VOID:
+            self._open.append(tag)
+            self._count[tag] += 1
 
-def _text(page: Tag) -> str:
-    """Walks without recursion: pages can be nested deeper than Python's calls."""
-    from bs4.element import CData, NavigableString, Tag
+    def handle_endtag(self, tag: str) -> None:
+        """End the innermost open element of this name, and what is open within it."""
+        while self._count[tag]:
+            ended = self._open.pop()
+            self._count[ended] -= 1
+            if not self._hidden:
+                self.text.leave(ended)
+            self._hidden -= ended in _DROPPED
+            self._in_title = self._in_title and ended != "title"
+            if ended == tag:
+                return
 
-    blocks = _Blocks()
-    waiting = [iter(page.contents)]
-    open_tags: list[Tag] = []
-    while waiting:
-        node = next(waiting[-1], None)
-        if node is None:
-            waiting.pop()
-            if open_tags:
-                blocks.leave(open_tags.pop().name)
-        elif isinstance(node, Tag):
-            if node.name not in _DROPPED:
-                blocks.enter(node.name)
-                open_tags.append(node)
-                waiting.append(iter(node.contents))
-        elif type(node) in (NavigableString, CData):  # and no comment, declaration or the like
-            blocks.line.append(str(node))
-    blocks.end(0)
-    return "".join(blocks.pieces)
+    def handle_data(self, data: str) -> None:
+        """Take text."""
+        if self._in_title and self.title is not None:
+            self.title.append(data)
+        elif not self._hidden:
+            self.text.line.append(data)
+
+    def unknown_decl(self, data: str) -> None:
+        """Take the text of a CDATA section."""
+        if data.startswith("CDATA["):
+            self.handle_data(data.removeprefix("CDATA["))
 
 
 class _Blocks:
@@ -130,8 +170,7 @@ class _Blocks:
         self._preformatted += tag == "pre"
 
     def leave(self, tag: str) -> None:
-        if tag != "br":
-            self._mark(tag)
+        self._mark(tag)
         self._preformatted -= tag == "pre"
 
     def _mark(self, tag: str) -> None:

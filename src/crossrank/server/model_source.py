@@ -1,4 +1,4 @@
-"""Where an endpoint's weights come from: its archive first, then a name in the environment."""
+"""Where a container's weights come from: an unpacked archive first, then a name in the environment."""
 
 from __future__ import annotations
 

@@ -3,36 +3,60 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossrank.sagemaker.requests import RequestError, read_invocation
+from crossrank.server.request import RequestError, RerankAnswer, Result
+from crossrank.server.wire.sagemaker import Invocation, SageMaker
 
 PAIRS = [["Who bakes bread?", "Bakers bake bread."], ["Who bakes bread?", "A tide table."]]
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 
 
+read = SageMaker().read
+
+
+def pairs_of(invocation: Invocation) -> list[tuple[str, str]]:
+    return [pair for request in invocation.requests for pair in request.pairs]
+
+
+def written(invocation: Invocation, logits: Iterable[float]) -> bytes:
+    """The answer where the model gives these logits, in the order of the pairs."""
+    rest = iter(logits)
+    return invocation.write(
+        [
+            RerankAnswer(
+                request,
+                [Result(index, document, next(rest)) for index, document in enumerate(request.documents)],
+                "a model",
+            )
+            for request in invocation.requests
+        ]
+    )
+
+
 def refused(body: bytes | str, content_type: str | None = None, accept: str | None = None) -> RequestError:
     with pytest.raises(RequestError) as caught:
-        read_invocation(body, content_type, accept)
+        read(body, content_type, accept)
     return caught.value
 
 
 @pytest.mark.parametrize("key", ["pairs", "text_pairs"])
 def test_both_names_of_pairs_are_answered_with_scores_in_their_order(key: str) -> None:
-    invocation = read_invocation(json.dumps({key: PAIRS}).encode())
-    assert [list(pair) for pair in invocation.pairs] == PAIRS
-    assert json.loads(invocation.answer([7.5, -2.25])) == {"scores": [7.5, -2.25]}
+    invocation = read(json.dumps({key: PAIRS}).encode())
+    assert [list(pair) for pair in pairs_of(invocation)] == PAIRS
+    assert json.loads(written(invocation, [7.5, -2.25])) == {"scores": [7.5, -2.25]}
     assert invocation.answer_type == "application/json"
 
 
 def test_a_query_with_documents_is_answered_with_scores_in_their_order_and_results_best_first() -> None:
     body = {"query": "q", "documents": ["a", "b", {"text": "c", "id": 3}, "d"]}
-    invocation = read_invocation(json.dumps(body).encode())
-    assert invocation.pairs == [("q", "a"), ("q", "b"), ("q", "c"), ("q", "d")]
-    answer = json.loads(invocation.answer([1.0, 2.0, 5.0, 2.0]))
+    invocation = read(json.dumps(body).encode())
+    assert pairs_of(invocation) == [("q", "a"), ("q", "b"), ("q", "c"), ("q", "d")]
+    answer = json.loads(written(invocation, [1.0, 2.0, 5.0, 2.0]))
     assert answer["scores"] == [1.0, 2.0, 5.0, 2.0]
     assert [result["index"] for result in answer["results"]] == [2, 1, 3, 0], "ties keep their order"
     assert answer["results"][0] == {"index": 2, "score": 5.0}
@@ -40,7 +64,7 @@ def test_a_query_with_documents_is_answered_with_scores_in_their_order_and_resul
 
 def test_top_n_cuts_the_results_and_documents_come_back_as_they_were() -> None:
     body = {"query": "q", "documents": ["a", {"text": "c", "id": 3}], "top_n": 1, "return_documents": True}
-    answer = json.loads(read_invocation(json.dumps(body).encode()).answer([1.0, 5.0]))
+    answer = json.loads(written(read(json.dumps(body).encode()), [1.0, 5.0]))
     assert answer["scores"] == [1.0, 5.0]
     assert answer["results"] == [{"index": 1, "score": 5.0, "document": {"text": "c", "id": 3}}]
 
@@ -49,17 +73,17 @@ def test_each_json_line_is_a_request_with_a_line_of_answer() -> None:
     lines = [{"pairs": PAIRS}, {"pairs": []}, {"query": "q", "documents": ["a\u2028b"]}]
     body = "\r\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n\n"
     # The toolkit puts application/json where a caller accepts anything.
-    invocation = read_invocation(body.encode(), "application/jsonlines", "application/json")
+    invocation = read(body.encode(), "application/jsonlines", "application/json")
     assert invocation.answer_type == "application/jsonlines"
-    answers = [json.loads(line) for line in invocation.answer([1.0, 2.0, 3.0]).decode().splitlines()]
+    answers = [json.loads(line) for line in written(invocation, [1.0, 2.0, 3.0]).decode().splitlines()]
     assert [answer["scores"] for answer in answers] == [[1.0, 2.0], [], [3.0]]
 
 
 def test_csv_has_a_query_and_a_passage_a_line() -> None:
     body = 'q,"a, ""quoted""\nover two lines"\n\nq2,b\n'
-    invocation = read_invocation(body.encode(), "text/csv", "text/csv")
-    assert invocation.pairs == [("q", 'a, "quoted"\nover two lines'), ("q2", "b")]
-    assert invocation.answer([0.5, 1e-20]) == b"0.5\n1e-20\n"
+    invocation = read(body.encode(), "text/csv", "text/csv")
+    assert pairs_of(invocation) == [("q", 'a, "quoted"\nover two lines'), ("q2", "b")]
+    assert written(invocation, [0.5, 1e-20]) == b"0.5\n1e-20\n"
     assert invocation.answer_type == "text/csv"
 
 
@@ -67,7 +91,7 @@ def test_csv_has_a_query_and_a_passage_a_line() -> None:
 def test_any_texts_come_through_json_as_they_are(pairs: list[tuple[str, str]]) -> None:
     for ascii_only in (True, False):
         body = json.dumps({"pairs": pairs}, ensure_ascii=ascii_only).encode()
-        assert read_invocation(body).pairs == pairs
+        assert pairs_of(read(body)) == pairs
 
 
 @pytest.mark.parametrize(
@@ -81,7 +105,7 @@ def test_any_texts_come_through_json_as_they_are(pairs: list[tuple[str, str]]) -
     ],
 )
 def test_a_charset_is_heeded(content_type: str, body: bytes | str) -> None:
-    assert read_invocation(body, content_type).pairs == [("é", "ü")]
+    assert pairs_of(read(body, content_type)) == [("é", "ü")]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +119,7 @@ def test_a_charset_is_heeded(content_type: str, body: bytes | str) -> None:
     ],
 )
 def test_accept_decides_the_form_of_the_answer(accept: str | None, expected: str) -> None:
-    assert read_invocation(b'{"pairs": []}', None, accept).answer_type == expected
+    assert read(b'{"pairs": []}', None, accept).answer_type == expected
 
 
 @pytest.mark.parametrize(
@@ -159,8 +183,8 @@ def test_an_answer_that_nobody_here_can_write_is_refused_before_the_work() -> No
 
 
 def test_a_number_that_json_cannot_hold_never_leaves() -> None:
-    invocation = read_invocation(b'{"pairs": [["a", "b"]]}')
+    invocation = read(b'{"pairs": [["a", "b"]]}')
     for number in (math.nan, math.inf):
         with pytest.raises(RequestError, match="not a number") as caught:
-            invocation.answer([number])
+            written(invocation, [number])
         assert caught.value.status == 500

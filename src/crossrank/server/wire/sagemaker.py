@@ -1,4 +1,4 @@
-"""What an endpoint takes and answers, as bytes: read here and written here, for handlers and server alike.
+"""SageMaker's ``/invocations``: pairs, or a query with documents, as JSON, JSON Lines or CSV, to logits.
 
 docs/sagemaker.md describes it for those who call an endpoint.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
-from crossrank.errors import CrossrankError
+from crossrank.inference.scorer import Pair
+from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, SentDocument
+from crossrank.server.wire import Body
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -25,117 +28,100 @@ _RANKING = ("query", "documents", "top_n", "return_documents")
 _FORMS = '{"pairs": [[query, passage], ...]} or {"query": ..., "documents": [...]}'
 
 
-class RequestError(CrossrankError):
-    """A request that cannot be answered.
-
-    Args:
-        status: The HTTP status to answer with.
-        message: What was wrong and what to do, for whoever sent it.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
-class ScoringRequest:
-    """One request: pairs to score and, where documents are to be ranked, how.
+class _Request:
+    """One JSON object, or the rows of a CSV body.
 
     Attributes:
-        pairs: (query, passage) each.
-        documents: As they were sent, where a query with documents was; None for pairs.
-        top_n: How many results to name; all by default.
-        return_documents: Whether results hold their documents.
+        parts: A query with its documents; of pairs, one for each run of pairs with the same query.
+        is_ranking: Whether the answer names the best, too.
     """
 
-    pairs: Sequence[tuple[str, str]]
-    documents: Sequence[Any] | None = None
-    top_n: int | None = None
-    return_documents: bool = False
+    parts: Sequence[RerankRequest]
+    is_ranking: bool = False
 
-    def answer(self, logits: Sequence[float]) -> dict[str, Any]:
-        """The answer to this request, given a logit for each pair."""
-        if self.documents is None:
-            return {"scores": logits}
-        # Sorting is stable, so that ties keep the order in which documents were sent.
-        order = sorted(range(len(logits)), key=lambda i: -logits[i])[: self.top_n]
+    def answer(self, answers: Sequence[RerankAnswer]) -> dict[str, Any]:
+        """The answer, given one for each of the parts."""
+        scores = {"scores": [result.score for answer in answers for result in answer.results]}
+        if not self.is_ranking:
+            return scores
+        [ranking] = answers
         results = [
-            {"index": i, "score": logits[i]}
-            | ({"document": self.documents[i]} if self.return_documents else {})
-            for i in order
+            {"index": result.index, "score": result.score}
+            | ({"document": result.document.sent} if ranking.request.return_documents else {})
+            for result in ranking.best()
         ]
-        return {"scores": logits, "results": results}
+        return {**scores, "results": results}
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """All that came in one body, and the form of the answer.
+    """All that came in one body; see :class:`crossrank.server.wire.Call`."""
 
-    Attributes:
-        requests: One; of JSON Lines, one a line.
-        answer_type: The content type of the answer.
-    """
-
-    requests: Sequence[ScoringRequest]
+    parts: Sequence[_Request]
     answer_type: str
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The pairs of all requests, in order."""
-        return [pair for request in self.requests for pair in request.pairs]
+    def requests(self) -> list[RerankRequest]:
+        """Those of all parts, in order."""
+        return [request for part in self.parts for request in part.parts]
 
-    def answer(self, logits: Sequence[float]) -> bytes:
-        """The body of the answer, given a logit for each of :attr:`pairs`.
+    def write(self, answers: Sequence[RerankAnswer]) -> bytes:
+        """The body of the answer.
 
         Raises:
-            RequestError: A logit is not a number, which JSON cannot hold.
+            RequestError: A score is not a number, which JSON cannot hold.
         """
         if self.answer_type == CSV:
-            return "".join(f"{logit!r}\n" for logit in logits).encode()
-        rest = iter(logits)
-        answers = [request.answer(list(islice(rest, len(request.pairs)))) for request in self.requests]
+            return "".join(f"{result.score!r}\n" for answer in answers for result in answer.results).encode()
+        rest = iter(answers)
+        bodies = [part.answer(list(islice(rest, len(part.parts)))) for part in self.parts]
         try:
-            lines = [json.dumps(answer, ensure_ascii=False, allow_nan=False) for answer in answers]
+            lines = [json.dumps(body, ensure_ascii=False, allow_nan=False) for body in bodies]
         except ValueError as error:
             raise RequestError(500, "the model gave a score that is not a number") from error
         return "\n".join([*lines, ""] if self.answer_type == JSON_LINES else lines).encode()
 
 
-def read_invocation(
-    body: bytes | bytearray | str, content_type: str | None = None, accept: str | None = None
-) -> Invocation:
-    """Read what came in one body.
+class SageMaker:
+    """The wire format of a SageMaker endpoint; see :class:`crossrank.server.wire.WireFormat`."""
 
-    Args:
-        body: The bytes; text where something before has decoded them.
-        content_type: JSON by default. A charset is heeded.
-        accept: What the answer may be; anything by default.
+    paths = ("/invocations",)
 
-    Raises:
-        RequestError: It is no request, or cannot be answered in an accepted form.
+    def read(self, body: Body, content_type: str | None = None, accept: str | None = None) -> Invocation:
+        """Read a body.
 
-    Example:
-        >>> invocation = read_invocation(b'{"pairs": [["Who bakes bread?", "Bakers bake bread."]]}')
-        >>> invocation.pairs
-        [('Who bakes bread?', 'Bakers bake bread.')]
-        >>> invocation.answer([7.5])
-        b'{"scores": [7.5]}'
-    """
-    media_type, charset = _media_type(content_type)
-    answer_type = _answer_type(accept, lines=media_type == JSON_LINES)
-    text = body if isinstance(body, str) else _decoded(bytes(body), charset)
-    text = text.removeprefix("\ufeff")
-    if media_type == CSV:
-        return Invocation([ScoringRequest(list(_csv_pairs(text)))], answer_type)
-    if media_type == JSON:
-        return Invocation([_request(_json(text, "the body"), "")], answer_type)
-    # Only line feeds end lines here: a JSON string may hold other separators as they are.
-    lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-    requests = [_request(_json(line, f"line {number}"), f"line {number}: ") for number, line in lines]
-    if not requests:
-        raise RequestError(400, f"the body is empty; send {_FORMS}, one a line")
-    return Invocation(requests, answer_type)
+        Args:
+            body: The bytes; text where something before has decoded them.
+            content_type: JSON by default. A charset is heeded.
+            accept: What the answer may be; anything by default.
+
+        Raises:
+            RequestError: It is no request, or cannot be answered in an accepted form.
+
+        Example:
+            >>> invocation = SageMaker().read(b'{"pairs": [["Who bakes bread?", "Bakers bake bread."]]}')
+            >>> invocation.requests[0].pairs
+            [('Who bakes bread?', 'Bakers bake bread.')]
+        """
+        media_type, charset = _media_type(content_type)
+        answer_type = _answer_type(accept, lines=media_type == JSON_LINES)
+        text = body if isinstance(body, str) else _decoded(bytes(body), charset)
+        text = text.removeprefix("\ufeff")
+        if media_type == CSV:
+            return Invocation([_scoring(_csv_pairs(text))], answer_type)
+        if media_type == JSON:
+            return Invocation([_request(_json(text, "the body"), "")], answer_type)
+        # Only line feeds end lines here: a JSON string may hold other separators as they are.
+        lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+        parts = [_request(_json(line, f"line {number}"), f"line {number}: ") for number, line in lines]
+        if not parts:
+            raise RequestError(400, f"the body is empty; send {_FORMS}, one a line")
+        return Invocation(parts, answer_type)
+
+    def error(self, error: RequestError) -> dict[str, str]:
+        """``{"error": message}``."""
+        return {"error": str(error)}
 
 
 def _media_type(content_type: str | None) -> tuple[str, str]:
@@ -193,7 +179,7 @@ def _json(text: str, place: str) -> Any:
         raise RequestError(400, f"{place} is not JSON: {error}. Send {_FORMS}") from error
 
 
-def _csv_pairs(text: str) -> Iterator[tuple[str, str]]:
+def _csv_pairs(text: str) -> Iterator[Pair]:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in rows:
@@ -209,7 +195,7 @@ def _csv_pairs(text: str) -> Iterator[tuple[str, str]]:
         raise RequestError(400, f"line {rows.line_num} is not CSV: {error}") from error
 
 
-def _request(payload: Any, where: str) -> ScoringRequest:
+def _request(payload: Any, where: str) -> _Request:
     """A request from what its JSON holds; ``where`` begins the message if it is none."""
     if not isinstance(payload, Mapping):
         raise RequestError(400, f"{where}the request must be a JSON object, {_FORMS}; it is {_kind(payload)}")
@@ -222,11 +208,11 @@ def _request(payload: Any, where: str) -> ScoringRequest:
         raise RequestError(400, f"{where}a request holds either pairs or a query with documents, {_FORMS}; "
                                 f"it holds {given}")  # fmt: skip
     if forms[0] in _PAIRS:
-        return ScoringRequest(_pairs(payload[forms[0]], f"{where}{forms[0]}"))
+        return _scoring(_pairs(payload[forms[0]], f"{where}{forms[0]}"))
     return _ranking(payload, where)
 
 
-def _pairs(pairs: Any, name: str) -> list[tuple[str, str]]:
+def _pairs(pairs: Any, name: str) -> list[Pair]:
     if not isinstance(pairs, list):
         raise RequestError(400, f"{name} must be a list of [query, passage]; it is {_kind(pairs)}")
     for position, pair in enumerate(pairs):
@@ -237,7 +223,17 @@ def _pairs(pairs: Any, name: str) -> list[tuple[str, str]]:
     return [(query, passage) for query, passage in pairs]
 
 
-def _ranking(payload: Mapping[str, Any], where: str) -> ScoringRequest:
+def _scoring(pairs: Iterable[Pair]) -> _Request:
+    """Pairs to score; those in a row that have the same query are one request."""
+    return _Request(
+        [
+            RerankRequest(query, [SentDocument(text, text) for _, text in group], raw_scores=True)
+            for query, group in groupby(pairs, key=itemgetter(0))
+        ]
+    )
+
+
+def _ranking(payload: Mapping[str, Any], where: str) -> _Request:
     query, documents = payload["query"], payload.get("documents")
     top_n, return_documents = payload.get("top_n"), payload.get("return_documents", False)
     if not isinstance(query, str):
@@ -250,8 +246,11 @@ def _ranking(payload: Mapping[str, Any], where: str) -> ScoringRequest:
         raise RequestError(
             400, f"{where}return_documents must be true or false; it is {_kind(return_documents)}"
         )
-    pairs = [(query, _text(document, position, where)) for position, document in enumerate(documents)]
-    return ScoringRequest(pairs, documents, top_n, return_documents)
+    sent = [
+        SentDocument(_text(document, position, where), document)
+        for position, document in enumerate(documents)
+    ]
+    return _Request([RerankRequest(query, sent, top_n, return_documents, raw_scores=True)], is_ranking=True)
 
 
 def _text(document: Any, position: int, where: str) -> str:

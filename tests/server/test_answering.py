@@ -1,0 +1,66 @@
+"""Requests through the model, whatever wire format they came in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.tiny_models import PAIRS
+
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.server.answering import answer_requests
+from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result, SentDocument
+
+
+def documents(*texts: str) -> list[SentDocument]:
+    return [SentDocument(text, text) for text in texts]
+
+
+def test_requests_scored_together_have_the_scores_that_they_have_alone(tiny: CrossEncoder) -> None:
+    requests = [
+        RerankRequest("when is the tide", documents("the tide at the harbour", "bakers bake bread")),
+        RerankRequest("who bakes bread", []),
+        RerankRequest("who bakes bread", documents("bakers bake bread"), raw_scores=True),
+    ]
+    together = answer_requests(tiny, requests)
+    assert together == [answer for request in requests for answer in answer_requests(tiny, [request])]
+    assert [len(answer.results) for answer in together] == [2, 0, 1]
+
+
+def test_scores_are_the_models_own_and_raw_scores_are_logits(tiny: CrossEncoder) -> None:
+    query, text = PAIRS[0]
+    own, raw = answer_requests(
+        tiny, [RerankRequest(query, documents(text), raw_scores=raw) for raw in (False, True)]
+    )
+    assert own.results[0].score == tiny.predict((query, text))
+    assert raw.results[0].score == tiny.logits([(query, text)])[0][0]
+    assert own.results[0].score != raw.results[0].score
+
+
+def test_a_document_that_is_too_long_is_cut_and_counted_or_refused(tiny: CrossEncoder) -> None:
+    long = documents("bread", "bread " * 600)
+    [answer] = answer_requests(tiny, [RerankRequest("who bakes bread", long)])
+    assert answer.results[0].truncated_tokens == 0
+    assert answer.results[1].truncated_tokens > 0
+    with pytest.raises(RequestError, match=r"document 1 is \d+ tokens too long") as caught:
+        answer_requests(tiny, [RerankRequest("who bakes bread", long, truncate=False)])
+    assert caught.value.status == 400
+
+
+def test_an_answer_names_the_model_and_keeps_what_was_sent(tiny: CrossEncoder) -> None:
+    sent = {"text": "bakers bake bread", "id": 7}
+    [answer] = answer_requests(
+        tiny, [RerankRequest("who bakes bread", [SentDocument("bakers bake bread", sent)])]
+    )
+    assert answer.model == tiny.name
+    assert answer.results[0].document.sent is sent
+
+
+@pytest.mark.parametrize(
+    ("top_n", "expected"), [(None, [2, 1, 3, 0]), (0, []), (2, [2, 1]), (9, [2, 1, 3, 0])]
+)
+def test_the_best_come_first_and_ties_keep_their_order(top_n: int | None, expected: list[int]) -> None:
+    request = RerankRequest("q", documents("a", "b", "c", "d"), top_n=top_n)
+    scores = np.array([1.0, 2.0, 5.0, 2.0])
+    scored = enumerate(zip(request.documents, scores, strict=True))
+    answer = RerankAnswer(request, [Result(i, document, score) for i, (document, score) in scored], "m")
+    assert [result.index for result in answer.best()] == expected
