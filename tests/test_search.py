@@ -130,6 +130,15 @@ def test_any_retriever_can_be_searched_with(bundled: CrossEncoder) -> None:
     assert ranking.notices == ()
 
 
+def test_filters_are_the_retrievers_own(tiny: CrossEncoder) -> None:
+    class Filters(ListRetriever):
+        def retrieve(self, query: str, k: int, *, filters: str | Iterable[str] = ()) -> list[Candidate]:
+            return [one for one in super().retrieve(query, k) if str(filters) in one.document.text]
+
+    searcher = Searcher(Filters(TEXTS), model=tiny)
+    assert [hit.text for hit in searcher.search("the bees find", filters="bees")] == ["bees find flowers"]
+
+
 def test_what_a_retriever_has_to_load_is_loaded_with_the_model(tiny: CrossEncoder) -> None:
     class Loads(ListRetriever):
         loaded = False
