@@ -4,7 +4,7 @@ PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
 # Two workers suit two processors; more would only wait for each other.
 WORKERS ?= 2
 
-.PHONY: demo test lint test-all bench clean
+.PHONY: demo test lint test-lowest test-all bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -18,6 +18,10 @@ lint: .venv/tested
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+# Old releases next to new ones warn of each other; where everything is new, in `make test`, warnings are errors.
+test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker" -W default
+
 test-all: .venv-parity/installed .venv-sagemaker/installed  ## the comparison with PyTorch; SageMaker's own parts
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
@@ -30,7 +34,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-parity .venv-sagemaker .venv-bench dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-bench dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -40,6 +44,13 @@ clean:
 
 .venv/tested: .venv/installed
 	.venv/bin/pip install $(PIP_FLAGS) -e '.[test]'
+	@touch $@
+
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install $(PIP_FLAGS) uv
+	.venv-lowest/bin/uv pip install --quiet --no-cache --python .venv-lowest/bin/python \
+		--resolution lowest-direct -e '.[test]'
 	@touch $@
 
 .venv-parity/installed: pyproject.toml

@@ -25,7 +25,8 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     installed = subprocess.run([str(python), "-m", "pip", "list"], check=True, capture_output=True, text=True)
-    assert "torch" not in installed.stdout
+    packages = {line.split()[0].lower() for line in installed.stdout.splitlines()}
+    assert not packages & {"torch", "langchain-core", "transformers", "fastapi", "boto3", "scipy", "pandas"}
     demo = subprocess.run(
         [str(tmp_path / "env" / "bin" / "crossrank"), "demo", "--json"],
         check=True, capture_output=True, text=True, cwd=tmp_path,

@@ -29,19 +29,19 @@ _FORMS = '{"pairs": [[query, passage], ...]} or {"query": ..., "documents": [...
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _Part:
     """One JSON object, or the rows of a CSV body.
 
     Attributes:
-        parts: A query with its documents; of pairs, one for each run of pairs with the same query.
+        requests: A query with its documents; of pairs, one for each run of pairs with the same query.
         is_ranking: Whether the answer names the best, too.
     """
 
-    parts: Sequence[RerankRequest]
+    requests: Sequence[RerankRequest]
     is_ranking: bool = False
 
     def answer(self, answers: Sequence[RerankAnswer]) -> dict[str, Any]:
-        """The answer, given one for each of the parts."""
+        """The answer, given one for each of the requests."""
         scores = {"scores": [result.score for answer in answers for result in answer.results]}
         if not self.is_ranking:
             return scores
@@ -58,13 +58,13 @@ class _Request:
 class Invocation:
     """All that came in one body; see :class:`crossrank.server.wire.Call`."""
 
-    parts: Sequence[_Request]
+    parts: Sequence[_Part]
     answer_type: str
 
     @property
     def requests(self) -> list[RerankRequest]:
         """Those of all parts, in order."""
-        return [request for part in self.parts for request in part.parts]
+        return [request for part in self.parts for request in part.requests]
 
     def write(self, answers: Sequence[RerankAnswer]) -> bytes:
         """The body of the answer.
@@ -75,7 +75,7 @@ class Invocation:
         if self.answer_type == CSV:
             return "".join(f"{result.score!r}\n" for answer in answers for result in answer.results).encode()
         rest = iter(answers)
-        bodies = [part.answer(list(islice(rest, len(part.parts)))) for part in self.parts]
+        bodies = [part.answer(list(islice(rest, len(part.requests)))) for part in self.parts]
         try:
             lines = [json.dumps(body, ensure_ascii=False, allow_nan=False) for body in bodies]
         except ValueError as error:
@@ -111,10 +111,10 @@ class SageMaker:
         if media_type == CSV:
             return Invocation([_scoring(_csv_pairs(text))], answer_type)
         if media_type == JSON:
-            return Invocation([_request(_json(text, "the body"), "")], answer_type)
+            return Invocation([_part(_json(text, "the body"), "")], answer_type)
         # Only line feeds end lines here: a JSON string may hold other separators as they are.
         lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-        parts = [_request(_json(line, f"line {number}"), f"line {number}: ") for number, line in lines]
+        parts = [_part(_json(line, f"line {number}"), f"line {number}: ") for number, line in lines]
         if not parts:
             raise RequestError(400, f"the body is empty; send {_FORMS}, one a line")
         return Invocation(parts, answer_type)
@@ -195,7 +195,7 @@ def _csv_pairs(text: str) -> Iterator[Pair]:
         raise RequestError(400, f"line {rows.line_num} is not CSV: {error}") from error
 
 
-def _request(payload: Any, where: str) -> _Request:
+def _part(payload: Any, where: str) -> _Part:
     """A request from what its JSON holds; ``where`` begins the message if it is none."""
     if not isinstance(payload, Mapping):
         raise RequestError(400, f"{where}the request must be a JSON object, {_FORMS}; it is {_kind(payload)}")
@@ -223,9 +223,9 @@ def _pairs(pairs: Any, name: str) -> list[Pair]:
     return [(query, passage) for query, passage in pairs]
 
 
-def _scoring(pairs: Iterable[Pair]) -> _Request:
+def _scoring(pairs: Iterable[Pair]) -> _Part:
     """Pairs to score; those in a row that have the same query are one request."""
-    return _Request(
+    return _Part(
         [
             RerankRequest(query, [SentDocument(text, text) for _, text in group], raw_scores=True)
             for query, group in groupby(pairs, key=itemgetter(0))
@@ -233,7 +233,7 @@ def _scoring(pairs: Iterable[Pair]) -> _Request:
     )
 
 
-def _ranking(payload: Mapping[str, Any], where: str) -> _Request:
+def _ranking(payload: Mapping[str, Any], where: str) -> _Part:
     query, documents = payload["query"], payload.get("documents")
     top_n, return_documents = payload.get("top_n"), payload.get("return_documents", False)
     if not isinstance(query, str):
@@ -250,7 +250,7 @@ def _ranking(payload: Mapping[str, Any], where: str) -> _Request:
         SentDocument(_text(document, position, where), document)
         for position, document in enumerate(documents)
     ]
-    return _Request([RerankRequest(query, sent, top_n, return_documents, raw_scores=True)], is_ranking=True)
+    return _Part([RerankRequest(query, sent, top_n, return_documents, raw_scores=True)], is_ranking=True)
 
 
 def _text(document: Any, position: int, where: str) -> str:
