@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from crossrank.cli.options import IndexEmbedder
-from crossrank.cli.output import console, notify, print_json, printable, progress_bar
+from crossrank.cli.output import console, notify, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
     from crossrank.index import AddReport
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 index_app = typer.Typer(
     name="index",
     help="Keep files in an index, and search that (crossrank search --index).",
-    no_args_is_help=True,
 )
 
 # Of so many things no more are listed one by one.
@@ -88,8 +87,8 @@ def ls(index: Folder, as_json: AsJson = False) -> None:
         print_json({"files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
-        problem = f"  ({printable(file.problem)})" if file.problem else ""
-        print(f"{file.passages:>7}  {_shown(file.path)}{problem}")
+        problem = f"  ({file.problem})" if file.problem else ""
+        print_line(f"{file.passages:>7}  {_shown(file.path)}{problem}")
 
 
 @index_app.command("rm")
@@ -126,8 +125,8 @@ def info(index: Folder, as_json: AsJson = False) -> None:
     table = Table(show_header=False, box=None)
     for name, value in values.items():
         shown = "\n".join(map(_source, value)) if isinstance(value, (tuple, list)) else str(value)
-        table.add_row(name.replace("_", " "), printable(shown, keep="\n"))
-    console().print(table, markup=False)
+        table.add_row(name.replace("_", " "), shown)
+    console().print(table)
 
 
 @index_app.command("rebuild")
@@ -145,7 +144,7 @@ def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = Fal
     if as_json:
         print_json({"passages": after.passages, "embedder": after.embedder})
     else:
-        print(f"{after.passages} passages embedded with {after.embedder}")
+        print_line(f"{after.passages} passages embedded with {after.embedder}")
 
 
 @contextmanager
@@ -166,21 +165,21 @@ def _print_report(report: AddReport) -> None:
     _print_paths("added", report.added)
     _print_paths("changed", report.changed)
     _print_paths("removed", report.removed)
-    print(f"{report.unchanged} unchanged; {report.passages} passages written")
+    print_line(f"{report.unchanged} unchanged; {report.passages} passages written")
 
 
 def _print_paths(what: str, paths: list[str]) -> None:
     for path in paths[:_LISTED]:
-        print(f"{what} {_shown(path)}")
+        print_line(f"{what} {_shown(path)}")
     if len(paths) > _LISTED:
-        print(f"{what} {len(paths) - _LISTED} more")
+        print_line(f"{what} {len(paths) - _LISTED} more")
 
 
 def _shown(path: str) -> str:
     """A path as it is written from here, where that is shorter."""
     here = Path(path)
     with_dots = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    return printable(str(with_dots))
+    return str(with_dots)
 
 
 def _source(value: Mapping[str, Any] | str) -> str:
