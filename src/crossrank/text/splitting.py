@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
+from crossrank.text.headings import bind_headings
+
+if TYPE_CHECKING:
+    from langchain_text_splitters.character import RecursiveCharacterTextSplitter
 
 CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
 """How long passages are, and what they repeat of the one before, unless said otherwise; in characters."""
@@ -36,7 +41,8 @@ def split_documents(
     """Split documents into passages, at paragraphs, lines, words or letters, in that order of preference.
 
     The texts are exactly those of LangChain's ``RecursiveCharacterTextSplitter`` with the same sizes
-    (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter).
+    (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter), except that a
+    Markdown heading stays with the text below it.
 
     Args:
         documents: What to split; it is not changed.
@@ -70,19 +76,23 @@ def split_documents(
         passage
         for document in documents
         if document.text.strip()
-        for passage in _passages(document, splitter.split_text(document.text), chunk_overlap)
+        for passage in _passages(document, splitter, chunk_overlap)
     ]
 
 
-def _passages(document: Document, chunks: list[str], chunk_overlap: int) -> list[Document]:
+def _passages(
+    document: Document, splitter: RecursiveCharacterTextSplitter, chunk_overlap: int
+) -> list[Document]:
     passages: list[Document] = []
+    bound = bind_headings(document.text)
     end = 0
     given = document.metadata.get("start")
     offset = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    for number, chunk in enumerate(chunks, start=1):
+    for number, chunk in enumerate(splitter.split_text(bound), start=1):
         # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
-        start = document.text.find(chunk, max(0, end - chunk_overlap))
+        start = bound.find(chunk, max(0, end - chunk_overlap))
         end = start + len(chunk)
         metadata = {**document.metadata, "start": offset + start, "end": offset + end}
-        passages.append(Document(f"{document.id}#{number}", chunk, document.title, metadata))
+        text = document.text[start:end]
+        passages.append(Document(f"{document.id}#{number}", text, document.title, metadata))
     return passages
