@@ -139,6 +139,10 @@ def test_the_similarity_of_another_embedder_is_not_used(
         {"embedder": "a", "weights": ["x"]},
         {"embedder": "a", "weights": [{"logit": 1, "constant": 0}]},
         {"embedder": "a", "weights": [{"logit": "x", "similarity": 1, "constant": 0}]},
+        {"embedder": "a", "weights": [{"logit": float("nan"), "similarity": 1, "constant": 0}]},
+        {"embedder": "a", "weights": [{"logit": 1, "similarity": float("inf"), "constant": 0}]},
+        {"embedder": "a", "weights": [{"logit": 1, "word_match": 1, "constant": float("-inf")}]},
+        {"embedder": "a", "weights": [{"logit": 1, "word_match": 1, "constant": 0, "doubt": float("nan")}]},
         {"embedder": "a", "logit": 1, "similarity": 1, "constant": 0},
     ],
 )

@@ -15,6 +15,7 @@ from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
 from crossrank.inference.prompting import PromptTokenizer
 from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import NATIVE_ARCHITECTURES, no_usable_weights
 
@@ -74,6 +75,7 @@ def unsupported(model: ModelFolder) -> str:
     )
 
 
+@refuses_damage
 def require_head(model: ModelFolder) -> None:
     """Refuse a model that has no classifier, and so no scores.
 
@@ -135,6 +137,7 @@ def _with_output(model: ModelFolder, graph: Model, wanted: tuple[str, ...]) -> M
 CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS))
 
 
+@refuses_damage
 def load_engine(
     model: ModelFolder, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
 ) -> tuple[Engine, tuple[str, ...]]:
@@ -188,6 +191,7 @@ def load_engine(
     )
 
 
+@refuses_damage
 def load_torch_engine(
     model: ModelFolder,
     tokenizer: Tokenizer,

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import copysign, exp, log
+from math import copysign, exp, isfinite, log
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.prompting import is_language_model
+from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
 ActivationName: TypeAlias = Literal["none", "sigmoid", "tanh"]
@@ -198,12 +199,19 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
 
 
 def _weights(saved: Mapping[str, Any]) -> Weights:
-    parts = {name: float(saved[name]) for name in ("similarity", "word_match") if saved.get(name) is not None}
+    parts = {n: _finite(saved[n]) for n in ("similarity", "word_match") if saved.get(n) is not None}
     if not parts:
         raise ValueError("neither similarity nor word_match")
     return Weights(
-        float(saved["logit"]), float(saved["constant"]), **parts, doubt=float(saved.get("doubt") or 0.0)
+        _finite(saved["logit"]), _finite(saved["constant"]), **parts, doubt=_finite(saved.get("doubt") or 0.0)
     )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{number} is no number to multiply with")
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +248,7 @@ class Scoring:
         return ACTIVATIONS[name](logits)
 
 
+@refuses_damage
 def scoring_of(model: ModelFolder) -> Scoring:
     """Read off a model's configuration what its outputs mean.
 

@@ -204,13 +204,13 @@ def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
 
 def is_native(config: dict[str, Any]) -> bool:
     """Whether there is a graph for this config.json: a known family, without Python code of its own."""
-    return config.get("model_type") in NATIVE_ARCHITECTURES and "auto_map" not in config
+    return str(config.get("model_type")) in NATIVE_ARCHITECTURES and "auto_map" not in config
 
 
 def _read_config(file: str) -> dict[str, Any]:
     try:
         config = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 
