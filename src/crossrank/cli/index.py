@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,13 +113,18 @@ def rm(
 
 @index_app.command("info")
 def info(index: Folder, as_json: AsJson = False) -> None:
-    """Show what an index holds, and how well its search over vectors finds the nearest.
+    """Show what an index holds, whether it is damaged, and how well its search over vectors works.
 
     Example: crossrank index info my-index
     """
     from crossrank.index import Index
 
     values = dataclasses.asdict(Index(index).info())
+    if values["damaged"]:
+        notify(
+            f"{values['damaged']} vectors are not as they were written; make them again: crossrank index "
+            f"rebuild {shlex.quote(str(index))}"
+        )
     if as_json:
         print_json(values)
         return
@@ -139,12 +145,14 @@ def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = Fal
 
     kept = Index(index, embedder=embedder)
     with _progress("Embedding") as progress:
-        kept.rebuild(progress=progress)
+        mended = kept.rebuild(progress=progress)
     after = kept.info()
     if as_json:
-        print_json({"passages": after.passages, "embedder": after.embedder})
-    else:
-        print_line(f"{after.passages} passages embedded with {after.embedder}")
+        print_json({"passages": after.passages, "embedder": after.embedder, "mended": mended})
+        return
+    print_line(f"{after.passages} passages embedded with {after.embedder}")
+    if mended:
+        print_line(f"{mended} vectors that were not as they had been written are mended")
 
 
 @contextmanager
