@@ -8,6 +8,7 @@ WORKERS ?= 2
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
+	@echo 'Ask your own files: .venv/bin/crossrank search "Your question?" notes/ report.pdf'
 
 test: .venv/tested lint  ## the suite, from PyPI packages alone, without PyTorch
 	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker"

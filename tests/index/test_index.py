@@ -164,6 +164,17 @@ def test_file_reached_twice_is_one_file(index: Index, files: Path) -> None:
     assert len(index.ls()) == 1
 
 
+def test_link_that_leads_out_of_an_added_folder_is_reported_and_what_it_leads_to_is_not_read(
+    index: Index, files: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "private.txt").write_text("The password is swordfish.")
+    (files / "link.txt").symlink_to(tmp_path / "private.txt")
+    report = index.add([files])
+    assert names(report.added) == ["bees.txt", "bread.md"]
+    assert [str(tmp_path / "private.txt") in line for line in report.skipped] == [True]
+    assert names(index.add([files / "link.txt"]).added) == ["private.txt"]
+
+
 def test_patterns_are_remembered(index: Index, files: Path) -> None:
     index.add([files], include=["*.txt"])
     (files / "tide.md").write_text("The tide.")

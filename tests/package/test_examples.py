@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,19 @@ def test_the_readme_s_commands_are_those_of_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^    make (\S+)", README, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_make_demo_ends_with_a_command_that_can_be_typed_as_it_is() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (line,) = re.findall(r"@echo '(Ask your own files: .*)'", makefile)
+    assert line in README
+    assert "source .venv/bin/activate" in README
+    command = shlex.split(line.partition(": ")[2])
+    assert command[0] == ".venv/bin/crossrank"
+    help_text = subprocess.run(
+        [sys.executable, "-m", "crossrank", command[1], "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    assert help_text.startswith("Usage: crossrank search")
 
 
 def example(name: str, *arguments: str) -> str:

@@ -63,6 +63,28 @@ def test_links_that_loop_are_survived(here: Path) -> None:
     assert skipped == ["d/one is not a regular file", "d/two is not a regular file"]
 
 
+def test_links_that_lead_out_of_the_folder_are_reported_and_not_followed(here: Path) -> None:
+    write("d/a.txt", "d/sub/b.txt", "out/secret.txt", "d-too/near.txt")
+    Path("d/file.txt").symlink_to(here / "out/secret.txt")
+    Path("d/sub/folder").symlink_to(here / "out")
+    Path("d/near").symlink_to("../d-too")
+    Path("d/up").symlink_to("..")
+    skipped: list[str] = []
+    assert [str(file.path) for file in find_files(["d"], skipped=skipped)] == ["d/a.txt", "d/sub/b.txt"]
+    assert [sentence.partition("; ")[0] for sentence in skipped] == [
+        f"{link} is a link that leads out of d, to {target}"
+        for link, target in [
+            ("d/file.txt", here.resolve() / "out/secret.txt"),
+            ("d/near", here.resolve() / "d-too"),
+            ("d/sub/folder", here.resolve() / "out"),
+            ("d/up", here.resolve()),
+        ]
+    ]
+    assert found("d/file.txt", "out") == ["d/file.txt"], "what is named is read, once"
+    Path("way").symlink_to("d")
+    assert found("way") == ["way/a.txt", "way/sub/b.txt"], "a folder may itself be named through a link"
+
+
 def test_pipes_and_sockets_are_reported_and_not_opened(here: Path) -> None:
     write("d/a.txt")
     os.mkfifo("d/pipe.txt")

@@ -78,10 +78,9 @@ def test_symbolic_links_that_loop_or_dangle_are_survived(here: Path) -> None:
 
 
 def test_folder_behind_a_symbolic_link_is_read(here: Path) -> None:
-    (here / "elsewhere").mkdir()
-    (here / "elsewhere" / "a.txt").write_text("text")
-    (here / "docs").mkdir()
-    (here / "docs" / "link").symlink_to(here / "elsewhere")
+    (here / "docs" / ".kept").mkdir(parents=True)
+    (here / "docs" / ".kept" / "a.txt").write_text("text")
+    (here / "docs" / "link").symlink_to(".kept")
     assert [d.id for d in load_documents(["docs"]).documents] == ["docs/link/a.txt"]
 
 

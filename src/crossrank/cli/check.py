@@ -36,22 +36,20 @@ def _print(report: dict[str, Any]) -> None:
     screen = console()
     for key, value in report.items():
         if key not in {"golden", "agrees", "notices"}:
-            screen.print(f"{key.replace('_', ' '):>16}  {value}", markup=False)
+            screen.print(f"{key.replace('_', ' '):>16}  {value}")
     for notice in report["notices"]:
-        screen.print(f"{'note':>16}  {notice}", markup=False)
+        screen.print(f"{'note':>16}  {notice}")
     golden = report["golden"]
     if golden is None:
-        screen.print(f"{'published scores':>16}  none are known for this model", markup=False)
+        screen.print(f"{'published scores':>16}  none are known for this model")
         return
-    screen.print(f"{'published scores':>16}  {golden['source']}", markup=False)
+    screen.print(f"{'published scores':>16}  {golden['source']}")
     for pair in golden["pairs"]:
         screen.print(
             f"{'':>16}  {pair['logit']:9.4f}, published {pair['published']:9.4f}  {pair['passage']}",
-            markup=False,
         )
     verdict = "as published" if report["agrees"] else "NOT as published"
     screen.print(
         f"{'verdict':>16}  {verdict}: largest difference {golden['largest_difference']:.4f}, "
         f"allowed {golden['tolerance']}",
-        markup=False,
     )

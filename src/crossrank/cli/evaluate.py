@@ -164,11 +164,11 @@ def _print_report(report: dict[str, Any]) -> None:
             f"{row['first_stage']:.4f}",
             f"{row['reranked']:.4f}",
             f"{row['difference']:+.4f}",
-            f"[{low:+.4f}, {high:+.4f}]".replace("[", "\\["),
+            f"[{low:+.4f}, {high:+.4f}]",
             f"{row['p_value']:.4f}",
             f"{row['wins']} / {row['losses']}",
         )
     screen.print(table)
     for query, values in report.get("per_query", {}).items():
         before, after = values["first_stage"]["nDCG@10"], values["reranked"]["nDCG@10"]
-        screen.print(f"{query}\tnDCG@10 {before:.4f} -> {after:.4f}", markup=False)
+        screen.print(f"{query}\tnDCG@10 {before:.4f} -> {after:.4f}")

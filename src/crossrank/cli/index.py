@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from rich.table import Table
 
 from crossrank.cli.options import IndexEmbedder
-from crossrank.cli.output import console, notify, print_json, printable, progress_bar
+from crossrank.cli.output import console, notify, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
     from crossrank.index import AddReport
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 index_app = typer.Typer(
     name="index",
     help="Keep files in an index, and search that (crossrank search --index).",
-    no_args_is_help=True,
 )
 
 # Of so many things no more are listed one by one.
@@ -88,8 +88,8 @@ def ls(index: Folder, as_json: AsJson = False) -> None:
         print_json({"files": [dataclasses.asdict(file) for file in files]})
         return
     for file in files:
-        problem = f"  ({printable(file.problem)})" if file.problem else ""
-        print(f"{file.passages:>7}  {_shown(file.path)}{problem}")
+        problem = f"  ({file.problem})" if file.problem else ""
+        print_line(f"{file.passages:>7}  {_shown(file.path)}{problem}")
 
 
 @index_app.command("rm")
@@ -113,21 +113,26 @@ def rm(
 
 @index_app.command("info")
 def info(index: Folder, as_json: AsJson = False) -> None:
-    """Show what an index holds, and how well its search over vectors finds the nearest.
+    """Show what an index holds, whether it is damaged, and how well its search over vectors works.
 
     Example: crossrank index info my-index
     """
     from crossrank.index import Index
 
     values = dataclasses.asdict(Index(index).info())
+    if values["damaged"]:
+        notify(
+            f"{values['damaged']} vectors are not as they were written; make them again: crossrank index "
+            f"rebuild {shlex.quote(str(index))}"
+        )
     if as_json:
         print_json(values)
         return
     table = Table(show_header=False, box=None)
     for name, value in values.items():
         shown = "\n".join(map(_source, value)) if isinstance(value, (tuple, list)) else str(value)
-        table.add_row(name.replace("_", " "), printable(shown, keep="\n"))
-    console().print(table, markup=False)
+        table.add_row(name.replace("_", " "), shown)
+    console().print(table)
 
 
 @index_app.command("rebuild")
@@ -140,12 +145,14 @@ def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = Fal
 
     kept = Index(index, embedder=embedder)
     with _progress("Embedding") as progress:
-        kept.rebuild(progress=progress)
+        mended = kept.rebuild(progress=progress)
     after = kept.info()
     if as_json:
-        print_json({"passages": after.passages, "embedder": after.embedder})
-    else:
-        print(f"{after.passages} passages embedded with {after.embedder}")
+        print_json({"passages": after.passages, "embedder": after.embedder, "mended": mended})
+        return
+    print_line(f"{after.passages} passages embedded with {after.embedder}")
+    if mended:
+        print_line(f"{mended} vectors that were not as they had been written are mended")
 
 
 @contextmanager
@@ -166,21 +173,21 @@ def _print_report(report: AddReport) -> None:
     _print_paths("added", report.added)
     _print_paths("changed", report.changed)
     _print_paths("removed", report.removed)
-    print(f"{report.unchanged} unchanged; {report.passages} passages written")
+    print_line(f"{report.unchanged} unchanged; {report.passages} passages written")
 
 
 def _print_paths(what: str, paths: list[str]) -> None:
     for path in paths[:_LISTED]:
-        print(f"{what} {_shown(path)}")
+        print_line(f"{what} {_shown(path)}")
     if len(paths) > _LISTED:
-        print(f"{what} {len(paths) - _LISTED} more")
+        print_line(f"{what} {len(paths) - _LISTED} more")
 
 
 def _shown(path: str) -> str:
     """A path as it is written from here, where that is shorter."""
     here = Path(path)
     with_dots = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    return printable(str(with_dots))
+    return str(with_dots)
 
 
 def _source(value: Mapping[str, Any] | str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -41,6 +42,12 @@ def _app() -> typer.Typer:
     app.command("serve")(serve.serve)
     app.add_typer(sagemaker_app)
 
+    @index_app.callback(invoke_without_command=True)
+    @sagemaker_app.callback(invoke_without_command=True)
+    def help_alone(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            print(context.get_help())
+
     @app.callback(invoke_without_command=True)
     def version_or_help(
         context: typer.Context,
@@ -56,32 +63,57 @@ def _app() -> typer.Typer:
 
 def main() -> None:
     """Run the command line and exit; whatever goes wrong is one line on standard error."""
+    _check_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
     try:
-        code = _app()(standalone_mode=False)
+        code = _run(sys.argv[1:])
         sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as head, has what it wanted; Python would complain again while it closes.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        code = exit_codes.READER_LEFT
+    sys.exit(code)
+
+
+def _check_streams() -> None:
+    """Have all three streams, whichever the caller has closed, and an output that takes every character."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code of a command, after what went wrong has been told."""
+    try:
+        # Not the command's own main, which answers a closed pipe itself, with exit code 1.
+        command = typer.main.get_command(_app())
+        with command.make_context("crossrank", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        code = exit_codes.INTERRUPTED
+        notify("interrupted")
+        return exit_codes.INTERRUPTED
     except _ClickException as error:
         message = getattr(error, "format_message", error.__str__)()
         notify(f"error: {message} (crossrank --help lists the commands)")
-        code = exit_codes.INPUT
-    except BrokenPipeError:
-        # The reader, such as head, has what it wanted; Python would complain again while it closes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return exit_codes.INPUT
     except CrossrankError as error:
         notify(f"error: {error}")
-        code = exit_codes.INPUT
         if isinstance(error, ModelError):
-            code = exit_codes.MODEL
-        elif isinstance(error, EndpointError):
-            code = exit_codes.SYSTEM
+            return exit_codes.MODEL
+        return exit_codes.SYSTEM if isinstance(error, EndpointError) else exit_codes.INPUT
+    except BrokenPipeError:
+        raise
     except OSError as error:
         hint = " Free some space and try again." if error.errno == errno.ENOSPC else ""
         notify(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}.{hint}")
-        code = exit_codes.SYSTEM
+        return exit_codes.SYSTEM
     except Exception as error:
         if os.environ.get("CROSSRANK_DEBUG"):
             raise
@@ -89,10 +121,8 @@ def main() -> None:
             f"error: something unexpected went wrong ({type(error).__name__}: {str(error)[:300]}). "
             "Set CROSSRANK_DEBUG=1 for the details that a bug report needs."
         )
-        code = exit_codes.SYSTEM
-    if code == exit_codes.INTERRUPTED:  # typer, too, answers an interrupt with this code
-        notify("interrupted")
-    sys.exit(code)
+        return exit_codes.SYSTEM
+    return 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,10 @@ Candidates: TypeAlias = Annotated[
     int, typer.Option(help="How many passages the first stage hands to the reranker.")
 ]
 PassagesFile: TypeAlias = Annotated[
-    Path, typer.Argument(help="Passages: JSON Lines, or plain text with one a line; - for standard input.")
+    Path,
+    typer.Argument(
+        help="Passages: JSON Lines, a JSON array, or plain text with one a line; - for standard input."
+    ),
 ]
 TopNOfAll: TypeAlias = Annotated[
     int | None, typer.Option("--top-n", help="How many hits to show; all by default.")

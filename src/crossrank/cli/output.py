@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,10 @@ from crossrank.documents import Hit, Ranking
 
 # Characters of a passage that are shown in a column beside another.
 _SIDE_BY_SIDE = 320
+# What moves the cursor, changes colours, or turns the direction of writing: control characters, the
+# separators of lines and paragraphs, and Unicode's marks of direction. Also the halves of a character that
+# no stream can carry.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _STAGES = {
     "load": "read files",
     "models": "load models",
@@ -26,14 +32,37 @@ _STAGES = {
 }
 
 
+class _Screen(Console):
+    """Shows every string as the text that it is: nothing in it is markup, or reaches the terminal."""
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() else 100
+        super().__init__(markup=False, highlight=False, emoji=False, width=width)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A string as it is shown; rich calls this for all that is printed, cells of tables among it."""
+        return super().render_str(printable(text, keep="\n\t"), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to ``main``, where rich would exit with 1."""
+        raise  # the BrokenPipeError: rich calls this where it handles one
+
+
 def console() -> Console:
     """Standard output, as wide as the terminal, or 100 columns where there is none."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100, soft_wrap=False)
+    return _Screen()
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+def print_json(value: Mapping[str, Any], *, indent: int | None = None) -> None:
+    """One JSON document on standard output, in its encoding; what is not safe to show is escaped."""
+    is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    text = json.dumps(value, ensure_ascii=not is_utf8, allow_nan=False, indent=indent)
+    print(_UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text))
+
+
+def print_line(line: str) -> None:
+    """One line on standard output."""
+    print(printable(line))
 
 
 def notify(message: str) -> None:
@@ -102,7 +131,7 @@ def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
                 _beginning(right.text),
             ),
         )
-    screen.print(f"[bold]Question:[/bold] {ranking.query}", markup=True)
+    screen.print(Text.assemble(("Question:", "bold"), f" {printable(ranking.query)}"))
     screen.print(table)
     screen.print(_timings(ranking.timings), style="dim")
     for notice in ranking.notices:
@@ -174,7 +203,7 @@ def _text(text: str) -> Text:
 
 def printable(text: str, keep: str = "") -> str:
     """A text in which nothing moves the cursor or changes colours: a name, or somebody's document."""
-    return "".join(character if character.isprintable() or character in keep else " " for character in text)
+    return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else " ", text)
 
 
 def _timings(timings: Mapping[str, float]) -> str:

@@ -73,18 +73,16 @@ def _print(report: PullReport) -> None:
     )
     screen = console()
     for key, value in [*lines.items(), *(("note", notice) for notice in report.notices)]:
-        screen.print(f"{key:>16}  {value}", markup=False, soft_wrap=True)
+        screen.print(f"{key:>16}  {value}", soft_wrap=True)
     if not report.accepted:
         hint = "; --weight-format fp32 keeps the model as it is" if report.weight_format == "int8" else ""
         verdict = f"REFUSED: it ranks too differently. Nothing was kept{hint}"
-        screen.print(f"{'verdict':>16}  {verdict}", markup=False, soft_wrap=True)
+        screen.print(f"{'verdict':>16}  {verdict}", soft_wrap=True)
         return
     folder = shlex.quote(str(report.folder) if report.folder.is_absolute() else f"./{report.folder}")
     option = "--model" if is_reranker else "--embedder"
-    screen.print(f"{'written':>16}  {report.folder}", markup=False, soft_wrap=True)
-    screen.print(
-        f'{"use it":>16}  crossrank search "..." notes/ {option} {folder}', markup=False, soft_wrap=True
-    )
+    screen.print(f"{'written':>16}  {report.folder}", soft_wrap=True)
+    screen.print(f'{"use it":>16}  crossrank search "..." notes/ {option} {folder}', soft_wrap=True)
 
 
 def _megabytes(size: int) -> str:

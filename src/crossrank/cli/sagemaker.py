@@ -15,7 +15,6 @@ sagemaker_app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    no_args_is_help=True,
 )
 
 
@@ -53,9 +52,8 @@ def package(
     screen = console()
     screen.print(
         f"{made.path}: {made.model}, {made.size / 1e6:.1f} MB, sha256 {made.sha256}",
-        markup=False,
         soft_wrap=True,
     )
     for name in made.files:
-        screen.print(f"  {name}", markup=False)
+        screen.print(f"  {name}")
     screen.print("Unpacked, loaded with its handlers, and scored as the model itself does.")

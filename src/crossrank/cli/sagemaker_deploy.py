@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from crossrank.cli.options import PassagesFile, Query, TopNOfAll
-from crossrank.cli.output import console, notify, print_json, print_ranking, progress_bar
+from crossrank.cli.output import console, notify, print_json, print_line, print_ranking, progress_bar
 from crossrank.cli.sagemaker import sagemaker_app
 from crossrank.errors import InputError
 
@@ -86,10 +85,9 @@ def deploy(
         print_json({**report, "billing": deployment.billing})
         return
     _print_status(report)
-    console().print(deployment.billing, markup=False, soft_wrap=True)
+    console().print(deployment.billing, soft_wrap=True)
     console().print(
         f"Delete it: crossrank sagemaker delete {name} --region {report['region']}",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -184,9 +182,9 @@ def delete(
     if as_json:
         print_json({"deleted": deletion.deletes, "remains": list(deletion.remains)})
         return
-    print(f"Deleted {parts}.")
+    print_line(f"Deleted {parts}.")
     for archive in deletion.remains:
-        print(f"Still in S3, and billed as storage: {archive}; remove it with `aws s3 rm {archive}`")
+        print_line(f"Still in S3, and billed as storage: {archive}; remove it with `aws s3 rm {archive}`")
 
 
 def _environment(given: Sequence[str]) -> dict[str, str]:
@@ -201,11 +199,11 @@ def _print_requests(requests: Sequence[dict[str, Any]], as_json: bool, **more: s
         print_json({"requests": list(requests), **more})
         return
     for request in requests:
-        print(f"{request['service']} {request['operation']}")
-        print(json.dumps(request["parameters"], indent=2, ensure_ascii=False))
+        print_line(f"{request['service']} {request['operation']}")
+        print_json(request["parameters"], indent=2)
     for line in more.values():
-        print(line)
-    print("Nothing was sent.")
+        print_line(line)
+    print_line("Nothing was sent.")
 
 
 def _print_status(report: dict[str, Any]) -> None:
@@ -215,4 +213,4 @@ def _print_status(report: dict[str, Any]) -> None:
         rows |= variant
     for key, value in rows.items():
         if value is not None:
-            screen.print(f"{key.replace('_', ' '):>16}  {value}", markup=False, soft_wrap=True)
+            screen.print(f"{key.replace('_', ' '):>16}  {value}", soft_wrap=True)

@@ -87,9 +87,7 @@ def _print(report: TrainingReport) -> None:
     reference = "before" if "before" in names else "bi-encoder"
     gain = figures.gain(reference, "after")
     low, high = gain.interval
-    screen.print(
-        f"after against {reference}: {gain.difference:+.4f} (95% {low:+.4f} to {high:+.4f})", markup=False
-    )
+    screen.print(f"after against {reference}: {gain.difference:+.4f} (95% {low:+.4f} to {high:+.4f})")
     screen.print(f"Written: {report.model} (int8 for the CPU: {report.model / 'int8'})", soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.prompting import is_language_model
+from crossrank.models.damage import refuses_damage
 
 _GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -57,6 +58,7 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
     return report | _compare(model, golden)
 
 
+@refuses_damage
 def is_bi_encoder(folder: Model) -> bool:
     """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
     has_head = "SequenceClassification" in str(folder.config.get("architectures"))

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from crossrank.documents import Candidate
 from crossrank.errors import InputError
 from crossrank.index.adding import Adder
+from crossrank.index.damage import damaged_vectors
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
 from crossrank.index.rebuilding import rebuild
@@ -156,9 +157,16 @@ class Index:
         return gone
 
     def info(self) -> IndexInfo:
-        """What the index holds, and how well its search over vectors finds the nearest."""
+        """What the index holds, whether that is what was written, and how well its search over vectors works.
+
+        Raises:
+            InputError: There is no index, or a row is none that crossrank writes. Vectors that were altered
+                are counted, since :meth:`rebuild` mends them.
+        """
         with self._store.reading() as database:
-            vectors = self._vectors.get(database)
+            self._store.check_rows(database)
+            damaged = damaged_vectors(database)
+            vectors = None if damaged else self._vectors.get(database)
             counts = database.execute(
                 "SELECT (SELECT count(*) FROM file WHERE problem IS NULL), "
                 "(SELECT count(*) FROM file WHERE problem IS NOT NULL), "
@@ -173,10 +181,11 @@ class Index:
                 documents=documents,
                 passages=passages,
                 dimension=int(setting(database, "dimension")),
-                vector_search="HNSW" if vectors.approximate else "exact",
-                recall=vectors.recall(),
-                pending=vectors.pending,
-                tombstones=len(vectors.gone),
+                vector_search="damaged" if vectors is None else "HNSW" if vectors.approximate else "exact",
+                recall=None if vectors is None else vectors.recall(),
+                damaged=damaged,
+                pending=0 if vectors is None else vectors.pending,
+                tombstones=0 if vectors is None else len(vectors.gone),
                 bytes=sum(file.stat().st_size for file in self._store.folder.iterdir() if file.is_file()),
                 chunk_size=int(setting(database, "chunk_size")),
                 chunk_overlap=int(setting(database, "chunk_overlap")),
@@ -186,21 +195,28 @@ class Index:
                 removed=tuple(sorted(removed_paths(database))),
             )
 
-    def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> None:
+    def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> int:
         """Make vectors and words anew from the stored passages, with the embedder that this object was given.
 
-        This is how an index changes its embedding model; the files are not read. It is done whole, or not.
+        This is how an index changes its embedding model, and how vectors that were altered are mended; the
+        files are not read. It is done whole, or not.
 
         Args:
             progress: Told how many passages are done, and of how many.
+
+        Returns:
+            How many vectors were not as they had been written.
 
         Raises:
             InputError: There is no index, or another process is writing.
             ModelError: The embedding model cannot be loaded.
         """
         with self._writing() as database:
+            self._store.check_rows(database)
+            damaged = damaged_vectors(database)
             rebuild(database, self._embedder.wanted(setting(database, "embedder")), progress)
             write_vectors(self._store.folder, database)
+        return damaged
 
     def retrieve(
         self,
@@ -227,8 +243,8 @@ class Index:
             ``end`` (characters), and what its format knows, such as ``page``.
 
         Raises:
-            InputError: ``k`` is below 1, a filter is not understood, there is no index, or it was made with
-                another embedding model.
+            InputError: ``k`` is below 1, a filter is not understood, there is no index, it is damaged, or it
+                was made with another embedding model.
         """
         check_retrieval(retrieval, lexical_weight)
         conditions = parse_filters(filters)
@@ -294,7 +310,7 @@ class Index:
         """:meth:`info` on another thread."""
         return await asyncio.to_thread(self.info)
 
-    async def arebuild(self, **options: Any) -> None:
+    async def arebuild(self, **options: Any) -> int:
         """:meth:`rebuild` on another thread."""
         return await asyncio.to_thread(self.rebuild, **options)
 

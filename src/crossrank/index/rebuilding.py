@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from crossrank.index.embedders import embedder_settings
 from crossrank.index.store import count_generation, new_epoch, transaction
-from crossrank.index.writing import all_contents, as_blobs, content_digest
+from crossrank.index.writing import Vector, all_contents, as_blobs, content_digest, put_vector
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.words import indexed_text
 
@@ -33,13 +33,8 @@ def rebuild(
         done = 0
         while some := list(itertools.islice(contents, _AT_ONCE)):
             vectors = as_blobs(embedder.encode_documents([content for _, content in some]))
-            database.executemany(
-                "INSERT INTO vector VALUES (?, ?, ?)",
-                (
-                    (passage, content_digest(content), vector)
-                    for (passage, content), vector in zip(some, vectors, strict=True)
-                ),
-            )
+            for (passage, content), value in zip(some, vectors, strict=True):
+                put_vector(database, passage, Vector(content_digest(content), value))
             database.executemany(
                 "INSERT INTO words (rowid, text) VALUES (?, ?)",
                 ((passage, indexed_text(content)) for passage, content in some),

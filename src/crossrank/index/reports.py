@@ -62,9 +62,10 @@ class IndexInfo:
         documents: How many documents those files hold: records, pages, or the files themselves.
         passages: How many passages.
         dimension: Of the vectors; 0 where there are none.
-        vector_search: ``exact`` or ``HNSW``.
+        vector_search: ``exact`` or ``HNSW``; ``damaged`` where vectors are not as they were written.
         recall: The share of the exact ten nearest that the search over vectors finds, on average over
-            passages drawn by chance; 1.0 where it is exact, None where there are no vectors.
+            passages drawn by chance; 1.0 where it is exact, None where there are no vectors, or damaged ones.
+        damaged: How many vectors are not as they were written; ``rebuild`` makes them again.
         pending: Vectors that were added since the FAISS file was written; they are searched exactly.
         tombstones: Vectors in the FAISS file of passages that are gone; they are passed over.
         bytes: On disk.
@@ -86,6 +87,7 @@ class IndexInfo:
     dimension: int
     vector_search: str
     recall: float | None
+    damaged: int
     pending: int
     tombstones: int
     bytes: int

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import CrossrankError, InputError
 from crossrank.index.connections import Connection, connect
+from crossrank.index.damage import damaged_rows, damaged_vectors
 from crossrank.retrieval.words import create_words_table
 
 FORMAT = 2
@@ -60,9 +61,13 @@ CREATE TABLE passage (
     end INTEGER NOT NULL
 );
 CREATE INDEX passage_of_document ON passage(document);
--- By the digest of its content, the vector of a passage is found again wherever the same words stand.
+-- By the digest of its content, the vector of a passage is found again wherever the same words stand. The
+-- checksum is of the vector.
 CREATE TABLE vector (
-    passage INTEGER PRIMARY KEY REFERENCES passage(id), digest BLOB NOT NULL, value BLOB NOT NULL
+    passage INTEGER PRIMARY KEY REFERENCES passage(id),
+    digest BLOB NOT NULL,
+    value BLOB NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE INDEX vector_by_digest ON vector(digest);
 """
@@ -137,7 +142,8 @@ class Store:
             kept = self._reader()
             try:
                 kept.database.execute("BEGIN")
-                yield kept.database
+                with self._checked(kept.database):
+                    yield kept.database
             except sqlite3.DatabaseError:
                 kept.check_unchanged(self._file)
                 raise
@@ -161,7 +167,8 @@ class Store:
             try:
                 _check(database, self._shown)
                 database.execute("PRAGMA synchronous = FULL")
-                yield database
+                with self._checked(database):
+                    yield database
             finally:
                 database.close()
 
@@ -178,6 +185,33 @@ class Store:
         _check(kept.database, self._shown)
         kept.lock.acquire()
         return kept
+
+    @contextmanager
+    def _checked(self, database: sqlite3.Connection) -> Iterator[None]:
+        """Where something unexpected goes wrong, look whether that is due to what the index holds."""
+        try:
+            yield
+        except (CrossrankError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, sqlite3.DatabaseError) and _code(error) != sqlite3.SQLITE_ERROR:
+                raise
+            self.check_rows(database, error)
+            self.check_vectors(database, error)
+            raise
+
+    def check_rows(self, database: sqlite3.Connection, cause: Exception | None = None) -> None:
+        """InputError where a row is none that crossrank writes."""
+        if problem := damaged_rows(database):
+            raise _damaged(self._file, problem) from cause
+
+    def check_vectors(self, database: sqlite3.Connection, cause: Exception | None = None) -> None:
+        """InputError where a vector is not as it was written."""
+        if count := damaged_vectors(database):
+            raise InputError(
+                f"{self._file} is damaged ({count} vectors are not as they were written); make them again: "
+                f"crossrank index rebuild {shlex.quote(str(self._shown))}"
+            ) from cause
 
     def check_exists(self) -> None:
         """InputError where the folder holds no index."""
@@ -237,7 +271,7 @@ def _sqlite_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, "the disk is full; the index is as it was", str(file)) from error
         if code == sqlite3.SQLITE_IOERR:
@@ -251,11 +285,18 @@ def _sqlite_errors(file: Path) -> Iterator[None]:
         # What was not written by us: text that is no text, a table without its columns, an id that is taken.
         strange = any(sign in str(error) for sign in ("decode to UTF-8", "no such column", "no such table"))
         if strange or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
-            raise InputError(
-                f"{file} is damaged ({error}); remove the folder and make the index anew with "
-                "crossrank index add"
-            ) from error
+            raise _damaged(file, error) from error
         raise
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _damaged(file: Path, problem: object) -> InputError:
+    return InputError(
+        f"{file} is damaged ({problem}); remove the folder and make the index anew with crossrank index add"
+    )
 
 
 def _others(folder: Path) -> Iterator[Path]:

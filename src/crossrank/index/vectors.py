@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.index.damage import checksum
 from crossrank.index.faiss_file import (
     forget_files,
     is_current,
@@ -253,17 +254,21 @@ def stored_vectors(database: sqlite3.Connection, ids: Ids) -> NDArray[np.float32
 
     Args:
         ids: Ascending; each has a vector.
+
+    Raises:
+        ValueError: A vector is missing, or not as it was written.
     """
     wanted = set(ids.tolist())
-    query = "SELECT passage, value FROM vector WHERE passage BETWEEN ? AND ? ORDER BY passage"
-    if len(ids) * 4 < ids[-1] - ids[0]:  # far apart: one by one
-        blobs = [
-            database.execute("SELECT value FROM vector WHERE passage = ?", (int(id_),)).fetchone()[0]
-            for id_ in ids
-        ]
-    else:
-        rows = database.execute(query, (int(ids[0]), int(ids[-1])))
-        blobs = [value for passage, value in rows if passage in wanted]
+    query = "SELECT passage, value, checksum FROM vector WHERE passage BETWEEN ? AND ? ORDER BY passage"
+    far_apart = len(ids) * 4 < ids[-1] - ids[0]
+    ranges = [(i, i) for i in ids.tolist()] if far_apart else [(int(ids[0]), int(ids[-1]))]
+    blobs = []
+    for range_ in ranges:
+        for passage, value, kept in database.execute(query, range_):
+            if checksum(value) != kept:
+                raise ValueError(f"the vector of passage {passage} is not as it was written")
+            if passage in wanted:
+                blobs.append(value)
     return np.frombuffer(b"".join(blobs), np.float32).reshape(len(ids), -1)
 
 

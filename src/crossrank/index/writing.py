@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.documents import Document
+from crossrank.index.damage import checksum
 from crossrank.index.store import count_generation
 from crossrank.retrieval.words import indexed_text
 
@@ -92,12 +93,18 @@ def put_passages(
                 (owner, number, _valid(passage.text), passage.metadata["start"], passage.metadata["end"]),
             ).lastrowid
             vector = vectors[passage.content]
-            database.execute("INSERT INTO vector VALUES (?, ?, ?)", (row, vector.digest, vector.value))
+            put_vector(database, row, vector)
             database.execute(
                 "INSERT INTO words (rowid, text) VALUES (?, ?)", (row, indexed_text(passage.content))
             )
             count += 1
     return count
+
+
+def put_vector(database: sqlite3.Connection, passage: int | None, vector: Vector) -> None:
+    """Write a passage's vector, with the checksum that tells whether it was altered since."""
+    row = (passage, vector.digest, vector.value, checksum(vector.value))
+    database.execute("INSERT INTO vector VALUES (?, ?, ?, ?)", row)
 
 
 def content_digest(content: str) -> bytes:
@@ -106,12 +113,13 @@ def content_digest(content: str) -> bytes:
 
 
 def known_vectors(database: sqlite3.Connection, digests: Iterable[bytes]) -> dict[bytes, bytes]:
-    """The vectors that the index has for these contents, by the contents' digests."""
+    """The vectors that the index has for these contents, by the contents' digests; altered ones left out."""
     found = {}
     for digest in digests:
-        row = database.execute("SELECT value FROM vector WHERE digest = ? LIMIT 1", (digest,)).fetchone()
-        if row is not None:
-            found[digest] = row[0]
+        rows = database.execute("SELECT value, checksum FROM vector WHERE digest = ?", (digest,))
+        good = next((value for value, kept in rows if checksum(value) == kept), None)
+        if good is not None:
+            found[digest] = good
     return found
 
 

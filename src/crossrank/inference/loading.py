@@ -17,6 +17,7 @@ from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
 from crossrank.inference.prompting import PromptTokenizer
 from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.models.damage import refuses_damage
 from crossrank.models.locate import no_usable_weights
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def unsupported(model: Model) -> str:
     )
 
 
+@refuses_damage
 def require_head(model: Model) -> None:
     """Refuse a model that has no classifier, and so no scores.
 
@@ -134,6 +136,7 @@ def _with_output(model: Model, graph: ov.Model, wanted: tuple[str, ...]) -> ov.M
 CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS))
 
 
+@refuses_damage
 def load_engine(
     model: Model, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
 ) -> tuple[Engine, tuple[str, ...]]:
@@ -187,6 +190,7 @@ def load_engine(
     )
 
 
+@refuses_damage
 def load_torch_engine(
     model: Model,
     tokenizer: Tokenizer,

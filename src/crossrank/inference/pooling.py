@@ -11,6 +11,7 @@ from crossrank.errors import ModelError
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Operations, Tensor, activation, constant
 from crossrank.inference import Similarity
+from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 from crossrank.models.weights import Weights
 
@@ -44,6 +45,7 @@ class EmbedderSettings:
     prompts: dict[str, str] = field(default_factory=dict)
 
 
+@refuses_damage
 def read_settings(model: ModelFolder) -> EmbedderSettings:
     """Read modules.json and what it names.
 

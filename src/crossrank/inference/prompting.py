@@ -16,6 +16,7 @@ import numpy as np
 from crossrank.errors import InputError, MissingExtraError, ModelError
 from crossrank.families.model import Model
 from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
 # The card's length; the models could read more, as few passages need.
@@ -37,6 +38,7 @@ class Answers:
     no: int | None
 
 
+@refuses_damage
 def is_language_model(model: ModelFolder) -> bool:
     """Whether a model was saved to generate text, without a classifier."""
     return any(str(name).endswith("ForCausalLM") for name in model.config.get("architectures") or ())

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.prompting import is_language_model
+from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
 ActivationName: TypeAlias = Literal["none", "sigmoid", "tanh"]
@@ -113,6 +114,7 @@ class Scoring:
         return ACTIVATIONS[name](logits)
 
 
+@refuses_damage
 def scoring_of(model: ModelFolder) -> Scoring:
     """Read off a model's configuration what its outputs mean.
 

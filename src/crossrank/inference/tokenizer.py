@@ -83,10 +83,15 @@ class Tokenizer:
         self._unknown = self._unknown_id(model)
         self._single = self._template("a")
         self._pair = self._template("a", "b")
-        if self.max_tokens < self._pair.special_tokens + 2:
+        least = self._pair.special_tokens + 2
+        if model.max_tokens < least:
+            raise ModelError(
+                f"{model.name} reads {model.max_tokens} tokens; a query with a passage has {least} at least"
+            )
+        if self.max_tokens < least:
             raise InputError(
-                f"max_length must leave room for a query and a passage, at least "
-                f"{self._pair.special_tokens + 2} tokens; it is {self.max_tokens}"
+                f"max_length must leave room for a query and a passage, at least {least} tokens; it is "
+                f"{self.max_tokens}"
             )
         largest = self._tokenizer.get_vocab_size(with_added_tokens=True)
         rows = model.config.get("vocab_size", largest)
@@ -99,7 +104,10 @@ class Tokenizer:
     def _unknown_id(self, model: Model) -> int | None:
         token = model.json("tokenizer_config.json").get("unk_token")
         content = token.get("content") if isinstance(token, dict) else token
-        found = self._tokenizer.token_to_id(content) if isinstance(content, str) else None
+        if not isinstance(content, str):
+            return None
+        # The library takes no lone surrogates, which JSON can escape.
+        found = self._tokenizer.token_to_id(content.encode(errors="replace").decode())
         return int(found) if found is not None else None
 
     def _template(self, *texts: str) -> _Template:

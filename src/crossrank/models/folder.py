@@ -121,7 +121,7 @@ class ModelFolder:
         try:
             modules = json.loads(file.read_text(encoding="utf-8"))
             return sorted((dict(module) for module in modules), key=lambda module: int(module.get("idx", 0)))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ModelError(f"{self.name}: modules.json cannot be read: {error}") from error
 
     def files(self, *, safetensors: bool) -> dict[str, Path]:
@@ -147,7 +147,7 @@ class ModelFolder:
 def _read_json(file: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: {file.name} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{name}: {file.name} should hold a JSON object; it holds {type(content).__name__}")

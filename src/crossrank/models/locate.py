@@ -214,7 +214,7 @@ def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
 def _read_config(file: str) -> dict[str, Any]:
     try:
         config = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -36,9 +36,10 @@ def find_files(
 ) -> Iterator[FoundFile]:
     """Find every file once; no file is opened except ``.gitignore``.
 
-    Folders are walked in sorted order, through symbolic links too. Hidden entries are passed over, and so
-    is what ``.gitignore`` files say: those in the folder, and those above it up to the root of its
-    repository (where ``.git`` lies). A file that is named is found whatever the patterns say.
+    Folders are walked in sorted order, through symbolic links too as long as these stay within the folder.
+    Hidden entries are passed over, and so is what ``.gitignore`` files say: those in the folder, and those
+    above it up to the root of its repository (where ``.git`` lies). A file that is named is found whatever
+    the patterns say.
 
     Args:
         paths: Files and folders.
@@ -46,7 +47,7 @@ def find_files(
             (https://git-scm.com/docs/gitignore), relative to the folder. All files by default.
         exclude: Of folders, leave out what matches one of these, in the same syntax.
         notify: Called with a notice of each folder that cannot be read, and each entry of a folder that is
-            no regular file.
+            no regular file, and each link that leads out of the folder.
 
     Returns:
         The files, found as they are asked for.
@@ -145,12 +146,19 @@ class _Walk:
             if is_ignored(place, rules, is_folder=is_folder) or not self._wants(place, top, is_folder):
                 continue
             real = os.path.realpath(path) if entry.is_symlink() else f"{folder.real.rstrip('/')}/{entry.name}"
-            if is_folder:
-                yield _Folder(path, real, place, rules)
-            elif _holds(entry.is_file):
-                yield path, real
-            else:
+            if not is_folder and not _holds(entry.is_file):
                 self.notify(left_out(f"{printable(path)} is not a regular file"))
+            elif not f"{real}/".startswith(f"{top.real.rstrip('/')}/"):
+                self.notify(
+                    left_out(
+                        f"{printable(path)} is a link that leads out of {printable(top.path)}, to "
+                        f"{printable(Path(real))}; name that too if it is to be read"
+                    )
+                )
+            elif is_folder:
+                yield _Folder(path, real, place, rules)
+            else:
+                yield path, real
 
     def _wants(self, place: str, top: _Folder, is_folder: bool) -> bool:
         relative = place[len(top.place.rstrip("/")) + 1 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,17 @@ def own_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def storable(value: Any) -> Any:
-    """A JSON value without lone surrogates, which JSON and YAML can escape but UTF-8 cannot hold."""
+    """A value of JSON or YAML as every JSON file can hold it.
+
+    Numbers that are not finite become None: Python and pandas write them, and JSON has none. Lone surrogates,
+    which JSON can escape and UTF-8 cannot hold, become U+FFFD.
+
+    Example:
+        >>> storable({"price": float("nan"), "name": "\\ud800"})
+        {'price': None, 'name': '�'}
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         return without_surrogates(value)
     if isinstance(value, list):

@@ -1,27 +1,32 @@
-"""Passages that a first stage has already chosen, one a line."""
+"""Passages that a first stage has already chosen: one a line, or a JSON array of them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.text.notices import ignore
 from crossrank.text.reading.decoding import decode_text, read_bytes
-from crossrank.text.reading.json_lines import parse_json_lines
+from crossrank.text.reading.json_lines import parse_json_array, parse_json_lines
+
+# How a JSON array of passages begins. "[1] Smith" begins a plain line.
+_ARRAY = re.compile(r'\s*\[\s*[{"\]]')
 
 
 def read_passages(source: Path | bytes) -> list[Document]:
-    """Read one passage a line: JSON Lines where the first line is an object, else plain text.
+    """Read the passages of a JSON array, of JSON Lines, or of plain text, whichever it looks like.
 
     Args:
         source: A file, or what was read from standard input.
 
     Returns:
-        The passages in order. A plain line is named by its number, from 1; blank lines are passed over.
+        The passages in order. A plain line, or a string of an array, is named by its number, from 1; blank
+        ones are passed over.
 
     Raises:
-        InputError: The file cannot be read, is not text, holds no passage, or a JSON line is malformed.
+        InputError: The file cannot be read, is not text, holds no passage, or its JSON is malformed.
 
     Example:
         >>> [passage.id for passage in read_passages(b"first passage\\n\\nsecond passage\\n")]
@@ -32,11 +37,15 @@ def read_passages(source: Path | bytes) -> list[Document]:
     if b"\0" in data:
         raise InputError(f"{name} is not text (it holds NUL bytes); give UTF-8 text or JSON Lines")
     text, _ = decode_text(data)
-    if text.lstrip().startswith("{"):
+    if _ARRAY.match(text):
+        passages = list(parse_json_array(name, text, ignore))
+    elif text.lstrip().startswith("{"):
         passages = list(parse_json_lines(name, text.split("\n"), ignore))
     else:
         lines = enumerate(text.split("\n"), start=1)
         passages = [Document(id=str(number), text=line.strip()) for number, line in lines if line.strip()]
     if not passages:
-        raise InputError(f"{name} holds no passage; write one a line, or one JSON object with 'text' a line")
+        raise InputError(
+            f"{name} holds no passage; write one a line, one JSON object with 'text' a line, or a JSON array"
+        )
     return passages

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.text.chunking import chunks
+from crossrank.text.headings import bind_headings
 
 CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
 """How long passages are, and what they repeat of the one before, unless said otherwise; in characters."""
@@ -37,7 +38,8 @@ def split_documents(
     """Split documents into passages, at paragraphs, lines, words or letters, in that order of preference.
 
     The texts are exactly those of LangChain's ``RecursiveCharacterTextSplitter`` with the same sizes
-    (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter).
+    (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter), except that a
+    Markdown heading stays with the text below it.
 
     Args:
         documents: What to split; it is not changed.
@@ -72,12 +74,14 @@ def split_documents(
 
 
 def _passages(document: Document, chunk_size: int, chunk_overlap: int) -> Iterator[Document]:
+    bound = bind_headings(document.text)
     end = 0
     given = document.metadata.get("start")
     offset = given if isinstance(given, int) and not isinstance(given, bool) else 0
-    for number, chunk in enumerate(chunks(document.text, chunk_size, chunk_overlap), start=1):
+    for number, chunk in enumerate(chunks(bound, chunk_size, chunk_overlap), start=1):
         # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
-        start = document.text.find(chunk, max(0, end - chunk_overlap))
+        start = bound.find(chunk, max(0, end - chunk_overlap))
         end = start + len(chunk)
         metadata = {**document.metadata, "start": offset + start, "end": offset + end}
-        yield Document(f"{document.id}#{number}", chunk, document.title, metadata)
+        text = document.text[start:end]
+        yield Document(f"{document.id}#{number}", text, document.title, metadata)

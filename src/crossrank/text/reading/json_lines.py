@@ -1,10 +1,11 @@
-"""JSON Lines: one document a line."""
+"""JSON: one document a line, or one an item of an array."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from crossrank.documents import Document
 from crossrank.text.naming import own_fields, storable
@@ -31,7 +32,7 @@ def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterato
     for number, line in enumerate(lines, start=1):
         if line.strip():
             records += 1
-            document = _record(name, f"{name}:{number}", line)
+            document = _record(name, f"{name}:{number}", _json(line, f"{name}:{number}", "one object a line"))
             if document.content.strip():
                 yield document
             else:
@@ -40,21 +41,43 @@ def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterato
         raise NoTextError(f"{name} holds no text")
 
 
-def _record(name: str, place: str, line: str) -> Document:
+def parse_json_array(name: str, text: str, notify: Notify) -> Iterator[Document]:
+    """One document an item of an array; ``notify`` hears of one without text.
+
+    An item is a string, or an object with the fields that a line has.
+
+    Raises:
+        RecordError: It is no JSON, or an item is malformed.
+    """
+    for number, item in enumerate(_json(text, name, "an array of strings or objects"), start=1):
+        record = {"id": number, "text": item} if isinstance(item, str) else item
+        document = _record(name, f"{name}[{number}]", record)
+        if document.content.strip():
+            yield document
+        else:
+            notify(left_out(f"{name}[{number}] holds no text"))
+
+
+def _json(text: str, place: str, form: str) -> Any:
     try:
-        record = storable(json.loads(line))
+        return storable(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{place} is not valid JSON ({error}); write one object a line") from error
+        raise RecordError(f"{place} is not valid JSON ({error}); write {form}") from error
+
+
+def _record(name: str, place: str, record: Any) -> Document:
     if not isinstance(record, dict):
-        raise RecordError(f'{place} must be a JSON object such as {{"text": "..."}}; it is {line:.80}')
+        raise RecordError(f'{place} must be a JSON object such as {{"text": "..."}}; it is {record!r:.80}')
     text = next((record.pop(field) for field in _TEXT_FIELDS if field in record), None)
     if not isinstance(text, str):
         raise RecordError(
-            f"{place} needs a string in 'text' (or 'page_content', 'contents'); it is {line:.80}"
+            f"{place} needs a string in 'text' (or 'page_content', 'contents'); it is {record!r:.80}"
         )
     title, metadata = record.pop("title", None) or "", record.pop("metadata", None) or {}
     if not isinstance(title, str) or not isinstance(metadata, dict):
-        raise RecordError(f"{place} needs a string in 'title' and an object in 'metadata'; it is {line:.80}")
+        raise RecordError(
+            f"{place} needs a string in 'title' and an object in 'metadata'; it is {record!r:.80}"
+        )
     names = [record.pop(field, None) for field in ("id", "_id")]
     given = next((str(value) for value in names if value not in (None, "")), place)
     return Document(
