@@ -10,7 +10,7 @@ from rich.table import Table
 
 from crossrank.cli.options import Device, Embedder, Model
 from crossrank.cli.output import console, notify, print_json, progress_bar
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 
 _STAGES = ("bm25", "dense", "hybrid")
@@ -123,7 +123,7 @@ def _first_stage(
 
     if first_stage not in _STAGES:
         if not Path(first_stage).is_file():
-            raise InputError(
+            raise MissingFileError(
                 f"--first-stage must be {', '.join(_STAGES)}, or a run file; there is no file {first_stage!r}"
             )
         return read_run(first_stage)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from crossrank.errors import ModelError
+from crossrank.errors import MissingModelError, ModelError
 from crossrank.settings import is_offline
 
 DEFAULT_CROSS_ENCODER = "crossrank-minilm-l6"
@@ -66,7 +66,7 @@ def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
         raise ModelError(f"{text} is a file; a model is a folder with config.json, a tokenizer and weights")
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
-        raise ModelError(f"there is no model folder {text!r}. {_choices()}")
+        raise MissingModelError(f"there is no model folder {text!r}. {_choices()}")
     return _from_hub(text, safetensors)
 
 
