@@ -14,8 +14,8 @@ from typing import Any, Protocol, get_args
 from crossrank.documents import Document, DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
 from crossrank.index import Index
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.bi_encoder import BiEncoder
-from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Candidate, FirstStage, Retrieval

@@ -12,6 +12,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.prompting import is_language_model
+from crossrank.inference.scorer import for_ranking
 from crossrank.models.folder import ModelFolder, open_model
 
 _GOLDEN = Path(__file__).parents[1] / "models" / "golden.json"
@@ -45,7 +46,7 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
         dimensions = embedder.encode_queries(["a question"]).shape[1]
         report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
         return report | {"notices": list(embedder.notices), "golden": None, "agrees": None}
-    model = CrossEncoder(name, device=device)
+    model = for_ranking(CrossEncoder(name, device=device))
     report |= {
         "labels": model.scoring.labels,
         "activation": model.scoring.activation,

@@ -233,7 +233,7 @@ def load_torch_engine(
     opened = open_device(device or "cpu")
     load = (
         partial(load_language_model, model, tokenizer.answers)
-        if isinstance(tokenizer, PromptTokenizer)
+        if isinstance(tokenizer, PromptTokenizer) and tokenizer.answers is not None
         else partial(load_classifier, model)
     )
     engine = TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from crossrank.documents import Hit
 from crossrank.errors import MissingExtraError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 

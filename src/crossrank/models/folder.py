@@ -10,8 +10,10 @@ from typing import Any
 
 from crossrank.errors import ModelError
 from crossrank.models.locate import (
+    DEFAULT_HUB,
     EXPORTS,
     PICKLES,
+    Hub,
     is_native,
     locate_model,
     needed_files,
@@ -147,12 +149,13 @@ class ModelFolder:
         return min(known, default=512)
 
 
-def open_model(name: str | Path, *, safetensors: bool = False) -> ModelFolder:
+def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAULT_HUB) -> ModelFolder:
     """Find a model and read its configuration.
 
     Args:
         name: As for :func:`crossrank.models.locate.locate_model`, and so is the other.
         safetensors: Whether the weights have to be safetensors.
+        hub: How to fetch it.
 
     Raises:
         ModelError: There is no such model, or it has no readable config.json.
@@ -161,7 +164,7 @@ def open_model(name: str | Path, *, safetensors: bool = False) -> ModelFolder:
         >>> open_model("all-MiniLM-L6-v2").architecture
         'bert'
     """
-    path = locate_model(name, safetensors=safetensors)
+    path = locate_model(name, safetensors=safetensors, hub=hub)
     if not (path / "config.json").is_file():
         raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
     return ModelFolder(str(name), path, _read_json(path / "config.json", str(name)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,12 +29,47 @@ _SMALL_FILES = re.compile(r"(?:[^/]+/)?[^/]+\.json|[^/]+\.jinja|README\.md")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 
 
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """How models are fetched from the Hugging Face Hub.
+
+    Attributes:
+        cache_folder: Where they are kept; by default SENTENCE_TRANSFORMERS_HOME, else the client's own cache.
+        revision: A branch, tag or commit.
+        token: A token, False for none; by default HF_TOKEN or the one that was saved.
+        local_files_only: Do not download.
+        organisation: Whose a name without an owner is.
+    """
+
+    cache_folder: str | Path | None = None
+    revision: str | None = None
+    token: bool | str | None = None
+    local_files_only: bool = False
+    organisation: str | None = None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing may be downloaded."""
+        return self.local_files_only or is_offline()
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Revision and cache, as the Hub's client takes them."""
+        return {
+            "revision": self.revision,
+            "cache_dir": self.cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+        }
+
+
+DEFAULT_HUB = Hub()
+
+
 def bundled_models() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     return tuple(sorted(folder.name for folder in _BUNDLED.iterdir() if (folder / "config.json").is_file()))
 
 
-def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
+def locate_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAULT_HUB) -> Path:
     """Find a model's folder, downloading it once where it is a Hub name.
 
     A bundled name wins over a local folder of that name; write ``./name`` for the folder.
@@ -41,6 +77,7 @@ def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
     Args:
         name: A bundled model, a local folder, or a repository on the Hugging Face Hub (``owner/name``).
         safetensors: Whether to download safetensors, also where only an export would run without PyTorch.
+        hub: How to fetch it.
 
     Returns:
         A folder with the model's files.
@@ -67,7 +104,9 @@ def locate_model(name: str | Path, *, safetensors: bool = False) -> Path:
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
         raise MissingModelError(f"there is no model folder {text!r}. {_choices()}")
-    return _from_hub(text, safetensors)
+    if hub.organisation and "/" not in text:
+        text = f"{hub.organisation}/{text}"
+    return _from_hub(text, safetensors, hub)
 
 
 def revision_of(folder: Path) -> str | None:
@@ -87,17 +126,17 @@ def _choices() -> str:
     )
 
 
-def _from_hub(name: str, safetensors: bool) -> Path:
+def _from_hub(name: str, safetensors: bool, hub: Hub) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
-        if is_offline():
-            return _from_cache(name, safetensors)
-        wanted = _files_to_download(name, safetensors)
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        if hub.is_offline:
+            return _from_cache(name, safetensors, hub)
+        wanted = _files_to_download(name, safetensors, hub)
+        return Path(snapshot_download(name, allow_patterns=wanted, token=hub.token, **hub.where))
     except GatedRepoError as error:
         raise ModelError(
             f"{name} is gated on the Hugging Face Hub: accept its terms there and set HF_TOKEN"
@@ -109,41 +148,41 @@ def _from_hub(name: str, safetensors: bool) -> Path:
     except ModelError:
         raise
     except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
-        cached = _cached(name, safetensors)
+        cached = _cached(name, safetensors, hub)
         if cached is not None:
             return cached
-        if is_offline():
+        if hub.is_offline:
             raise ModelError(
-                f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE or "
-                f"HF_HUB_OFFLINE). {_choices()}"
+                f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE, "
+                f"HF_HUB_OFFLINE or local_files_only). {_choices()}"
             ) from error
         raise ModelError(
             f"could not download {name}: {_first_line(error)}. Check the connection, or give a local folder."
         ) from error
 
 
-def _cached(name: str, safetensors: bool) -> Path | None:
+def _cached(name: str, safetensors: bool, hub: Hub) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = _from_cache(name, safetensors)
+        folder = _from_cache(name, safetensors, hub)
     except (LocalEntryNotFoundError, OSError):
         return None
     return folder if (folder / "config.json").is_file() else None
 
 
-def _from_cache(name: str, safetensors: bool) -> Path:
+def _from_cache(name: str, safetensors: bool, hub: Hub) -> Path:
     """A model's folder in the cache, whole as far as it is needed; an error of the Hub's client otherwise."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import IncompleteSnapshotError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True))
+        return Path(snapshot_download(name, local_files_only=True, **hub.where))
     except IncompleteSnapshotError as error:
         # The client knows what else the repository has, and calls a snapshot incomplete that lacks the files
         # that were never asked for.
         folder = Path(error.snapshot_path)
-        files = [file.path for file in get_cached_repo_tree(name)]
+        files = [file.path for file in get_cached_repo_tree(name, **hub.where)]
         has_graph = safetensors or is_native(_read_config(str(folder / "config.json")))
         wanted = needed_files(files, has_graph=has_graph)
         if wanted is None or not all((folder / file).is_file() for file in wanted):
@@ -151,15 +190,16 @@ def _from_cache(name: str, safetensors: bool) -> Path:
         return folder
 
 
-def _files_to_download(name: str, safetensors: bool) -> list[str]:
+def _files_to_download(name: str, safetensors: bool, hub: Hub) -> list[str]:
     """The small files and one kind of weights: safetensors where a graph reads them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
     # One request, not retried: without a network the answer should come at once.
-    siblings = HfApi().model_info(name, timeout=20).siblings or []
+    siblings = HfApi(token=hub.token).model_info(name, revision=hub.revision, timeout=20).siblings or []
     files = [sibling.rfilename for sibling in siblings]
     has_graph = safetensors or (
-        "config.json" in files and is_native(_read_config(hf_hub_download(name, "config.json")))
+        "config.json" in files
+        and is_native(_read_config(hf_hub_download(name, "config.json", token=hub.token, **hub.where)))
     )
     wanted = needed_files(files, has_graph=has_graph)
     if wanted is None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from crossrank.documents import Document, DocumentLike, Hit, Ranking, as_documents
 from crossrank.errors import InputError
+from crossrank.inference.activations import Activation
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName, Weights
+from crossrank.inference.scorer import PairScorer, for_ranking
+from crossrank.inference.scores import Weights
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.text.readability import unreadable_share
 
@@ -55,7 +56,7 @@ class Reranker:
     ) -> None:
         if not isinstance(model, PairScorer):
             model = CrossEncoder(model, threads=threads, device=device)
-        self.model = model
+        self.model = for_ranking(model)
 
     def rank(
         self,
@@ -63,7 +64,7 @@ class Reranker:
         documents: Iterable[DocumentLike],
         *,
         top_n: int | None = None,
-        activation: ActivationName | None = None,
+        activation: Activation | None = None,
         first_stage_scores: Sequence[float] | None = None,
         similarities: Sequence[float | None] | None = None,
         word_matches: Sequence[float | None] | None = None,
@@ -105,7 +106,7 @@ class Reranker:
         documents: Sequence[Iterable[DocumentLike]],
         *,
         top_n: int | None = None,
-        activation: ActivationName | None = None,
+        activation: Activation | None = None,
         first_stage_scores: Sequence[Sequence[float]] | None = None,
         similarities: Sequence[Sequence[float | None]] | None = None,
         word_matches: Sequence[Sequence[float | None]] | None = None,
@@ -153,7 +154,7 @@ class Reranker:
         queries: Sequence[str],
         documents: list[list[Document]],
         top_n: int | None,
-        activation: ActivationName | None,
+        activation: Activation | None,
         first_stage_scores: Sequence[Sequence[float]] | None,
         similarities: Sequence[Sequence[float | None]] | None,
         word_matches: Sequence[Sequence[float | None]] | None,
