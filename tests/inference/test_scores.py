@@ -90,9 +90,7 @@ def test_model_that_cannot_rank_is_refused_where_it_is_to_rank_with_the_names_of
     labels = {"0": "contradiction", "1": "entailment", "2": "neutral"}
     model = CrossEncoder(write_reranker(tmp_path / "nli", labels=3, config={"id2label": labels}))
     for rank in (for_ranking, Reranker, lambda model: model.logits(list(PAIRS))):
-        with pytest.raises(
-            ModelError, match=r"3 labels \(contradiction, entailment, neutral\), none of which"
-        ):
+        with pytest.raises(ModelError, match=r"\(contradiction, entailment, neutral\), none of which"):
             rank(model)
 
 

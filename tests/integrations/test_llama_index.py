@@ -245,3 +245,15 @@ def test_without_the_library_the_extra_is_named() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtraError" in result.stderr
     assert "pip install 'crossrank[llama-index]'" in result.stderr
+
+
+def test_keyword_that_would_be_ignored_is_a_type_error_with_the_nearest(bundled: CrossEncoder) -> None:
+    wrong: dict[str, Any]
+    for wrong, message in (
+        ({"topn": 5}, "did you mean 'top_n'"),
+        ({"device": "cuda"}, "no keyword 'device'"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            CrossrankRerank(model=bundled, **wrong)
+    manager = CallbackManager([])
+    assert CrossrankRerank(model=bundled, callback_manager=manager).callback_manager is manager

@@ -1,8 +1,8 @@
 """Rerankers that read a pair within a template: language models, and classifiers with a chat template.
 
-For language models, two descriptions are understood: sentence-transformers' own (a LogitScore module that names the tokens, and a
-chat template with the roles ``query`` and ``document``), and Qwen3-Reranker's card [1], whose folder has
-neither.
+A chat template has the roles ``query`` and ``document``. Of language models two descriptions are understood:
+sentence-transformers' own (a LogitScore module that names the tokens, and a chat template), and that of
+Qwen3-Reranker's card [1], whose folder has neither.
 
 [1] Zhang et al. 2025, Qwen3 Embedding, https://huggingface.co/Qwen/Qwen3-Reranker-0.6B
 """

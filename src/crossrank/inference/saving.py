@@ -9,7 +9,7 @@ from typing import Any
 
 from crossrank.errors import InputError
 from crossrank.inference.activations import Activation, name_to_save
-from crossrank.inference.prompting import is_language_model
+from crossrank.inference.prompting import is_asked_by_template, is_language_model
 from crossrank.models.folder import ModelFolder
 
 # sentence-transformers reads prompts only of a folder whose modules are listed.
@@ -18,9 +18,10 @@ _MODULES = [
 ]
 _TRANSFORMER = {
     "transformer_task": "sequence-classification",
-    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
     "module_output_name": "scores",
 }
+_AS_TEXT = {"text": {"method": "forward", "method_output_name": "logits"}}
+_AS_MESSAGES = _AS_TEXT | {"message": _AS_TEXT["text"] | {"format": "flat"}}
 
 
 def save_model(
@@ -63,7 +64,9 @@ def save_model(
             shutil.copyfile(source, folder / name)
     if not model.modules and not is_language_model(model):
         _write(folder / "modules.json", _MODULES)
-        _write(folder / "sentence_bert_config.json", _TRANSFORMER | model.json("sentence_bert_config.json"))
+        read_as = _AS_MESSAGES if is_asked_by_template(model) else _AS_TEXT
+        saved = model.json("sentence_bert_config.json")
+        _write(folder / "sentence_bert_config.json", _TRANSFORMER | {"modality_config": read_as} | saved)
     extra = model.json("config_sentence_transformers.json")
     _write(folder / "config_sentence_transformers.json", {"model_type": "CrossEncoder"} | extra | settings)
     if max_length < model.max_tokens:
