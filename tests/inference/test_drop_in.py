@@ -277,9 +277,7 @@ def test_old_names_of_keywords_mean_what_they_meant(folder: Path) -> None:
 
 def test_unknown_keyword_is_a_type_error_that_names_the_nearest(tiny: CrossEncoder) -> None:
     wrong: dict[str, Any] = {"max_len": 20}
-    with pytest.raises(
-        TypeError, match=r"CrossEncoder.. has no keyword 'max_len'; did you mean 'max_length'"
-    ):
+    with pytest.raises(TypeError, match=r"CrossEncoder.. has no keyword 'max_len'; .*'max_length'"):
         CrossEncoder(**wrong)
     wrong = {"topk": 3}
     with pytest.raises(TypeError, match="no keyword 'topk'; did you mean 'top_k'"):

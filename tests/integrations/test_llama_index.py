@@ -247,13 +247,16 @@ def test_without_the_library_the_extra_is_named() -> None:
     assert "pip install 'crossrank[llama-index]'" in result.stderr
 
 
-def test_keyword_that_would_be_ignored_is_a_type_error_with_the_nearest(bundled: CrossEncoder) -> None:
-    wrong: dict[str, Any]
-    for wrong, message in (
-        ({"topn": 5}, "did you mean 'top_n'"),
-        ({"device": "cuda"}, "no keyword 'device'"),
-    ):
-        with pytest.raises(TypeError, match=message):
-            CrossrankRerank(model=bundled, **wrong)
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"topn": 5}, "did you mean 'top_n'"), ({"device": "cuda"}, "no keyword 'device'")]
+)
+def test_keyword_that_would_be_ignored_is_a_type_error_with_the_nearest(
+    wrong: dict[str, Any], message: str, bundled: CrossEncoder
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        CrossrankRerank(model=bundled, **wrong)
+
+
+def test_callback_manager_that_is_given_is_used(bundled: CrossEncoder) -> None:
     manager = CallbackManager([])
     assert CrossrankRerank(model=bundled, callback_manager=manager).callback_manager is manager
