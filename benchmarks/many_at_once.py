@@ -81,7 +81,7 @@ def score_in_order(order: str, number: int, output: Path) -> None:
     memory, started = [resident_memory()], time.perf_counter()
     for start in range(0, number, PORTION):
         part = places[start : start + PORTION]
-        scores[part] = model.predict([pairs[place] for place in part], activation="none")
+        scores[part] = model.predict([pairs[place] for place in part], activation_fn="none")
         memory.append(resident_memory())
         print(f"\r{order}: {start + len(part):,} of {number:,} pairs", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

@@ -146,7 +146,8 @@ class Ranking(Sequence[Hit]):
     Attributes:
         query: The question.
         hits: The hits, ``rank`` 1 first.
-        activation: What made scores of sums of contributions: ``sigmoid``, ``tanh``, or ``none``.
+        activation: What made scores of sums of contributions: ``sigmoid``, ``tanh``, ``none``, or a
+            function's name.
         timings: Seconds per stage.
         notices: What a person should know about this ranking, one sentence each; empty as a rule.
 

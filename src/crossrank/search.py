@@ -12,9 +12,9 @@ from typing import Any
 
 from crossrank.documents import DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Retrieval, Retriever, check_retrieval

@@ -98,22 +98,6 @@ def test_rank_is_predict_in_order(tiny: CrossEncoder) -> None:
     assert tiny.rank(QUESTION, TEXTS[:1])[0]["corpus_id"] == 0
 
 
-def test_arguments_of_sentence_transformers_are_taken(
-    tiny: CrossEncoder, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Identity:
-        """PyTorch's is known by its name."""
-
-    scores = tiny.predict(list(PAIRS), batch_size=2, show_progress_bar=True, convert_to_numpy=False)
-    assert isinstance(scores, list)
-    np.testing.assert_array_equal(scores, tiny.predict(list(PAIRS)))
-    assert "Scoring" in capsys.readouterr().err
-    logits = tiny.predict(list(PAIRS), activation_fn=Identity())
-    np.testing.assert_array_equal(logits, tiny.logits(list(PAIRS))[0])
-    with pytest.raises(InputError, match=r"must be torch\.nn's Identity\(\), Sigmoid\(\) or Tanh"):
-        tiny.rank(QUESTION, TEXTS, activation_fn=len)
-
-
 def test_max_length_cuts_pairs(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model")
     short = CrossEncoder(folder, max_length=16)

@@ -10,6 +10,7 @@ from crossrank.conversion.checking import is_bi_encoder
 from crossrank.errors import InputError, MissingExtraError, ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.devices import Device
 from crossrank.inference.scores import Scoring, scoring_of
 
 
@@ -84,3 +85,10 @@ def test_gpu_runs_no_code_that_a_model_brings(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model", config={"auto_map": {"AutoModel": "evil.Model"}})
     with pytest.raises(ModelError, match="Python code of its own, which crossrank never runs"):
         CrossEncoder(folder, device="cuda")
+
+
+def test_device_has_the_parts_of_pytorch_s() -> None:
+    device = Device.named("cuda")
+    assert (device, device.type, device.index) == ("cuda:0", "cuda", 0)
+    assert Device.named(None) == "cpu" != device
+    assert {device: 1}["cuda:0"] == 1

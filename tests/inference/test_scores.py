@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from support.tiny_models import PAIRS, change_json, write_reranker
 
-from crossrank.errors import InputError, ModelError
+from crossrank.errors import InputError, MissingExtraError, ModelError
+from crossrank.inference.activations import ACTIVATIONS, sigmoid
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.scores import ACTIVATIONS, Scoring, scoring_of, sigmoid
+from crossrank.inference.scorer import for_ranking
+from crossrank.inference.scores import Scoring, scoring_of
 from crossrank.models.folder import ModelFolder
+from crossrank.ranking.reranker import Reranker
 
 ONE: dict[str, Any] = {"id2label": {"0": "LABEL_0"}}
 IDENTITY = "torch.nn.modules.linear.Identity"
@@ -45,8 +48,9 @@ def test_one_label_is_scored_by_the_saved_activation_or_sigmoid(
     assert scoring(tmp_path, config, saved=saved) == Scoring(1, 0, expected)  # type: ignore[arg-type]
 
 
-def test_saved_activation_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="Softplus"):
+@pytest.mark.usefixtures("without_torch")
+def test_saved_activation_that_only_pytorch_has_names_the_extra(tmp_path: Path) -> None:
+    with pytest.raises(MissingExtraError, match=r"activation\.Softplus, which needs .*crossrank\[torch\]"):
         scoring(tmp_path, ONE, saved="torch.nn.modules.activation.Softplus")
 
 
@@ -74,11 +78,20 @@ def test_two_labels_are_scored_where_one_is_known_to_mean_relevant(
         {"id2label": {}},
     ],
 )
-def test_labels_of_which_none_is_known_to_mean_relevance_are_refused(
+def test_labels_of_which_none_is_known_to_mean_relevance_have_no_logit(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="none of which is known to mean relevance"):
-        scoring(tmp_path, config)
+    assert scoring(tmp_path, config).relevant is None
+
+
+def test_model_that_cannot_rank_is_refused_where_it_is_to_rank_with_the_names_of_its_labels(
+    tmp_path: Path,
+) -> None:
+    labels = {"0": "contradiction", "1": "entailment", "2": "neutral"}
+    model = CrossEncoder(write_reranker(tmp_path / "nli", labels=3, config={"id2label": labels}))
+    for rank in (for_ranking, Reranker, lambda model: model.logits(list(PAIRS))):
+        with pytest.raises(ModelError, match=r"\(contradiction, entailment, neutral\), none of which"):
+            rank(model)
 
 
 def test_two_labels_give_log_odds_and_the_softmax_probability(tmp_path: Path) -> None:
@@ -91,7 +104,11 @@ def test_two_labels_give_log_odds_and_the_softmax_probability(tmp_path: Path) ->
     np.testing.assert_array_equal(turned.logits(list(PAIRS))[0], -logits)
     assert np.ptp(logits) > 0.1
     odds = np.exp(logits.astype(np.float64))
-    np.testing.assert_allclose(model.predict(list(PAIRS)), odds / (1 + odds), rtol=1e-5)
+    hits = {hit.document.id: hit.score for hit in Reranker(model).rank("q", [text for _, text in PAIRS])}
+    alone = model.logits([("q", text) for _, text in PAIRS])[0]
+    np.testing.assert_allclose([hits[str(i)] for i in range(len(PAIRS))], sigmoid(alone), rtol=1e-5)
+    both = model.predict(list(PAIRS), apply_softmax=True)
+    np.testing.assert_allclose(both[:, 1], odds / (1 + odds), rtol=1e-5)
 
 
 @pytest.mark.parametrize("labels", [1, 2])
@@ -106,14 +123,14 @@ def test_weights_with_other_outputs_than_the_configuration_names_are_refused(
 def test_activation_is_applied_once(tiny: CrossEncoder) -> None:
     logits = tiny.logits(list(PAIRS))[0]
     np.testing.assert_array_equal(tiny.predict(list(PAIRS)), sigmoid(logits))
-    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation="sigmoid"), sigmoid(logits))
-    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation="none"), logits)
-    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation="tanh"), np.tanh(logits))
+    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation_fn="sigmoid"), sigmoid(logits))
+    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation_fn="none"), logits)
+    np.testing.assert_array_equal(tiny.predict(list(PAIRS), activation_fn="tanh"), np.tanh(logits))
 
 
 def test_activation_that_is_not_known_is_refused(tiny: CrossEncoder) -> None:
-    with pytest.raises(InputError, match=r"one of none, sigmoid, tanh; it is 'softmax'"):
-        tiny.predict(list(PAIRS), activation="softmax")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"one of none, sigmoid, tanh, or a function .* it is 'softmax'"):
+        tiny.predict(list(PAIRS), activation_fn="softmax")
 
 
 def test_sigmoid_is_exact_and_finite_far_from_zero() -> None:

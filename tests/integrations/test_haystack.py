@@ -252,3 +252,9 @@ def test_without_the_library_the_extra_is_named() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtraError" in result.stderr
     assert "pip install 'crossrank[haystack]'" in result.stderr
+
+
+def test_keyword_that_is_not_known_is_a_type_error_with_the_nearest(bundled: CrossEncoder) -> None:
+    wrong: dict[str, Any] = {"topk": 5}
+    with pytest.raises(TypeError, match=r"CrossrankRanker.. has no keyword 'topk'; did you mean 'top_k'"):
+        CrossrankRanker(model=bundled, **wrong)

@@ -238,11 +238,12 @@ def test_documented_keywords_are_accepted_and_others_refused() -> None:
     HuggingFaceCrossEncoder(model_kwargs={"device": "cpu", "max_length": 64, "trust_remote_code": False})
     for keywords, message in (
         ({"device": "gpu"}, "device must be cpu, cuda"),
-        ({"devise": "cpu"}, "known are"),
         ({"trust_remote_code": True}, "never runs code"),
         ({"activation": "softmax"}, "must be one of"),
     ):
         with pytest.raises(InputError, match=message):
             HuggingFaceCrossEncoder(model_kwargs=keywords)
+    with pytest.raises(TypeError, match="no keyword 'devise'; did you mean 'device'"):
+        HuggingFaceCrossEncoder(model_kwargs={"devise": "cpu"})
     with pytest.raises(ModelError, match="no model folder"):
         HuggingFaceCrossEncoder(model_name="./nowhere")

@@ -245,3 +245,18 @@ def test_without_the_library_the_extra_is_named() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtraError" in result.stderr
     assert "pip install 'crossrank[llama-index]'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"topn": 5}, "did you mean 'top_n'"), ({"device": "cuda"}, "no keyword 'device'")]
+)
+def test_keyword_that_would_be_ignored_is_a_type_error_with_the_nearest(
+    wrong: dict[str, Any], message: str, bundled: CrossEncoder
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        CrossrankRerank(model=bundled, **wrong)
+
+
+def test_callback_manager_that_is_given_is_used(bundled: CrossEncoder) -> None:
+    manager = CallbackManager([])
+    assert CrossrankRerank(model=bundled, callback_manager=manager).callback_manager is manager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ SCORE = """
     from crossrank.inference.cross_encoder import CrossEncoder
 
     print(CrossEncoder(sys.argv[1]).predict(("who bakes bread", "bakers bake bread")))
+"""
+
+OPTIONS = """
+    import json, sys
+    from crossrank.errors import ModelError
+    from crossrank.inference.cross_encoder import CrossEncoder
+
+    try:
+        model = CrossEncoder(sys.argv[1], **json.loads(sys.argv[2]))
+        print(model.path, model.predict(("who bakes bread", "bakers bake bread")))
+    except ModelError as error:
+        print("refused:", error)
 """
 
 
@@ -164,3 +177,33 @@ def test_revision_is_pinned_to_one_commit(tmp_path: Path) -> None:
     with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
         run(hub, tmp_path / "home", LOAD, "tests/tiny")
     assert (tmp_path / "home" / "hub" / "models--tests--tiny" / "snapshots" / COMMIT).is_dir()
+
+
+def test_options_of_the_hub_are_passed_on(tmp_path: Path) -> None:
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    options = {"revision": "v2", "token": "hf_secret", "cache_folder": str(cache)}
+    offline = json.dumps(options | {"local_files_only": True})
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        found = run(hub, home, OPTIONS, "tests/tiny", json.dumps(options))
+        assert found.startswith(str(cache / "models--tests--tiny" / "snapshots" / COMMIT))
+        assert hub.tokens == {"Bearer hf_secret"}
+        assert all("/v2" in request or COMMIT in request for request in hub.requests), hub.requests
+        assert not (home / "hub").exists()
+        hub.requests.clear()
+        assert run(hub, home, OPTIONS, "tests/tiny", offline) == found
+        elsewhere = run(hub, home, OPTIONS, "tests/tiny", '{"local_files_only": true}')
+        assert "not in the local cache" in elsewhere
+        assert hub.requests == []
+
+
+def test_cache_of_sentence_transformers_is_used_where_it_is_set(tmp_path: Path) -> None:
+    home, cache = tmp_path / "home", str(tmp_path / "cache")
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        found = run(hub, home, OPTIONS, "tests/tiny", "{}", SENTENCE_TRANSFORMERS_HOME=cache)
+    assert found.startswith(cache)
+
+
+def test_name_without_an_owner_is_one_of_the_organisation_cross_encoder(tmp_path: Path) -> None:
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        hub.models["cross-encoder/tiny"] = hub.models["tests/tiny"]
+        assert "models--cross-encoder--tiny" in run(hub, tmp_path / "home", OPTIONS, "tiny", "{}")

@@ -24,6 +24,7 @@ class Hub:
         gated: Repositories whose files need terms to be accepted.
         downloads: Files that were sent whole, in order.
         requests: Every request, as "METHOD path".
+        tokens: The tokens that came with requests; None for a request without.
     """
 
     url: str = ""
@@ -31,6 +32,7 @@ class Hub:
     gated: set[str] = field(default_factory=set)
     downloads: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    tokens: set[str | None] = field(default_factory=set)
 
 
 @contextmanager
@@ -52,6 +54,7 @@ def serve_hub(**models: Path) -> Iterator[Hub]:
 
         def _answer(self) -> None:
             hub.requests.append(f"{self.command} {self.path}")
+            hub.tokens.add(self.headers.get("Authorization"))
             path = self.path.partition("?")[0].strip("/")
             in_api = path.startswith("api/models/")
             parts = path.removeprefix("api/models/").split("/")

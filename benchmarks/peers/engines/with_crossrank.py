@@ -14,7 +14,7 @@ def load(folder: str, setting: dict[str, Any], threads: int) -> Score:
     model = CrossEncoder(folder, threads=threads)
 
     def score(query: str, passages: list[str], batch: int | None) -> Any:
-        return model.predict([(query, passage) for passage in passages], activation="none")
+        return model.predict([(query, passage) for passage in passages], activation_fn="none")
 
     return score
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from crossrank.cli.options import Device, Embedder, Model
 from crossrank.cli.output import console, notify, print_json, progress_bar
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval, Retriever
 
@@ -126,7 +126,7 @@ def _retriever(
             progress=progress,
         )
     if ":" not in retrieval:
-        raise InputError(
+        raise MissingFileError(
             f"--retrieval must be {', '.join(_RETRIEVALS)}, a run file, or MODULE:NAME; there is no file "
             f"{retrieval!r}"
         )

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from crossrank.families.model import Model, open_model
+from crossrank.inference.activations import activation_name
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.prompting import is_language_model
+from crossrank.inference.scorer import for_ranking
 from crossrank.models.damage import refuses_damage
 
 _GOLDEN = Path(__file__).with_name("golden.json")
@@ -46,10 +48,10 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
         dimensions = embedder.encode_queries(["a question"]).shape[1]
         report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
         return report | {"notices": list(embedder.notices), "golden": None, "agrees": None}
-    model = CrossEncoder(name, device=device)
+    model = for_ranking(CrossEncoder(name, device=device))
     report |= {
         "labels": model.scoring.labels,
-        "activation": model.scoring.activation,
+        "activation": activation_name(model.scoring.activation),
         "notices": list(model.notices),
     }
     golden = json.loads(_GOLDEN.read_text(encoding="utf-8")).get(Path(str(name)).name.lower())

@@ -213,8 +213,8 @@ def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
     if isinstance(original, BiEncoder):
         if read_settings(copy).similarity != original.similarity:
             _change(folder / "config_sentence_transformers.json", similarity_fn_name=original.similarity)
-    elif original.scoring.labels == 2 and not _understood(copy):
-        names = {original.scoring.relevant: "relevant", 1 - original.scoring.relevant: "not relevant"}
+    elif (relevant := original.scoring.relevant) is not None and scoring_of(copy).relevant is None:
+        names = {relevant: "relevant", 1 - relevant: "not relevant"}
         _change(
             folder / "config.json",
             id2label={str(number): names[number] for number in (0, 1)},
@@ -225,14 +225,6 @@ def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
         probe = probe_in_float32(copy, task, Tokenizer(copy))
         settings["probe"] = [[round(float(value), 5) for value in row] for row in probe]
     return settings
-
-
-def _understood(copy: Model) -> bool:
-    try:
-        scoring_of(copy)
-    except ModelError:
-        return False
-    return True
 
 
 def _change(file: Path, **changes: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.documents import Document
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.evaluation.lines import line_error, numbered_lines
 from crossrank.evaluation.qrels import Qrels, load_qrels
 
@@ -75,9 +75,9 @@ def load_collection(folder: Path | str, *, split: str | None = None) -> Collecti
     folder = Path(folder)
     corpus, queries = folder / "corpus.jsonl", folder / "queries.jsonl"
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; {_LAYOUT}")
+        raise MissingFileError(f"{folder} is no folder; {_LAYOUT}")
     if missing := [path.name for path in (corpus, queries) if not path.is_file()]:
-        raise InputError(f"{folder} has no {' and no '.join(missing)}; {_LAYOUT}")
+        raise MissingFileError(f"{folder} has no {' and no '.join(missing)}; {_LAYOUT}")
     judgements = _judgements_file(folder, split)
     qrels = load_qrels(judgements)
     questions = _read_queries(queries, qrels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, file_error
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -33,7 +33,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                     yield number, line.rstrip("\r\n")
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(f"{path} cannot be read: {reason}. Give the path of a text file.") from error
+        raise file_error(f"{path} cannot be read: {reason}. Give the path of a text file.", error) from error
 
 
 def line_error(path: Path, number: int, what: str) -> InputError:

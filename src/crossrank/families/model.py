@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crossrank.families import family_of
 from crossrank.families.family import Family
 from crossrank.models.folder import ModelFolder
+from crossrank.models.locate import DEFAULT_HUB, Hub
 
 if TYPE_CHECKING:
     from crossrank.families.graphs.graph import Graph
@@ -69,12 +70,13 @@ class Model(ModelFolder):
         return self.files(safetensors=self.has_graph)
 
 
-def open_model(name: str | Path, *, safetensors: bool = False) -> Model:
+def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAULT_HUB) -> Model:
     """Find a model and read its configuration.
 
     Args:
         name: A bundled model, a folder, or a Hugging Face name.
         safetensors: Whether to download safetensors, also where only an export would run without PyTorch.
+        hub: How to fetch it.
 
     Raises:
         ModelError: There is no such model, or it has no readable config.json.
@@ -83,7 +85,9 @@ def open_model(name: str | Path, *, safetensors: bool = False) -> Model:
         >>> open_model("all-MiniLM-L6-v2").architecture
         'bert'
     """
-    return Model.open(name, reads_safetensors=lambda config: safetensors or reads_safetensors(config))
+    return Model.open(
+        name, reads_safetensors=lambda config: safetensors or reads_safetensors(config), hub=hub
+    )
 
 
 def reads_safetensors(config: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ _CHUNK = 4096
 class BiEncoder:
     """An embedder, read from its own sentence-transformers files.
 
-    One object serves any number of threads, and processes forked off it.
+    One object serves any number of threads, and processes forked off it. Pickled, it is its name and options,
+    and is loaded again where it is unpickled; a copy is the object itself, which never changes.
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
@@ -53,6 +54,7 @@ class BiEncoder:
     def __init__(
         self, model_name_or_path: str | Path = DEFAULT_BI_ENCODER, *, threads: int | None = None
     ) -> None:
+        self._made_of = model_name_or_path, threads
         model = open_model(model_name_or_path)
         settings = read_settings(model)
         self.name = model.name
@@ -63,6 +65,16 @@ class BiEncoder:
         self._engine, self.notices = load_engine(
             model, embedder_task(settings), self._tokenizer, threads=threads
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name, threads = self._made_of
+        return partial(type(self), name, threads=threads), ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
         """Questions to vectors, float32 [n, d], with the model's query prompt where it has one."""

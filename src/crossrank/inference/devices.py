@@ -10,6 +10,39 @@ from crossrank.families.model import Model
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
 
+class Device(str):
+    """A device's name, with the two parts that ``torch.device`` has, which it equals.
+
+    Example:
+        >>> Device("cuda:1").type, Device("cuda:1").index, Device("cpu").index
+        ('cuda', 1, None)
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def named(cls, name: str | None) -> Device:
+        """The device that a name means: None is the processor, and ``cuda`` the first GPU."""
+        return cls({None: "cpu", "cuda": "cuda:0"}.get(name, name))
+
+    @property
+    def type(self) -> str:
+        """``cpu``, ``cuda`` or ``mps``."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """Which of several; None where the name does not say."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
 def check_device(device: str | None) -> None:
     """Refuse what is no device's name.
 

@@ -249,7 +249,7 @@ def _torch_engine(model: Model, tokenizer: Tokenizer, device: str | None, thread
     opened = open_device(device or "cpu")
     load = (
         partial(load_language_model, model, tokenizer.answers.yes, tokenizer.answers.no)
-        if isinstance(tokenizer, PromptTokenizer)
+        if isinstance(tokenizer, PromptTokenizer) and tokenizer.answers is not None
         else partial(load_classifier, model)
     )
     return TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)

@@ -1,19 +1,22 @@
-"""Rerankers that are language models: what they are asked, and which tokens answer.
+"""Rerankers that read a pair within a template: language models, and classifiers with a chat template.
 
-Two descriptions are understood: sentence-transformers' own (a LogitScore module that names the tokens, and a
-chat template with the roles ``query`` and ``document``), and the family's prompt, where a folder has neither.
+A chat template has the roles ``query`` and ``document``. Of language models two descriptions are understood:
+sentence-transformers' own (a LogitScore module that names the tokens, and a chat template), and the family's
+prompt, where a folder has neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossrank.errors import InputError, MissingExtraError, ModelError
+from crossrank.errors import MissingExtraError, ModelError
+from crossrank.families.family import Prompt
 from crossrank.families.model import Model
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.damage import refuses_damage
@@ -44,44 +47,79 @@ def is_language_model(model: ModelFolder) -> bool:
     return any(str(name).endswith("ForCausalLM") for name in model.config.get("architectures") or ())
 
 
+@refuses_damage
+def is_asked_by_template(model: ModelFolder) -> bool:
+    """Whether a model reads a pair within a template: as sentence-transformers decides it."""
+    modalities = model.json("sentence_bert_config.json").get("modality_config")
+    by_messages = modalities is None or "message" in modalities
+    return is_language_model(model) or (by_messages and _chat_template(model) is not None)
+
+
+def _chat_template(model: ModelFolder) -> str | None:
+    file = model.path / "chat_template.jinja"
+    saved = model.json("tokenizer_config.json").get("chat_template")
+    template = file.read_text(encoding="utf-8") if file.is_file() else saved
+    return template if isinstance(template, str) else None
+
+
+@refuses_damage
+def saved_prompts(model: ModelFolder) -> tuple[dict[str, str], str | None]:
+    """The prompts that were saved with a model, by name, and the name of the default one.
+
+    As sentence-transformers reads them: of a folder that lists its modules (modules.json).
+    """
+    if not model.modules:
+        return {}, None
+    saved = model.json("config_sentence_transformers.json")
+    return dict(saved.get("prompts") or {}), saved.get("default_prompt_name")
+
+
 class PromptTokenizer(Tokenizer):
-    """Pairs as a language model is asked about them: the template around query and passage.
+    """Pairs as such a model is asked about them: the template around query and passage.
 
     Args:
         model: The model's folder.
         max_tokens: Cut inputs to so many tokens; 8192 by default, and at most the model's limit.
+        prompt: The instruction; None for the template's own.
 
     Attributes:
-        answers: The tokens that answer.
+        answers: The tokens that answer; None where a classifier does.
 
     Raises:
         ModelError: Nothing says what the model is asked, or which tokens answer.
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
-    def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
+    __slots__ = ("_around", "_template_length", "_write", "answers")
+
+    def __init__(self, model: Model, *, max_tokens: int | None = None, prompt: str | None = None) -> None:
+        self.answers: Answers | None = None
+        self._write: Callable[[str | None], tuple[str, str, str]] = partial(_saved_template, model)
+        self._template_length = 0
         super().__init__(model, max_tokens=_USUAL_TOKENS if max_tokens is None else max_tokens)
         described = next((m for m in model.modules if str(m.get("type")).endswith(".LogitScore")), None)
         if described is not None:
             settings = model.json(f"{described.get('path')}/config.json")
             self.answers = _saved_answers(model, settings)
-            self._before, self._between, self._after = _saved_template(model)
-        elif (prompt := model.family.prompt) and "reranker" in Path(model.name).name.lower():
-            self.answers = Answers(self._known(model, prompt.yes), self._known(model, prompt.no))
-            self._before = prompt.before.format(instruction=prompt.instruction)
-            self._between, self._after = prompt.between, prompt.after
-        else:
+        elif (own := model.family.prompt) and "reranker" in Path(model.name).name.lower():
+            self.answers = Answers(self._known(model, own.yes), self._known(model, own.no))
+            self._write = partial(_family_template, own)
+        elif is_language_model(model):
             raise ModelError(
                 f"{model.name} is a language model, and nothing says how it scores: a LogitScore module of "
                 "sentence-transformers (modules.json), or qwen3 as model_type and 'reranker' in its name"
             )
-        template = self._encode([self._before + self._between + self._after])[0]
-        self._room = self.max_tokens - len(template)
-        if self._room < 2:
-            raise InputError(
-                f"max_length must leave room for a query and a passage, at least {len(template) + 2} tokens; "
-                f"it is {self.max_tokens}"
-            )
+        self._ask(prompt)
+        self.max_tokens = self.max_tokens  # checks that the template leaves room
+
+    def _ask(self, prompt: str | None) -> None:
+        super()._ask(prompt)
+        self._around = self._write(prompt)
+        self._template_length = len(self._encode(["".join(self._around)])[0])
+
+    @property
+    def _taken(self) -> int:
+        return self._template_length
 
     def _known(self, model: ModelFolder, token: str) -> int:
         found = self._tokenizer.token_to_id(token)
@@ -97,7 +135,8 @@ class PromptTokenizer(Tokenizer):
         """
         # All at once, since tokens may reach from a text into the template, such as a question mark with
         # the line break after it.
-        texts = [self._before + query + self._between + passage + self._after for query, passage in pairs]
+        before, between, after = self._around
+        texts = [before + query + between + passage + after for query, passage in pairs]
         return [
             _tokens(ids) if len(ids) <= self.max_tokens else self._shortened(*pair)
             for ids, pair in zip(self._encode(texts), pairs, strict=True)
@@ -105,11 +144,13 @@ class PromptTokenizer(Tokenizer):
 
     def _shortened(self, query: str, passage: str) -> Tokens:
         asked, read = (self._tokenizer.encode(text, add_special_tokens=False) for text in (query, passage))
-        kept = max(self._room // 2, self._room - len(read.ids))
+        room = self.max_tokens - self._template_length
+        kept = max(room // 2, room - len(read.ids))
         if len(asked.ids) > kept:
             query = query[: asked.offsets[kept - 1][1]]
-        start = self._before + query + self._between + passage
-        encoding = self._tokenizer.encode(start + self._after, add_special_tokens=False)
+        before, between, after = self._around
+        start = before + query + between + passage
+        encoding = self._tokenizer.encode(start + after, add_special_tokens=False)
         end = sum(offset[1] > len(start) for offset in encoding.offsets)
         ids = encoding.ids[: self.max_tokens - end] + encoding.ids[len(encoding.ids) - end :]
         return _tokens(ids, truncated=len(encoding.ids) - len(ids))
@@ -126,15 +167,17 @@ def _saved_answers(model: ModelFolder, settings: dict[str, Any]) -> Answers:
     return Answers(yes, no)
 
 
-def _saved_template(model: ModelFolder) -> tuple[str, str, str]:
+def _family_template(family: Prompt, prompt: str | None) -> tuple[str, str, str]:
+    """As :func:`_saved_template`, of a family's prompt."""
+    before = family.before.format(instruction=prompt or family.instruction)
+    return before, family.between, family.after
+
+
+def _saved_template(model: ModelFolder, prompt: str | None) -> tuple[str, str, str]:
     """What a chat template puts before the query, between the two, and after the passage."""
-    file = model.path / "chat_template.jinja"
-    saved = model.json("tokenizer_config.json")
-    template = file.read_text(encoding="utf-8") if file.is_file() else saved.get("chat_template")
-    if not isinstance(template, str):
+    template, saved = _chat_template(model), model.json("tokenizer_config.json")
+    if template is None:
         raise ModelError(f"{model.name} has no chat template, so nothing says what it is asked")
-    extra = model.json("config_sentence_transformers.json")
-    prompt = (extra.get("prompts") or {}).get(extra.get("default_prompt_name"))
     messages = [{"role": "system", "content": prompt}] if prompt else []
     messages += [{"role": "query", "content": _QUERY}, {"role": "document", "content": _DOCUMENT}]
     options = (model.json("sentence_bert_config.json").get("processing_kwargs") or {}).get(
@@ -158,7 +201,7 @@ def _rendered(
     try:
         from transformers.utils.chat_template_utils import render_jinja_template
     except ImportError as error:
-        raise MissingExtraError("A reranker that is a language model", "torch") from error
+        raise MissingExtraError(f"{model.name}, which is asked by a chat template,", "torch") from error
     try:
         # In Jinja's sandbox, which transformers keeps for templates of strangers.
         rendered, _ = render_jinja_template([messages], chat_template=template, **options)

@@ -1,22 +1,25 @@
-"""What every cross-encoder can do, wherever it runs: sentence-transformers' methods over its logits."""
+"""What every cross-encoder can do, wherever it runs: sentence-transformers' methods over its outputs."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, ModelError
+from crossrank.inference.activations import as_tensor
+from crossrank.inference.devices import Device
 from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import Interpolation
-from crossrank.inference.scores import ActivationName, Scoring, activation_named
-
-Pair: TypeAlias = tuple[str, str]
+from crossrank.inference.pairs import Pair, as_pairs
+from crossrank.inference.scores import Scoring
+from crossrank.keywords import checked_keywords
 
 
 class PairScorer(ABC):
@@ -28,6 +31,8 @@ class PairScorer(ABC):
         scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
         notices: What a person should know about the model, one sentence each.
         interpolation: How its logit goes together with what first stages know; None: not known.
+        prompts: Texts that may be put before a query, by name.
+        default_prompt_name: The one that is put there where none is asked for.
     """
 
     name: str
@@ -35,12 +40,14 @@ class PairScorer(ABC):
     scripts: frozenset[str] | None
     notices: tuple[str, ...]
     interpolation: Interpolation | None = None
+    prompts: Mapping[str, str] = MappingProxyType({})
+    default_prompt_name: str | None = None
 
     @abstractmethod
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """Score pairs.
+        """Score pairs, with the default prompt where there is one.
 
         Args:
             pairs: (query, passage) each.
@@ -54,32 +61,96 @@ class PairScorer(ABC):
     def unknown_share(self, text: str) -> float:
         """The share of a text's tokens that the model's vocabulary lacks, from 0 to 1."""
 
-    def predict(
+    def outputs(
         self,
-        inputs: Sequence[Sequence[str]] | Sequence[str],
+        pairs: Sequence[Pair],
         *,
-        batch_size: int | None = None,
-        show_progress_bar: bool = False,
-        activation_fn: object = None,
-        convert_to_numpy: bool = True,
-        activation: ActivationName | None = None,
-    ) -> NDArray[np.float32] | list[np.float32] | np.float32:
-        """Relevance scores of pairs, as sentence-transformers' ``predict`` gives them.
+        prompt: str | None = None,
+        max_length: int | None = None,
+        progress: Progress | None = None,
+    ) -> NDArray[np.float32]:
+        """The raw outputs for pairs, float32 [n, labels].
 
         Args:
-            inputs: Pairs, or one pair.
-            batch_size: Has no effect: batches follow from the lengths of the inputs.
-            show_progress_bar: Show one on standard error.
-            activation_fn: What ``activation`` names, as an object of PyTorch's: ``torch.nn.Identity()``,
-                ``Sigmoid()`` or ``Tanh()``.
-            convert_to_numpy: Return an array; otherwise a list.
-            activation: Instead of the model's own; ``"none"`` gives logits.
-
-        Returns:
-            float32 [n]; a single number for a single pair.
+            pairs: (query, passage) each.
+            prompt: What is put before each query.
+            max_length: Cut these pairs to so many tokens.
+            progress: As for :meth:`logits`.
 
         Raises:
-            InputError: Something is no pair of strings, or the activation is not known.
+            InputError: The model is elsewhere, and cuts pairs as it does.
+        """
+        if max_length is not None:
+            raise InputError(f"{self.name} is not on this machine, and cuts pairs to a length of its own")
+        prompted = [((prompt or "") + query, passage) for query, passage in pairs]
+        return self.logits(prompted, progress=progress)[0][:, None]
+
+    @property
+    def device(self) -> Device:
+        """Where the model runs, as far as this machine is concerned."""
+        return Device("cpu")
+
+    def move(self, device: str) -> None:
+        """Run on another device from now on.
+
+        Raises:
+            InputError: The model is elsewhere.
+        """
+        raise InputError(f"{self.name} is not on this machine, so it cannot be moved to {device}")
+
+    def prompt_named(self, name: str | None) -> str | None:
+        """A prompt by its name, or the default one.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        name = self.default_prompt_name if name is None else name
+        if name is not None and name not in self.prompts:
+            known = ", ".join(map(repr, self.prompts)) or "none"
+            raise InputError(f"{self.name} has no prompt {name!r}; its prompts: {known}")
+        return None if name is None else self.prompts[name]
+
+    @checked_keywords(sentences="inputs", activation_fct="activation_fn", num_workers=None)
+    def predict(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Any = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        pool: None = None,
+        chunk_size: int | None = None,
+        processing_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Scores of pairs, as sentence-transformers' ``predict`` gives them (docs/coming-from.md).
+
+        Args:
+            inputs: Pairs, or one pair: lists, tuples, an array or frame [n, 2], a generator.
+            prompt_name: Which of the model's prompts to put before each query; its default one where None.
+            prompt: What to put there instead.
+            batch_size: Must be positive, and has no other effect: batches follow from the inputs' lengths.
+            show_progress_bar: Show one on standard error.
+            activation_fn: Instead of the model's own: ``"none"``, ``"sigmoid"``, ``"tanh"``, or a function of
+                tensors [n, labels] such as ``torch.nn.Softmax(dim=1)``.
+            apply_softmax: Make the outputs of a model with several labels sum to 1.
+            convert_to_numpy: Return an array; otherwise a list of tensors.
+            convert_to_tensor: Return one tensor, whatever ``convert_to_numpy`` says.
+            device: Move the model there first.
+            pool: Only None: threads already use all processors.
+            chunk_size: Has no effect.
+            processing_kwargs: ``{"text": {"max_length": n}}`` cuts these pairs to n tokens.
+
+        Returns:
+            float32 [n], or [n, labels] where the model has several; without the first axis for a single pair.
+
+        Raises:
+            InputError: Something is no pair of strings, or an option cannot be met.
+            MissingExtraError: Tensors are asked for, and PyTorch is not installed.
 
         Example:
             >>> from crossrank import CrossEncoder
@@ -87,28 +158,49 @@ class PairScorer(ABC):
             >>> model.predict([("a question", "a passage"), ("a question", "another")]).shape
             (2,)
         """
-        single = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
-        given = [inputs] if single else inputs
-        pairs = [_as_pair(pair, position) for position, pair in enumerate(given)]
-        chosen = activation or activation_named(activation_fn)
-        with _progress_bar(len(pairs), show=show_progress_bar) as progress:
-            logits, _ = self.logits(pairs, progress=progress)
-        scores = self.scoring.scores(logits, chosen)
-        if single:
-            return np.float32(scores[0])
-        return scores if convert_to_numpy else list(scores)
+        pairs, single = as_pairs(inputs)
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1; it is {batch_size}")
+        if pool is not None:
+            raise InputError("pool cannot be used: threads already use all processors. Leave it out")
+        if device is not None:
+            self.move(_one_device(device))
+        prompt = self.prompt_named(prompt_name) if prompt is None else prompt
+        max_length = _max_length(processing_kwargs)
+        with _progress_bar(len(pairs), show=bool(show_progress_bar)) as progress:
+            outputs = self.outputs(pairs, prompt=prompt, max_length=max_length, progress=progress)
+        scores = self.scoring.predictions(outputs, activation_fn)
+        if apply_softmax and scores.ndim > 1:
+            odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+            scores = odds / odds.sum(axis=1, keepdims=True)
+        if convert_to_tensor or not convert_to_numpy:
+            tensors = as_tensor(scores, self.device)
+            result = tensors if convert_to_tensor else list(tensors)
+        else:
+            result = scores
+        return result[0] if single else result
 
+    @checked_keywords(
+        activation_fct="activation_fn",
+        num_workers=None,
+        apply_softmax=None,
+        convert_to_numpy=None,
+        convert_to_tensor=None,
+    )
     def rank(
         self,
         query: str,
-        documents: Sequence[str],
+        documents: Iterable[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        *,
-        batch_size: int | None = None,
-        show_progress_bar: bool = False,
-        activation_fn: object = None,
-        activation: ActivationName | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Any = None,
+        device: Any = None,
+        pool: None = None,
+        chunk_size: int | None = None,
     ) -> list[dict[str, Any]]:
         """Rank documents, as sentence-transformers' ``rank`` does; :class:`crossrank.Reranker` tells more.
 
@@ -117,44 +209,94 @@ class PairScorer(ABC):
             documents: Passages.
             top_k: Return so many; all by default.
             return_documents: Add the ``text`` of each.
-            batch_size: As for :meth:`predict`, and so are the others.
+            prompt_name: As for :meth:`predict`, and so are the others.
+            prompt: As for :meth:`predict`.
+            batch_size: As for :meth:`predict`.
             show_progress_bar: As for :meth:`predict`.
             activation_fn: As for :meth:`predict`.
-            activation: As for :meth:`predict`.
+            device: As for :meth:`predict`.
+            pool: As for :meth:`predict`.
+            chunk_size: As for :meth:`predict`.
 
         Returns:
             ``corpus_id`` (position in ``documents``) and ``score`` each, best first.
+
+        Raises:
+            InputError: As for :meth:`predict`, or the model has several labels.
         """
-        pairs = [(query, text) for text in documents]
+        if self.scoring.labels != 1:
+            raise InputError(
+                f"rank is for models with one label; {self.name} has {self.scoring.labels}. predict gives "
+                "all of them, and Reranker ranks by the relevant one where config.json names it"
+            )
+        texts = list(documents)
         scores = self.predict(
-            pairs, show_progress_bar=show_progress_bar, activation_fn=activation_fn, activation=activation
+            [(query, text) for text in texts],
+            prompt_name=prompt_name,
+            prompt=prompt,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            activation_fn=activation_fn,
+            device=device,
+            pool=pool,
+            chunk_size=chunk_size,
         )
         results: list[dict[str, Any]] = [
-            {"corpus_id": position, "score": float(score)}
-            | ({"text": documents[position]} if return_documents else {})
-            for position, score in enumerate(np.atleast_1d(np.asarray(scores)))
+            {"corpus_id": position, "score": score} | ({"text": texts[position]} if return_documents else {})
+            for position, score in enumerate(scores.tolist())
         ]
         return sorted(results, key=lambda result: result["score"], reverse=True)[:top_k]
 
-    async def apredict(
-        self, inputs: Sequence[Sequence[str]] | Sequence[str], **options: Any
-    ) -> NDArray[np.float32] | list[np.float32] | np.float32:
+    async def apredict(self, inputs: Any, **options: Any) -> Any:
         """:meth:`predict` on another thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.predict, inputs, **options)
 
     async def arank(
-        self, query: str, documents: Sequence[str], *args: Any, **options: Any
+        self, query: str, documents: Iterable[str], *args: Any, **options: Any
     ) -> list[dict[str, Any]]:
         """:meth:`rank` on another thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.rank, query, documents, *args, **options)
 
 
-def _as_pair(pair: Any, position: int) -> Pair:
-    if isinstance(pair, Sequence) and not isinstance(pair, str) and len(pair) == 2:
-        query, passage = pair
-        if isinstance(query, str) and isinstance(passage, str):
-            return query, passage
-    raise InputError(f"pair {position} must be two strings, [query, passage]; it is {pair!r:.80}")
+Model = TypeVar("Model", bound=PairScorer)
+
+
+def for_ranking(model: Model) -> Model:
+    """The model, if it is known which of its outputs means relevance.
+
+    Raises:
+        ModelError: It has several, and none is known to.
+    """
+    scoring = model.scoring
+    if scoring.relevant is not None:
+        return model
+    names = ", ".join(scoring.names) or "unnamed"
+    raise ModelError(
+        f"{model.name} has {scoring.labels} labels ({names}), none of which is known to mean relevance. A "
+        "reranker has one label, or two of which one is named 'relevant' in config.json (id2label)."
+    )
+
+
+def _one_device(device: Any) -> str:
+    if not isinstance(device, list | tuple):
+        return str(device)
+    names = {str(name) for name in device}
+    if len(names) != 1:
+        raise InputError(
+            f"device must be one device; it is {device!r:.80}. A model runs on one: load another for each"
+        )
+    return names.pop()
+
+
+def _max_length(processing_kwargs: dict[str, Any] | None) -> int | None:
+    """The one thing of a call's ``processing_kwargs`` that can be met."""
+    text = (processing_kwargs or {}).get("text", {})
+    unknown = {*(processing_kwargs or {})} - {"text"} | {*text} - {"max_length", "truncation"}
+    if unknown or text.get("truncation", True) not in {True, "longest_first"}:
+        raise InputError(
+            f"processing_kwargs can be {{'text': {{'max_length': n}}}}; it is {processing_kwargs!r:.80}"
+        )
+    return None if text.get("max_length") is None else int(text["max_length"])
 
 
 @contextmanager

@@ -14,26 +14,26 @@ more labels       refused: none is known to mean           refused
                   relevance
 ================  =======================================  ==========================================
 
+``CrossEncoder.predict`` is sentence-transformers': with several labels it gives all outputs, through the
+saved activation or, by default, as they are.
+
 ``activation="none"`` makes the score the logit. An activation is applied once, and scores are never scaled
 by what they were ranked with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import InputError, ModelError
+from crossrank.inference.activations import Activation, activated, activation_of, saved_activation
 from crossrank.inference.prompting import is_language_model
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
-
-ActivationName: TypeAlias = Literal["none", "sigmoid", "tanh"]
 
 # The names that people give to the label that means "this passage answers this query".
 _RELEVANT = frozenset({"relevant", "is_relevant", "relevance", "yes", "true", "match", "1", "positive"})
@@ -49,69 +49,58 @@ _SECOND_IS_RELEVANT = frozenset(
 )
 
 
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(-x)), without overflow for any finite x."""
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
-
-
-ACTIVATIONS: dict[ActivationName, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
-    "none": lambda logits: logits,
-    "sigmoid": sigmoid,
-    "tanh": np.tanh,
-}
-_SAVED: dict[str, ActivationName] = {"identity": "none", "sigmoid": "sigmoid", "tanh": "tanh"}
-
-
-def activation_named(function: object) -> ActivationName | None:
-    """The name of an activation that is given as PyTorch's object; None for None.
-
-    Raises:
-        InputError: It is none of those that are known.
-    """
-    if function is None:
-        return None
-    name = _SAVED.get(type(function).__name__.lower())
-    if name is None:
-        raise InputError(
-            f"activation_fn must be torch.nn's Identity(), Sigmoid() or Tanh(); it is {function!r:.80}. "
-            "activation='none' gives logits, to which anything can be applied"
-        )
-    return name
-
-
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """How one model's raw outputs become logits and scores.
 
     Attributes:
         labels: How many outputs the model has.
-        relevant: Which of two means relevant.
-        activation: The model's own activation.
+        relevant: Which of them means relevant; None: that is not known, so that it cannot rank.
+        activation: The model's own activation, from logit to score.
+        of_outputs: What ``predict`` applies to several outputs.
+        names: What config.json calls the outputs, where it does.
     """
 
     labels: int
-    relevant: int
-    activation: ActivationName
+    relevant: int | None
+    activation: Activation
+    of_outputs: Activation = "none"
+    names: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def predicting(self) -> Activation:
+        """What ``predict`` applies to the outputs."""
+        return self.activation if self.labels == 1 else self.of_outputs
+
+    def predicting_by(self, activation: Activation) -> Scoring:
+        """The same with another activation for ``predict``."""
+        return (
+            replace(self, activation=activation) if self.labels == 1 else replace(self, of_outputs=activation)
+        )
 
     def logits(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raw outputs [n, labels] to logits [n]."""
         if self.labels == 1:
             return outputs[:, 0]
+        assert self.relevant is not None, "the caller has checked that it can rank"
         return cast("NDArray[np.float32]", outputs[:, self.relevant] - outputs[:, 1 - self.relevant])
 
-    def scores(
-        self, logits: NDArray[np.float32], activation: ActivationName | None = None
-    ) -> NDArray[np.float32]:
-        """Logits [n] to relevance scores [n]; by the model's own activation unless another is named.
+    def scores(self, logits: NDArray[np.float32], activation: object = None) -> NDArray[np.float32]:
+        """Logits [n] to relevance scores [n]; by the model's own activation unless another is given.
 
         Raises:
-            InputError: There is no activation of that name.
+            InputError: There is no such activation.
         """
-        name = activation or self.activation
-        if name not in ACTIVATIONS:
-            raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}; it is {name!r}")
-        return ACTIVATIONS[name](logits)
+        return activated(logits[:, None], activation_of(activation) or self.activation)[:, 0]
+
+    def predictions(self, outputs: NDArray[np.float32], activation: object = None) -> NDArray[np.float32]:
+        """Raw outputs [n, labels] to what ``predict`` gives: [n] with one label, else [n, labels].
+
+        Raises:
+            InputError: There is no such activation.
+        """
+        given = activated(outputs, activation_of(activation) or self.predicting)
+        return given[:, 0] if self.labels == 1 else given
 
 
 @refuses_damage
@@ -119,42 +108,17 @@ def scoring_of(model: ModelFolder) -> Scoring:
     """Read off a model's configuration what its outputs mean.
 
     Raises:
-        ModelError: It has no output, or several of which none is known to mean relevance.
+        ModelError: It was saved with an activation that nobody has.
+        MissingExtraError: It was saved with an activation that only PyTorch has.
     """
-    if is_language_model(model):
-        return Scoring(1, 0, _saved_activation(model) or "sigmoid")
-    names = model.config.get("id2label")
+    saved, given = saved_activation(model), model.config.get("id2label")
     # Neither need be in config.json; the load then checks that there is one output.
-    labels = model.config.get("num_labels", len(names) if isinstance(names, dict) else 1)
-    if labels == 1:
-        return Scoring(1, 0, _saved_activation(model) or "sigmoid")
-    by_index = {int(i): str(name) for i, name in names.items()} if isinstance(names, dict) else {}
-    if labels == 2:
-        if Path(model.name).name in _SECOND_IS_RELEVANT:
-            return Scoring(2, 1, "sigmoid")
-        relevant = [i for i, name in by_index.items() if name.lower().strip() in _RELEVANT]
-        if len(relevant) == 1:
-            return Scoring(2, relevant[0], "sigmoid")
-    listed = ", ".join(by_index[i] for i in sorted(by_index)) or "unnamed"
-    raise ModelError(
-        f"{model.name} has {labels} labels ({listed}), none of which is known to mean relevance. A reranker "
-        "has one label, or two of which one is named 'relevant' in config.json (id2label)."
-    )
-
-
-def _saved_activation(model: ModelFolder) -> ActivationName | None:
-    nested = model.config.get("sentence_transformers")
-    saved = (
-        model.json("config_sentence_transformers.json").get("activation_fn")
-        or (nested.get("activation_fn") if isinstance(nested, dict) else None)
-        or model.config.get("sbert_ce_default_activation_function")
-    )
-    if not isinstance(saved, str) or not saved.startswith("torch."):
-        return None
-    name = saved.rsplit(".", 1)[-1].lower()
-    if name not in _SAVED:
-        raise ModelError(
-            f"{model.name} was saved with the activation {saved}, which is not known here; "
-            f"known: Identity, Sigmoid, Tanh"
-        )
-    return _SAVED[name]
+    labels = model.config.get("num_labels", len(given) if isinstance(given, dict) else 1)
+    if labels == 1 or is_language_model(model):
+        return Scoring(1, 0, saved or "sigmoid")
+    names = {int(i): str(name) for i, name in given.items()} if isinstance(given, dict) else {}
+    relevant = [i for i, name in names.items() if name.lower().strip() in _RELEVANT]
+    if Path(model.name).name in _SECOND_IS_RELEVANT:
+        relevant = [1]
+    known = relevant[0] if labels == 2 and len(relevant) == 1 else None
+    return Scoring(labels, known, "sigmoid", saved or "none", tuple(names[i] for i in sorted(names)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +58,18 @@ class Tokenizer:
         model: The model's folder.
         max_tokens: Cut inputs to so many tokens; the model's own limit by default, and at most that.
 
+    Attributes:
+        limit: The most tokens that the model reads.
+        prompt: What is put before each query; None for nothing.
+        pad_id: The padding token.
+
     Raises:
         ModelError: There is no tokenizer, or it cannot be read.
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
+
+    # Named, so that an assignment which would have no effect is an error.
+    __slots__ = ("_max_tokens", "_pair", "_single", "_tokenizer", "_unknown", "limit", "pad_id", "prompt")
 
     def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
         import tokenizers
@@ -78,21 +87,18 @@ class Tokenizer:
             own = self._tokenizer.normalizer
             both = [tokenizers.normalizers.Lowercase(), *([own] if own else [])]
             self._tokenizer.normalizer = tokenizers.normalizers.Sequence(both)
-        self.max_tokens = model.max_tokens if max_tokens is None else min(max_tokens, model.max_tokens)
+        self.limit = model.max_tokens
+        self.prompt: str | None = None
         self.pad_id = model.pad_token_id
         self._unknown = self._unknown_id(model)
         self._single = self._template("a")
         self._pair = self._template("a", "b")
-        least = self._pair.special_tokens + 2
-        if model.max_tokens < least:
+        least = self._taken + 2
+        if self.limit < least:
             raise ModelError(
-                f"{model.name} reads {model.max_tokens} tokens; a query with a passage has {least} at least"
+                f"{model.name} reads {self.limit} tokens; a query with a passage has {least} at least"
             )
-        if self.max_tokens < least:
-            raise InputError(
-                f"max_length must leave room for a query and a passage, at least {least} tokens; it is "
-                f"{self.max_tokens}"
-            )
+        self.max_tokens = max_tokens
         largest = self._tokenizer.get_vocab_size(with_added_tokens=True)
         rows = model.config.get("vocab_size", largest)
         if isinstance(rows, int) and largest > rows:
@@ -100,6 +106,55 @@ class Tokenizer:
                 f"{model.name}: the tokenizer has {largest} tokens and the model only {rows}; "
                 "they do not belong together"
             )
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens an input is cut to: what it is set to, but at most ``limit``, which None means.
+
+        Raises:
+            InputError: It is set so that there is no room for a query and a passage.
+        """
+        return self._max_tokens
+
+    @max_tokens.setter
+    def max_tokens(self, value: int | None) -> None:
+        value = self.limit if value is None else min(value, self.limit)
+        if value < self._taken + 2:
+            raise InputError(
+                f"max_length must leave room for a query and a passage, at least {self._taken + 2} tokens; "
+                f"it is {value}"
+            )
+        self._max_tokens = value
+
+    model_max_length = max_tokens
+    """``max_tokens`` by the name that transformers gives it."""
+
+    @property
+    def _taken(self) -> int:
+        """The tokens of a pair's input that are neither of the query nor of the passage."""
+        return self._pair.special_tokens
+
+    def adjusted(self, *, prompt: str | None, max_tokens: int | None = None) -> Self:
+        """A tokenizer with another prompt, or that cuts to another length.
+
+        Raises:
+            InputError: ``max_tokens`` leaves no room for a query and a passage.
+        """
+        if prompt == self.prompt and max_tokens is None:
+            return self
+        other = copy(self)
+        other._ask(prompt)
+        other.max_tokens = self.max_tokens if max_tokens is None else max_tokens
+        return other
+
+    def _ask(self, prompt: str | None) -> None:
+        self.prompt = prompt
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"crossrank's tokenizer has no {name!r}; transformers' own is "
+            "AutoTokenizer.from_pretrained(model.path), and model.max_length sets the length"
+        )
 
     def _unknown_id(self, model: Model) -> int | None:
         token = model.json("tokenizer_config.json").get("unk_token")
@@ -143,6 +198,8 @@ class Tokenizer:
         Raises:
             InputError: A text is no string, or holds lone surrogates.
         """
+        if self.prompt:
+            pairs = [(self.prompt + query, passage) for query, passage in pairs]
         unique = list(dict.fromkeys(text for pair in pairs for text in pair))
         ids = dict(zip(unique, self._encode(unique), strict=True))
         room = self.max_tokens - self._pair.special_tokens

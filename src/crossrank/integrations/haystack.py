@@ -10,6 +10,7 @@ from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.inference.scorer import PairScorer
+from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 
@@ -41,6 +42,7 @@ class CrossrankRanker:
 
     Raises:
         InputError: ``top_k`` is below 1.
+        UnknownKeywordError: A keyword is not known.
 
     Example:
         >>> from haystack import Document
@@ -51,6 +53,7 @@ class CrossrankRanker:
         ('Bakers bake bread.', True)
     """
 
+    @checked_keywords()
     def __init__(
         self,
         *,

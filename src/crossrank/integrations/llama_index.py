@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
+from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 
 try:
     from llama_index.core.bridge.pydantic import Field, PrivateAttr
-    from llama_index.core.callbacks import CBEventType, EventPayload
+    from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
@@ -45,6 +46,8 @@ class CrossrankRerank(BaseNodePostprocessor):
     Raises:
         ModelError: The model cannot be loaded, or is no reranker.
         ValueError: ``top_n`` is below 1.
+        UnknownKeywordError: A keyword is not known. What the model takes, such as ``device``, is given to the
+            model: ``CrossrankRerank(CrossEncoder(device="cuda"))``.
 
     Example:
         >>> from llama_index.core.schema import NodeWithScore, TextNode
@@ -62,13 +65,14 @@ class CrossrankRerank(BaseNodePostprocessor):
     activation: ActivationName | None = Field(description="From logit to score; the model's own if None.")
     _reranker: Reranker = PrivateAttr()
 
+    @checked_keywords()
     def __init__(
         self,
         model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,
         top_n: int = 2,
         keep_retrieval_score: bool = False,
         activation: ActivationName | None = None,
-        **kwargs: Any,
+        callback_manager: CallbackManager | None = None,
     ) -> None:
         fields: dict[str, Any] = {
             "model": model.name if isinstance(model, PairScorer) else str(model),
@@ -76,7 +80,7 @@ class CrossrankRerank(BaseNodePostprocessor):
             "keep_retrieval_score": keep_retrieval_score,
             "activation": activation,
         }
-        super().__init__(**fields, **kwargs)
+        super().__init__(**fields, callback_manager=callback_manager or CallbackManager([]))
         self._reranker = Reranker(model)
 
     @classmethod

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from crossrank.documents import Hit
 from crossrank.errors import MissingExtraError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
+from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 
@@ -48,6 +49,7 @@ class CrossrankTransformer(pt.Transformer):
         (['d2', 'd1'], [0, 1])
     """
 
+    @checked_keywords()
     def __init__(
         self,
         model: str | Path | PairScorer = DEFAULT_CROSS_ENCODER,

@@ -10,8 +10,10 @@ from typing import Any, Self
 
 from crossrank.errors import ModelError
 from crossrank.models.locate import (
+    DEFAULT_HUB,
     EXPORTS,
     PICKLES,
+    Hub,
     ReadsSafetensors,
     locate_model,
     needed_files,
@@ -35,12 +37,13 @@ class ModelFolder:
     config: dict[str, Any]
 
     @classmethod
-    def open(cls, name: str | Path, *, reads_safetensors: ReadsSafetensors) -> Self:
+    def open(cls, name: str | Path, *, reads_safetensors: ReadsSafetensors, hub: Hub = DEFAULT_HUB) -> Self:
         """Find a model and read its configuration.
 
         Args:
-            name: As for :func:`crossrank.models.locate.locate_model`, and so is the other.
+            name: As for :func:`crossrank.models.locate.locate_model`, and so are the others.
             reads_safetensors: Which weights to download, where there is a choice.
+            hub: How to fetch it.
 
         Raises:
             ModelError: There is no such model, or it has no readable config.json.
@@ -49,7 +52,7 @@ class ModelFolder:
             >>> ModelFolder.open("all-MiniLM-L6-v2", reads_safetensors=lambda config: True).architecture
             'bert'
         """
-        path = locate_model(name, reads_safetensors=reads_safetensors)
+        path = locate_model(name, reads_safetensors=reads_safetensors, hub=hub)
         if not (path / "config.json").is_file():
             raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
         return cls(str(name), path, _read_json(path / "config.json", str(name)))

@@ -6,10 +6,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-from crossrank.errors import ModelError
+from crossrank.errors import MissingModelError, ModelError
 from crossrank.settings import is_offline
 
 DEFAULT_CROSS_ENCODER = "crossrank-minilm-l6"
@@ -27,12 +28,52 @@ _SMALL_FILES = re.compile(r"(?:[^/]+/)?[^/]+\.json|[^/]+\.jinja|README\.md")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 
 
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """How models are fetched from the Hugging Face Hub.
+
+    Attributes:
+        cache_folder: Where they are kept; by default SENTENCE_TRANSFORMERS_HOME, else the client's own cache.
+        revision: A branch, tag or commit.
+        token: A token, False for none; by default HF_TOKEN or the one that was saved.
+        local_files_only: Do not download.
+        organisation: Whose a name without an owner is.
+    """
+
+    cache_folder: str | Path | None = None
+    revision: str | None = None
+    token: bool | str | None = None
+    local_files_only: bool = False
+    organisation: str | None = None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether nothing may be downloaded."""
+        return self.local_files_only or is_offline()
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """Revision and cache, as the Hub's client takes them."""
+        return {
+            "revision": self.revision,
+            "cache_dir": self.cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME"),
+        }
+
+
+DEFAULT_HUB = Hub()
+
+
 def bundled_models() -> tuple[str, ...]:
     """Names of the models that come with the package."""
     return tuple(sorted(folder.name for folder in _BUNDLED.iterdir() if (folder / "config.json").is_file()))
 
 
-def locate_model(name: str | Path, *, reads_safetensors: ReadsSafetensors = lambda config: True) -> Path:
+def locate_model(
+    name: str | Path,
+    *,
+    reads_safetensors: ReadsSafetensors = lambda config: True,
+    hub: Hub = DEFAULT_HUB,
+) -> Path:
     """Find a model's folder, downloading it once where it is a Hub name.
 
     A bundled name wins over a local folder of that name; write ``./name`` for the folder.
@@ -41,6 +82,7 @@ def locate_model(name: str | Path, *, reads_safetensors: ReadsSafetensors = lamb
         name: A bundled model, a local folder, or a repository on the Hugging Face Hub (``owner/name``).
         reads_safetensors: Which weights to download, where there is a choice: safetensors, the default, or an
             export.
+        hub: How to fetch it.
 
     Returns:
         A folder with the model's files.
@@ -66,8 +108,10 @@ def locate_model(name: str | Path, *, reads_safetensors: ReadsSafetensors = lamb
         raise ModelError(f"{text} is a file; a model is a folder with config.json, a tokenizer and weights")
     looks_local = text.startswith((".", "/", "~")) or "\\" in text or not _REPOSITORY.fullmatch(text)
     if looks_local or "--" in text or ".." in text:
-        raise ModelError(f"there is no model folder {text!r}. {_choices()}")
-    return _from_hub(text, reads_safetensors)
+        raise MissingModelError(f"there is no model folder {text!r}. {_choices()}")
+    if hub.organisation and "/" not in text:
+        text = f"{hub.organisation}/{text}"
+    return _from_hub(text, reads_safetensors, hub)
 
 
 def revision_of(folder: Path) -> str | None:
@@ -87,17 +131,17 @@ def _choices() -> str:
     )
 
 
-def _from_hub(name: str, reads_safetensors: ReadsSafetensors) -> Path:
+def _from_hub(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
-        if is_offline():
-            return _from_cache(name, reads_safetensors)
-        wanted = _files_to_download(name, reads_safetensors)
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        if hub.is_offline:
+            return _from_cache(name, reads_safetensors, hub)
+        wanted = _files_to_download(name, reads_safetensors, hub)
+        return Path(snapshot_download(name, allow_patterns=wanted, token=hub.token, **hub.where))
     except GatedRepoError as error:
         raise ModelError(
             f"{name} is gated on the Hugging Face Hub: accept its terms there and set HF_TOKEN"
@@ -109,30 +153,30 @@ def _from_hub(name: str, reads_safetensors: ReadsSafetensors) -> Path:
     except ModelError:
         raise
     except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
-        cached = _cached(name, reads_safetensors)
+        cached = _cached(name, reads_safetensors, hub)
         if cached is not None:
             return cached
-        if is_offline():
+        if hub.is_offline:
             raise ModelError(
-                f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE or "
-                f"HF_HUB_OFFLINE). {_choices()}"
+                f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE, "
+                f"HF_HUB_OFFLINE or local_files_only). {_choices()}"
             ) from error
         raise ModelError(
             f"could not download {name}: {_first_line(error)}. Check the connection, or give a local folder."
         ) from error
 
 
-def _cached(name: str, reads_safetensors: ReadsSafetensors) -> Path | None:
+def _cached(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = _from_cache(name, reads_safetensors)
+        folder = _from_cache(name, reads_safetensors, hub)
     except (LocalEntryNotFoundError, OSError):
         return None
     return folder if (folder / "config.json").is_file() else None
 
 
-def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
+def _from_cache(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
     """A model's folder in the cache, whole as far as it is needed.
 
     Raises:
@@ -142,7 +186,7 @@ def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = Path(snapshot_download(name, local_files_only=True, **hub.where))
         files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
     except LocalEntryNotFoundError as error:
         # From 1.28 on, the client knows what else the repository has, and calls a snapshot incomplete that
@@ -152,7 +196,7 @@ def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
         from huggingface_hub import get_cached_repo_tree
 
         folder = Path(error.snapshot_path)
-        files = [file.path for file in get_cached_repo_tree(name)]
+        files = [file.path for file in get_cached_repo_tree(name, **hub.where)]
     safetensors = reads_safetensors(_read_config(str(folder / "config.json")))
     wanted = needed_files(files, safetensors=safetensors)
     if wanted is None and any(file.endswith(PICKLES) for file in files):
@@ -162,14 +206,18 @@ def _from_cache(name: str, reads_safetensors: ReadsSafetensors) -> Path:
     return folder
 
 
-def _files_to_download(name: str, reads_safetensors: ReadsSafetensors) -> list[str]:
+def _files_to_download(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> list[str]:
     """The small files and one kind of weights: safetensors where a graph reads them, else an export."""
     from huggingface_hub import HfApi, hf_hub_download
 
     # One request, not retried: without a network the answer should come at once.
-    siblings = HfApi().model_info(name, timeout=20).siblings or []
+    siblings = HfApi(token=hub.token).model_info(name, revision=hub.revision, timeout=20).siblings or []
     files = [sibling.rfilename for sibling in siblings]
-    config = _read_config(hf_hub_download(name, "config.json")) if "config.json" in files else {}
+    config = (
+        _read_config(hf_hub_download(name, "config.json", token=hub.token, **hub.where))
+        if "config.json" in files
+        else {}
+    )
     wanted = needed_files(files, safetensors=reads_safetensors(config))
     if wanted is None:
         raise ModelError(no_usable_weights(name, [file for file in files if file.endswith(PICKLES)]))

@@ -13,10 +13,10 @@ import numpy as np
 
 from crossrank.documents import SIMILARITY, Candidate, CandidateLike, Hit, Ranking, as_candidates
 from crossrank.errors import InputError
+from crossrank.inference.activations import Activation, activation_name, activation_of
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights
-from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName
+from crossrank.inference.scorer import PairScorer, for_ranking
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.text.readability import unreadable_share
 
@@ -71,7 +71,7 @@ class Reranker:
             model = CrossEncoder(model, threads=threads, device=device, max_length=max_length)
         elif (threads, device, max_length) != (None, None, None):
             raise InputError("the model is loaded already; give threads, device and max_length to it")
-        self.model = model
+        self.model = for_ranking(model)
 
     def rank(
         self,
@@ -79,7 +79,7 @@ class Reranker:
         candidates: Iterable[CandidateLike],
         *,
         top_n: int | None = None,
-        activation: ActivationName | None = None,
+        activation: Activation | None = None,
         progress: Progress | None = None,
     ) -> Ranking:
         """Rank the candidates of one query.
@@ -115,7 +115,7 @@ class Reranker:
         queries: Iterable[tuple[str, Iterable[CandidateLike]]],
         *,
         top_n: int | None = None,
-        activation: ActivationName | None = None,
+        activation: Activation | None = None,
         progress: Progress | None = None,
     ) -> list[Ranking]:
         """Rank the candidates of many queries, batched together.
@@ -150,6 +150,7 @@ class Reranker:
             asked.append((query, as_candidates(candidates)))
         outputs = self._outputs(asked, progress)
         timings = {"rerank": time.perf_counter() - started}
+        applied = activation_name(activation_of(activation) or self.model.scoring.activation)
         rankings = []
         for (query, candidates), own in zip(asked, outputs, strict=True):
             weights, notices = self._weights(candidates)
@@ -157,7 +158,7 @@ class Reranker:
                 Ranking(
                     query,
                     self._hits(candidates, own, weights, activation)[:top_n],
-                    activation or self.model.scoring.activation,
+                    applied,
                     timings,
                     (*self.model.notices, *self._unread(query, own), *notices),
                 )
@@ -209,7 +210,7 @@ class Reranker:
         candidates: Sequence[Candidate],
         outputs: Sequence[_Output | None],
         weights: EvidenceWeights | None,
-        activation: ActivationName | None,
+        activation: Activation | None,
     ) -> tuple[Hit, ...]:
         """All candidates as hits, best first."""
         added = [

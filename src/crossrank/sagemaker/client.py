@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
+from crossrank.inference.activations import ActivationName
 from crossrank.inference.engines import Progress
-from crossrank.inference.scorer import Pair, PairScorer
-from crossrank.inference.scores import ActivationName, Scoring
+from crossrank.inference.pairs import Pair
+from crossrank.inference.scorer import PairScorer
+from crossrank.inference.scores import Scoring
 from crossrank.sagemaker.connection import Connection
 from crossrank.sagemaker.faults import EndpointAnswerError, explained, is_transient
 from crossrank.sagemaker.splitting import JsonPairs, Wire, split

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.sagemaker.aws import Request
 
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -180,6 +180,6 @@ def check_name(name: str) -> None:
 
 def _check_archive(archive: Path) -> None:
     if not archive.is_file():
-        raise InputError(f"there is no archive {archive}; `crossrank sagemaker package` writes one")
+        raise MissingFileError(f"there is no archive {archive}; `crossrank sagemaker package` writes one")
     if not archive.name.endswith(".tar.gz") or not tarfile.is_tarfile(archive):
         raise InputError(f"{archive} is no .tar.gz archive; `crossrank sagemaker package` writes one")

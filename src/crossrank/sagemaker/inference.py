@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.scorer import for_ranking
 from crossrank.sagemaker.toolkit import leave_tracebacks_out, raise_for_toolkit
 from crossrank.server.answering import answer_body
 from crossrank.server.model_source import find_model
@@ -23,7 +24,7 @@ def model_fn(model_dir: str) -> CrossEncoder:
         ModelError: There is no model, or it cannot be loaded.
     """
     leave_tracebacks_out()
-    return CrossEncoder(find_model(model_dir))
+    return for_ranking(CrossEncoder(find_model(model_dir)))
 
 
 def transform_fn(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from crossrank.errors import InputError
-from crossrank.inference.scorer import Pair
+from crossrank.inference.pairs import Pair
 from crossrank.sagemaker.faults import EndpointAnswerError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.errors import CrossrankError
-from crossrank.inference.scorer import Pair
+from crossrank.inference.pairs import Pair
 
 
 class RequestError(CrossrankError):

@@ -33,11 +33,12 @@ def model_loader(model: str | None, device: str | None = None) -> Callable[[], C
 
     def load() -> CrossEncoder:
         from crossrank.inference.cross_encoder import CrossEncoder
+        from crossrank.inference.scorer import for_ranking
 
         if model is not None:
-            return CrossEncoder(model, device=device)
+            return for_ranking(CrossEncoder(model, device=device))
         if container_model_dir().is_dir() or model_name():
-            return CrossEncoder(find_model(container_model_dir()), device=device)
+            return for_ranking(CrossEncoder(find_model(container_model_dir()), device=device))
         return CrossEncoder(DEFAULT_CROSS_ENCODER, device=device)
 
     return load

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.text.ignoring import Patterns, Rule, compile_patterns, is_ignored, read_rule, rules_above
 from crossrank.text.naming import printable
 from crossrank.text.notices import Notify, ignore, left_out
@@ -77,7 +77,7 @@ def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
-        raise InputError(f"{printable(path)} does not exist; check the path") from None
+        raise MissingFileError(f"{printable(path)} does not exist; check the path") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{printable(path)} cannot be read: {error}") from error
 

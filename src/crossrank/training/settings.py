@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, file_error
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 
 
@@ -133,7 +133,7 @@ def read_settings(path: Path, **given: Any) -> TrainingSettings:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as TOML: {error}") from error
+        raise file_error(f"{path} cannot be read as TOML: {error}", error) from error
     tables = values.pop("data", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InputError(f"{path}: each collection is a table of its own, written [[data]]")

@@ -103,7 +103,7 @@ class OpenVinoEngine:
         precision: Precision = "f32",
     ) -> None:
         self._build, self._precision = build, precision
-        self._pad_id, self._limit = tokenizer.pad_id, tokenizer.max_tokens
+        self._pad_id, self._limit = tokenizer.pad_id, tokenizer.limit
         self.threads = threads or available_threads()
         self._state = _State(build(), self.threads, precision)
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import Field, PrivateAttr
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.integrations.langchain.keywords import check_keywords
-from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCrossEncoder, activation_of
+from crossrank.inference.scorer import for_ranking
+from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCrossEncoder, given_activation
 from crossrank.integrations.langchain.shared import SharedModel, shared_model
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
@@ -22,14 +22,13 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
 
     Args:
         model_name: A bundled model, a folder, or a Hugging Face name.
-        model_kwargs: ``max_length``; ``threads``, how many processors to use; ``device``, such as ``"cuda"``;
-            ``activation``, instead of the model's own (``"none"``, ``"sigmoid"``, ``"tanh"``), or
-            ``activation_fn``, PyTorch's object for it. Others of sentence-transformers are accepted where
-            they ask for what happens anyway, such as ``trust_remote_code=False``.
+        model_kwargs: Those of :class:`crossrank.CrossEncoder`, such as ``max_length``, ``device`` and
+            ``activation_fn``, which may also be written ``activation``.
 
     Raises:
         ModelError: The model cannot be loaded, or is no reranker.
-        InputError: A keyword is unknown, or asks for what cannot be done.
+        InputError: A keyword asks for what cannot be done.
+        UnknownKeywordError: A keyword is not known.
 
     Example:
         >>> model = HuggingFaceCrossEncoder(model_kwargs={"device": "cpu"})
@@ -43,12 +42,11 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
     _shared: SharedModel[CrossEncoder] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Check the keywords and load the model."""
-        loading = ("device", "max_length", "threads")
-        check_keywords("model_kwargs", self.model_kwargs, *loading, *ACTIVATION_KEYS)
-        self._activation = activation_of(self.model_kwargs)
-        options = {name: self.model_kwargs.get(name) for name in loading}
+        """Load the model."""
+        self._activation = given_activation(self.model_kwargs)
+        options = {name: value for name, value in self.model_kwargs.items() if name not in ACTIVATION_KEYS}
         self._shared = shared_model(CrossEncoder, self.model_name, options)
+        for_ranking(self._shared.model)
 
     @property
     def client(self) -> CrossEncoder:

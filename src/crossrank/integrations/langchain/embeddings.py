@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr
 
 from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.engines import Progress
 from crossrank.integrations.langchain.keywords import check_keywords
+from crossrank.integrations.langchain.own_errors import OwnErrors
 from crossrank.integrations.langchain.shared import SharedModel, shared_model
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 
-class HuggingFaceEmbeddings(BaseModel, Embeddings):
+class HuggingFaceEmbeddings(OwnErrors, Embeddings):
     """An embedder, with the arguments of LangChain's class of that name.
 
     A model is loaded once, however many objects and threads use it. Its own prompts are put before queries

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from crossrank.errors import InputError
-from crossrank.inference.scorer import Pair
+from crossrank.inference.pairs import Pair
 from crossrank.integrations.langchain.keywords import check_keywords
-from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCrossEncoder, activation_of
+from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCrossEncoder, given_activation
 from crossrank.sagemaker.client import SagemakerCrossEncoder
 from crossrank.sagemaker.faults import EndpointAnswerError
 
@@ -92,7 +92,7 @@ class SagemakerEndpointCrossEncoder(LogitCrossEncoder):
         """Check the keywords; nothing is asked of AWS yet."""
         keywords = self.model_kwargs or {}
         check_keywords("model_kwargs", keywords, *_OPTIONS, *ACTIVATION_KEYS)
-        self._activation = activation_of(keywords)
+        self._activation = given_activation(keywords)
         self._scorer = SagemakerCrossEncoder(
             self.endpoint_name,
             self.region_name,

@@ -14,7 +14,7 @@ import numpy as np
 from langchain_core.documents import Document
 from numpy.typing import NDArray
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, MissingFileError
 from crossrank.inference import Similarity
 
 _FORMAT = 1
@@ -73,7 +73,7 @@ def read_saved(folder: Path, name: str) -> Saved:
     file = folder / f"{name}.npz"
     if not file.is_file():
         pickled = (folder / f"{name}.pkl").is_file()
-        raise InputError(
+        raise MissingFileError(
             f"{file} does not exist"
             + (
                 f"; {name}.pkl beside it was written by LangChain's FAISS class as pickle, which can run "
@@ -95,6 +95,8 @@ def read_saved(folder: Path, name: str) -> Saved:
         if not fits or any(document.id is None for document in documents):
             raise ValueError("vectors and documents do not match")
         return Saved(content["similarity"], documents, vectors)
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} cannot be read as a saved store: {error}") from error
 

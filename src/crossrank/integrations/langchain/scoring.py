@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 from langchain_core.cross_encoders import BaseCrossEncoder
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
-from crossrank.errors import InputError
+from crossrank.inference.activations import Activation, activation_of
 from crossrank.inference.scorer import PairScorer
-from crossrank.inference.scores import ActivationName, activation_named
+from crossrank.integrations.langchain.own_errors import OwnErrors
 
 ACTIVATION_KEYS = ("activation", "activation_fn", "default_activation_function")
 
 
-class LogitCrossEncoder(BaseModel, BaseCrossEncoder):
+class LogitCrossEncoder(OwnErrors, BaseCrossEncoder):
     """A ``BaseCrossEncoder`` whose logits are known, so that a reranker can keep them with the scores."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    _activation: ActivationName | None = PrivateAttr(default=None)
+    _activation: Activation | None = PrivateAttr(default=None)
 
     @property
     @abstractmethod
@@ -30,14 +30,14 @@ class LogitCrossEncoder(BaseModel, BaseCrossEncoder):
         """What gives the logits."""
 
     @property
-    def activation(self) -> ActivationName:
+    def activation(self) -> Activation:
         """What turns a logit into a score: the model's own, unless ``model_kwargs`` name another."""
         return self._activation or self.scorer.scoring.activation
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Relevance scores of (query, passage) pairs: logits through the activation.
 
-        The activation is computed in double precision, so that pairs whose scores would both round to 1 in
+        Sigmoid and tanh are computed in double precision, so that pairs whose scores would both round to 1 in
         single precision still compare as their logits do.
         """
         logits, _ = self.scorer.logits([(query, passage) for query, passage in text_pairs])
@@ -47,19 +47,17 @@ class LogitCrossEncoder(BaseModel, BaseCrossEncoder):
             exact = np.exp(np.minimum(exact, 0)) / (1 + np.exp(-np.abs(exact)))
         elif self.activation == "tanh":
             exact = np.tanh(exact)
+        elif self.activation != "none":
+            exact = self.scorer.scoring.scores(logits, self.activation).astype(np.float64)
         scores: list[float] = exact.tolist()
         return scores
 
 
-def activation_of(keywords: Mapping[str, Any]) -> ActivationName | None:
+def given_activation(keywords: Mapping[str, Any]) -> Activation | None:
     """The activation that ``model_kwargs`` name; None where they name none.
 
     Raises:
-        InputError: It is not known.
+        InputError: There is no such activation.
     """
-    given = next((keywords[key] for key in ACTIVATION_KEYS if keywords.get(key) is not None), None)
-    if not isinstance(given, str):
-        return activation_named(given)
-    if given not in get_args(ActivationName):
-        raise InputError(f"activation must be one of {', '.join(get_args(ActivationName))}; it is {given!r}")
-    return cast("ActivationName", given)
+    given = (keywords[key] for key in ACTIVATION_KEYS if keywords.get(key) is not None)
+    return activation_of(next(given, None))

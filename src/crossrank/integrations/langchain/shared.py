@@ -56,7 +56,7 @@ def shared_model(kind: type[Model], name: str | Path, options: dict[str, Any]) -
     Raises:
         ModelError: It cannot be loaded.
     """
-    key = (kind, os.path.realpath(name), tuple(sorted(options.items())))
+    key = (kind, os.path.realpath(name), repr(sorted(options.items())))  # some values cannot be hashed
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
     with lock:

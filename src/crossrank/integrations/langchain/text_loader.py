@@ -9,7 +9,7 @@ from pathlib import Path
 from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, file_error
 
 # What a file's first bytes say; UTF-32 first, since its mark begins with that of UTF-16.
 _MARKS = (
@@ -52,7 +52,8 @@ class TextLoader(BaseLoader):
         try:
             data = Path(self.file_path).read_bytes()
         except OSError as error:
-            raise InputError(f"{self.file_path} cannot be read: {error.strerror or error}") from error
+            message = f"{self.file_path} cannot be read: {error.strerror or error}"
+            raise file_error(message, error) from error
         text = self._decode(data).replace("\r\n", "\n").replace("\r", "\n")
         yield Document(page_content=text, metadata={"source": str(self.file_path)})
 

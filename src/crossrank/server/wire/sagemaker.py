@@ -14,7 +14,7 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from crossrank.inference.scorer import Pair
+from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, SentDocument
 from crossrank.server.wire import Body
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from crossrank.documents import Document
-from crossrank.errors import InputError
+from crossrank.errors import InputError, file_error
 from crossrank.text.naming import printable
 from crossrank.text.notices import Notify, ignore
 from crossrank.text.reading.docx import read_docx
@@ -118,7 +118,7 @@ def read_documents(
     try:
         yield from with_unique_ids(reader(path, name, notify, part_characters))
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
+        raise file_error(f"{name} cannot be read: {error.strerror or error}", error) from error
 
 
 def with_unique_ids(documents: Iterable[Document]) -> Iterator[Document]:

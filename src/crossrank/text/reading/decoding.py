@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from crossrank.errors import InputError
+from crossrank.errors import InputError, file_error
 from crossrank.text.naming import printable
 from crossrank.text.notices import Notice, Notify, repaired
 
@@ -30,7 +30,7 @@ def read_bytes(path: Path) -> bytes:
             refuse_binary(data, name)
             return data + file.read()
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+        raise file_error(f"{name} cannot be read: {error.strerror}", error) from error
 
 
 def refuse_binary(data: bytes, name: str) -> None:

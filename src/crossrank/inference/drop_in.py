@@ -1,0 +1,283 @@
+"""What sentence-transformers' CrossEncoder has next to ``predict`` and ``rank``: obeyed, or refused with what
+to use instead. docs/coming-from.md has the table.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from crossrank.errors import InputError
+from crossrank.families.model import Model
+from crossrank.inference.activations import activation_of, as_module
+from crossrank.inference.devices import Device, check_device
+from crossrank.inference.saving import save_model
+from crossrank.inference.scorer import PairScorer
+from crossrank.inference.scores import scoring_of
+from crossrank.inference.tokenizer import Tokenizer
+from crossrank.keywords import nearest
+
+_TRAIN = "`crossrank train` trains, and so does sentence-transformers, whose folders crossrank loads"
+_PLAIN = "crossrank's is no torch.nn.Module; sentence_transformers.CrossEncoder(model.path) is one"
+_TOKENS = "model.tokenizer.pairs(pairs) gives token ids; predict takes the pairs themselves"
+_POOL = "threads already use all processors; for several GPUs, load a model on each"
+_PUBLISH = "write a folder with save_pretrained, then: hf upload OWNER/NAME FOLDER"
+_PRECISION = (
+    "a GPU computes in bfloat16, and int8 weights (`crossrank pull`) are what is faster on a processor"
+)
+# Every name of theirs that this class lacks, by what to use instead.
+_INSTEAD = {
+    _TRAIN: """fit old_fit smart_batching_collate smart_batching_collate_text_only
+        gradient_checkpointing_enable model_card_data_class requires_grad_ zero_grad""",
+    _PLAIN: """model transformers_model forward parameters named_parameters modules named_modules children
+        named_children state_dict load_state_dict buffers named_buffers register_forward_hook compile
+        share_memory apply training module_kwargs is_hpu_graph_enabled keep_in_fp32_modules
+        set_keep_in_fp32_modules trust_remote_code clear_placement_cache get_model_kwargs merge
+        active_adapter active_adapters add_adapter check_peft_compatible_model delete_adapter disable_adapters
+        enable_adapters get_adapter_state_dict has_peft_compatible_model load_adapter set_adapter""",
+    _TOKENS: "preprocess tokenize processor is_singular_input modalities supports",
+    _POOL: "start_multi_process_pool stop_multi_process_pool",
+    _PUBLISH: "push_to_hub save_to_hub default_huggingface_organization",
+    _PRECISION: "half bfloat16 float double type dtype",
+    "model.activation_fn is the one in use": "get_default_activation_fn",
+    "model.config.model_type is the architecture": "model_type",
+}
+REFUSED = {name: advice for advice, names in _INSTEAD.items() for name in names.split()}
+
+
+class ReadOnlyConfig:
+    """config.json, by attribute, as it was read: no defaults, and nothing can be set.
+
+    Example:
+        >>> ReadOnlyConfig({"id2label": {"0": "LABEL_0"}}).id2label
+        {0: 'LABEL_0'}
+    """
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        names = content.get("id2label")
+        # As transformers has them.
+        ints = {"id2label": {int(i): name for i, name in names.items()}} if isinstance(names, dict) else {}
+        self.__dict__.update(content | ints)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return dict(self.__dict__)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"config.json has no {name!r}; transformers.AutoConfig.from_pretrained(model.path) has defaults"
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"config.{name} cannot be set: the model is loaded. Change config.json, and load again"
+        )
+
+
+class EvaluationMetrics:
+    """What sentence-transformers' evaluators report their results to.
+
+    Attributes:
+        results: The metrics, one dictionary an evaluation.
+    """
+
+    def __init__(self) -> None:
+        self.results: list[dict[str, Any]] = []
+
+    def set_evaluation_metrics(
+        self, evaluator: object, metrics: dict[str, Any], epoch: int = 0, step: int = 0
+    ) -> None:
+        """Keep the results of an evaluation."""
+        self.results.append(dict(metrics))
+
+
+class DropIn(PairScorer):
+    """A cross-encoder on this machine, with the attributes and methods that people use of theirs.
+
+    Attributes:
+        tokenizer: The model's tokenizer, crossrank's own.
+        model_card_data: What evaluators report to.
+    """
+
+    tokenizer: Tokenizer
+    model_card_data: Any
+    _folder: Model
+    _device: Device
+
+    @abstractmethod
+    def _load(self, device: str) -> None:
+        """Make an engine on a device."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds the model's files."""
+        return self._folder.path
+
+    @property
+    def config(self) -> ReadOnlyConfig:
+        """config.json; read-only."""
+        return ReadOnlyConfig(self._folder.config)
+
+    @property
+    def num_labels(self) -> int:
+        """How many outputs the model has."""
+        return self.scoring.labels
+
+    @property
+    def max_seq_length(self) -> int:
+        """How many tokens a pair is cut to, at most the model's own limit, which None stands for."""
+        return self.tokenizer.max_tokens
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int | None) -> None:
+        # A tokenizer of its own, so that a copy of the model keeps its length.
+        prompt = self.tokenizer.prompt
+        self.tokenizer = self.tokenizer.adjusted(prompt=prompt, max_tokens=value or self.tokenizer.limit)
+
+    max_length = max_seq_length
+
+    def get_max_seq_length(self) -> int:
+        """``max_seq_length``."""
+        return self.max_seq_length
+
+    @property
+    def activation_fn(self) -> Any:
+        """From the model's outputs to scores, as PyTorch's object. None sets the model's own.
+
+        Raises:
+            MissingExtraError: PyTorch is not installed.
+        """
+        return as_module(self.scoring.predicting)
+
+    @activation_fn.setter
+    def activation_fn(self, value: object) -> None:
+        own, chosen = scoring_of(self._folder), activation_of(value)
+        self.scoring = own if chosen is None else own.predicting_by(chosen)
+
+    default_activation_function = activation_fn
+
+    @property
+    def device(self) -> Device:
+        """Where the model runs."""
+        return self._device
+
+    def move(self, device: str) -> None:
+        """Run on another device from now on.
+
+        Raises:
+            InputError: There is no such device.
+            ModelError: The model cannot run there.
+            MissingExtraError: The device needs PyTorch, which is not installed.
+        """
+        check_device(device)
+        if Device.named(device) != self._device:
+            self._load(device)
+
+    def to(self, device: Any = None, dtype: None = None) -> Self:
+        """Move the model to a device.
+
+        Raises:
+            InputError: There is no such device, or a precision is asked for.
+        """
+        if dtype is not None or "float" in str(device):
+            raise InputError(f"a model cannot be moved to {dtype or device}: {_PRECISION}")
+        if device is not None:
+            self.move(str(device))
+        return self
+
+    def cpu(self) -> Self:
+        """Move the model to the processor."""
+        return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Self:
+        """Move the model to a GPU."""
+        return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+
+    def eval(self) -> Self:
+        """Nothing: the model never trains."""
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Nothing where ``mode`` is False.
+
+        Raises:
+            InputError: ``mode`` is True.
+        """
+        if mode:
+            raise InputError(f"a loaded model cannot be trained: {_TRAIN}")
+        return self
+
+    @property
+    def backend(self) -> str:
+        """What runs the model: ``openvino`` or ``torch``."""
+        return self.get_backend()
+
+    @abstractmethod
+    def get_backend(self) -> str:
+        """What runs the model: ``openvino`` or ``torch``."""
+
+    def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
+        """Run an evaluator of sentence-transformers.
+
+        Args:
+            evaluator: Called with this model and the folder.
+            output_path: The folder that it writes to; it is made.
+        """
+        if output_path is not None:
+            Path(output_path).mkdir(parents=True, exist_ok=True)
+        return evaluator(self, output_path)
+
+    def save_pretrained(
+        self,
+        path: str | Path,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Write the model's files to a folder, with the prompts, the length and the activation in use.
+
+        Args:
+            path: The folder; it is made.
+            model_name: Has no effect: the card is the model's own.
+            create_model_card: Copy the model's README.md where there is one.
+            train_datasets: Has no effect.
+            safe_serialization: Only True: weights are written as safetensors.
+
+        Raises:
+            InputError: ``safe_serialization`` is False, or the activation has no name.
+        """
+        if not safe_serialization:
+            raise InputError(
+                "safe_serialization cannot be False: pickled weights can run code when they are opened"
+            )
+        save_model(
+            self._folder,
+            Path(path),
+            activation=self.scoring.predicting,
+            prompts=dict(self.prompts),
+            default_prompt_name=self.default_prompt_name,
+            max_length=self.max_seq_length,
+            card=create_model_card,
+        )
+
+    save = save_pretrained
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"crossrank's CrossEncoder has no {name!r}{_instead_of(name, dir(type(self)))}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # An assignment that nothing reads would change no score, and nobody would notice.
+        parts = [vars(kind) for kind in type(self).__mro__]
+        known = {known for part in parts for known in (*part, *part.get("__annotations__", ()))}
+        if name not in known and not name.startswith("_"):
+            raise AttributeError(f"crossrank's CrossEncoder has no {name!r} to set{_instead_of(name, known)}")
+        super().__setattr__(name, value)
+
+
+def _instead_of(name: str, known: Iterable[str]) -> str:
+    if name in REFUSED:
+        return f": {REFUSED[name]}"
+    return nearest(name, sorted(public for public in known if not public.startswith("_")))

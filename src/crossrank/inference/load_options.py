@@ -1,0 +1,120 @@
+"""What sentence-transformers hands on to transformers when it loads a model: met, harmless, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crossrank.errors import InputError
+from crossrank.inference.devices import check_device, on_gpu
+
+_FLOAT32 = frozenset({"None", "auto", "float32", "torch.float32"})
+# Values that ask for what happens anyway; None stands for any value.
+_HARMLESS: Mapping[str, frozenset[str] | None] = {
+    "attn_implementation": None,
+    "classifier_dropout": None,
+    "dtype": _FLOAT32,
+    "export": frozenset({"None", "False"}),
+    "local_files_only": None,
+    "low_cpu_mem_usage": None,
+    "provider": frozenset({"None", "CPUExecutionProvider"}),
+    "torch_dtype": _FLOAT32,
+    "truncation_side": frozenset({"right"}),
+    "trust_remote_code": frozenset({"None", "False"}),
+    "use_fast": frozenset({"None", "True"}),
+    "use_safetensors": frozenset({"None", "True"}),
+}
+_ADVICE = {
+    "chat_template": "write it to chat_template.jinja in the model's folder",
+    "dtype": "a GPU computes in bfloat16, and int8 weights (`crossrank pull`) are faster on a processor",
+    "export": "crossrank runs what is there, without an export",
+    "file_name": "copy that file to onnx/model.onnx in a folder of its own, and name the folder",
+    "provider": "device says where a model runs",
+    "trust_remote_code": "crossrank never runs code that comes with a model; such a model works with an ONNX "
+    "file (onnx/model.onnx) in its folder",
+}
+_ADVICE["torch_dtype"] = _ADVICE["dtype"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What is left of all that when a model is loaded.
+
+    Attributes:
+        device: Where it runs; None for the processor.
+        max_length: The most tokens of a pair.
+        num_labels: How many outputs the model has to have.
+    """
+
+    device: str | None
+    max_length: int | None
+    num_labels: int | None
+
+
+def load_options(
+    device: object,
+    max_length: int | None,
+    num_labels: int | None,
+    *,
+    model_kwargs: Mapping[str, Any] | None,
+    processor_kwargs: Mapping[str, Any] | None,
+    config_kwargs: Mapping[str, Any] | None,
+) -> LoadOptions:
+    """Read the arguments of a model that sentence-transformers would hand on.
+
+    Raises:
+        InputError: One cannot be met; the message says what to do instead.
+    """
+    network, processor, config = (
+        dict(given or {}) for given in (model_kwargs, processor_kwargs, config_kwargs)
+    )
+    device = network.pop("device_map", None) or device
+    shorter, labels = processor.pop("model_max_length", None), config.pop("num_labels", None)
+    name = None if device is None else str(device)
+    check_device(name)
+    for where, given in (
+        ("model_kwargs", network),
+        ("processor_kwargs", processor),
+        ("config_kwargs", config),
+    ):
+        for key, value in given.items():
+            _check(where, key, value, gpu=on_gpu(name))
+    return LoadOptions(
+        name, shorter if max_length is None else max_length, labels if num_labels is None else num_labels
+    )
+
+
+def _check(where: str, key: str, value: object, *, gpu: bool) -> None:
+    harmless = _HARMLESS.get(key, frozenset())
+    computes_in_bfloat16 = gpu and "float32" in str(value)
+    if (harmless is None or str(value) in harmless) and not computes_in_bfloat16:
+        return
+    known = ", ".join(sorted({*_HARMLESS, "device_map", "model_max_length", "num_labels"}))
+    advice = _ADVICE.get(key, f"known are {known}")
+    raise InputError(f"{where}[{key!r}] cannot be {value!r:.60}: {advice}")
+
+
+def refuse_what_cannot_be(
+    *,
+    modules: object,
+    trust_remote_code: bool,
+    keep_in_fp32_modules: object,
+    backend: str,
+) -> None:
+    """Refuse the constructor's arguments that PyTorch alone could meet.
+
+    Raises:
+        InputError: One of them asks for that; the message says what to do instead.
+    """
+    if modules is not None:
+        raise InputError(
+            "modules cannot be used: a model is read from its files. Write them with sentence-transformers' "
+            "save_pretrained, and name the folder"
+        )
+    if trust_remote_code:
+        raise InputError(f"trust_remote_code cannot be True: {_ADVICE['trust_remote_code']}")
+    if keep_in_fp32_modules:
+        raise InputError("keep_in_fp32_modules cannot be used; a classifier is always computed in float32")
+    if backend not in {"torch", "onnx", "openvino"}:
+        raise InputError(f"backend must be torch, onnx or openvino; it is {backend!r:.40}")
