@@ -1,4 +1,4 @@
-# Everything runs in environments of its own beside the code: nothing is installed outside this folder.
+# Everything runs in environments of its own next to the code: nothing is installed outside this folder.
 PYTHON ?= python3
 PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
 # Two workers suit two processors; more would only wait for each other.
@@ -59,10 +59,7 @@ clean:
 	.venv-parity/bin/pip install $(PIP_FLAGS) -e '.[test,parity]'
 	@touch $@
 
-# The model server is Java; where there is none and Debian's packages can be installed, it is.
 .venv-sagemaker/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-sagemaker
 	.venv-sagemaker/bin/pip install $(PIP_FLAGS) -e '.[test,sagemaker-parts]'
-	@command -v java >/dev/null || (apt-get update -q && apt-get install -qy openjdk-17-jre-headless) \
-		|| echo "There is no Java 17, which the model server needs; its tests will say so."
 	@touch $@

@@ -60,7 +60,7 @@ def becomes(state: str, reason: str | None = None) -> None:
 
 def test_a_real_time_endpoint_is_made_of_an_archive(archive: Path, aws: Aws) -> None:
     lines: list[str] = []
-    report = deploy(deployment(archive, environment={"A": "1"}), aws, tell=lines.append)
+    report = deploy(deployment(archive, environment={"A": "1"}), aws, on_step=lines.append)
     (stored,) = boto3.client("s3", region_name=REGION).list_objects_v2(Bucket="bread")["Contents"]
     address = f"s3://bread/{stored['Key']}"
     assert stored["Key"].startswith("crossrank/bakery/model-")
@@ -106,7 +106,7 @@ def test_it_waits_and_tells_until_the_endpoint_is_in_service(archive: Path, aws:
         elif len(lines) == 8:
             becomes("InService")
 
-    assert deploy(deployment(archive), aws, every=0.0, tell=tell)["status"] == "InService"
+    assert deploy(deployment(archive), aws, every=0.0, on_step=tell)["status"] == "InService"
     assert lines[5:] == ["endpoint bakery is Creating, 0 s"] * 3
 
 
@@ -117,7 +117,7 @@ def test_an_endpoint_that_fails_says_why_what_was_made_and_how_to_remove_it(arch
 
     made = deployment(archive)
     with pytest.raises(DeploymentError, match="is Failed: The primary container did not pass") as caught:
-        deploy(made, aws, tell=tell)
+        deploy(made, aws, on_step=tell)
     message = str(caught.value)
     assert caught.value.made == (
         f"archive {made.model_data}",
@@ -136,7 +136,7 @@ def test_an_endpoint_that_takes_too_long_is_said_to_be_still_there(archive: Path
             becomes("Creating")
 
     with pytest.raises(DeploymentError, match=r"still Creating after 0 s.*endpoint bakery.*To remove it"):
-        deploy(deployment(archive), aws, every=0.1, limit=0.05, tell=tell)
+        deploy(deployment(archive), aws, every=0.1, limit=0.05, on_step=tell)
 
 
 def test_a_step_that_fails_names_what_the_steps_before_made(archive: Path, aws: Aws) -> None:
@@ -160,7 +160,7 @@ def test_an_interrupt_says_what_was_made(archive: Path, aws: Aws) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        deploy(deployment(archive), aws, tell=tell)
+        deploy(deployment(archive), aws, on_step=tell)
     assert "Made so far" in lines[-1]
     assert "model bakery" in lines[-1]
 
@@ -190,7 +190,7 @@ def test_a_deletion_removes_endpoint_configuration_and_model_and_says_what_remai
     assert deletion.deletes == ["endpoint bakery", "endpoint configuration bakery", "model bakery"]
     assert deletion.remains == (made.model_data,)
     lines: list[str] = []
-    delete(deletion, aws, tell=lines.append)
+    delete(deletion, aws, on_step=lines.append)
     assert lines == [f"deleted {part}" for part in deletion.deletes]
     assert [aws.describe(kind, "bakery") for kind in ("endpoint", "endpoint_config", "model")] == [None] * 3
     with pytest.raises(EndpointNotFoundError, match="nothing named bakery"):

@@ -21,6 +21,7 @@ class Answer:
         status: The HTTP status.
         error: The error's name, which AWS puts into ``x-amzn-errortype``.
         seconds: Wait so long before.
+        until: Wait for this before.
         close: Close the connection instead.
     """
 
@@ -28,6 +29,7 @@ class Answer:
     status: int = 200
     error: str | None = None
     seconds: float = 0.0
+    until: threading.Event | None = None
     close: bool = False
 
 
@@ -125,6 +127,8 @@ def running_endpoint() -> Iterator[Endpoint]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             answer = endpoint.answer(self.path, dict(self.headers), body)
             time.sleep(answer.seconds)
+            if answer.until is not None:
+                answer.until.wait()
             if answer.close:
                 self.close_connection = True
                 return

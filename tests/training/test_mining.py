@@ -12,11 +12,6 @@ from crossrank.training.mining import Miner, TrainingList
 from crossrank.training.settings import JudgedData, TrainingSettings
 
 
-@pytest.fixture(scope="module")
-def embedder() -> BiEncoder:
-    return BiEncoder()
-
-
 def mine(
     embedder: BiEncoder, folder: Path, **options: object
 ) -> tuple[list[TrainingList], list[TrainingList]]:

@@ -80,7 +80,7 @@ def deploy(
         requests = [request.to_dict() for request in deployment.requests]
         _print_requests(requests, as_json, billing=deployment.billing)
         return
-    report = make(deployment, Aws(region, profile_name=profile), wait=not no_wait, tell=notify)
+    report = make(deployment, Aws(region, profile_name=profile), wait=not no_wait, on_step=notify)
     if as_json:
         print_json({**report, "billing": deployment.billing})
         return
@@ -178,7 +178,7 @@ def delete(
             raise InputError(f"nobody is there to be asked whether to delete {parts}; give --yes")
         if not typer.confirm(f"Delete {parts} in {aws.region}?", err=True):
             raise typer.Abort
-    remove(deletion, aws, tell=notify)
+    remove(deletion, aws, on_step=notify)
     if as_json:
         print_json({"deleted": deletion.deletes, "remains": list(deletion.remains)})
         return

@@ -14,7 +14,7 @@ from crossrank.sagemaker.aws import Aws, Request, named
 from crossrank.sagemaker.deployment import Deployment, check_name
 from crossrank.sagemaker.faults import EndpointError, EndpointNotFoundError
 
-Tell: TypeAlias = Callable[[str], object]
+OnStep: TypeAlias = Callable[[str], object]
 # Seconds between two looks at an endpoint.
 _EVERY = 15.0
 _UNDER_WAY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -40,7 +40,7 @@ def deploy(
     wait: bool = True,
     every: float = _EVERY,
     limit: float = 3600.0,
-    tell: Tell | None = None,
+    on_step: OnStep = lambda line: None,
 ) -> dict[str, Any]:
     """Make an endpoint, and wait until it answers.
 
@@ -50,7 +50,7 @@ def deploy(
         wait: Wait until the endpoint is in service.
         every: Seconds between two looks at it.
         limit: Seconds to wait at most.
-        tell: Called with a line on each step.
+        on_step: Called with a line on each step.
 
     Returns:
         What :func:`status` gives.
@@ -60,7 +60,6 @@ def deploy(
         DeploymentError: It failed after something was made; the message names that and how to remove it.
         EndpointError: It failed before.
     """
-    say = tell or _nothing
     for kind in ("endpoint", "endpoint_config", "model"):
         if aws.describe(kind, deployment.name):
             raise InputError(
@@ -72,12 +71,12 @@ def deploy(
         for request in deployment.requests:
             if request.operation == "upload_file":
                 size = Path(deployment.archive).stat().st_size / 1e6
-                say(f"uploading {deployment.archive}, {size:.1f} MB")
+                on_step(f"uploading {deployment.archive}, {size:.1f} MB")
             aws.send(request)
             made.append(request)
-            say(f"made {request.about}")
+            on_step(f"made {request.about}")
         if wait:
-            _wait_until_in_service(deployment.name, aws, every, limit, say)
+            _wait_until_in_service(deployment.name, aws, every, limit, on_step)
     except CrossrankError as error:
         if not made:
             raise
@@ -85,7 +84,7 @@ def deploy(
         raise DeploymentError(f"{error}. {_left_over(deployment, made, aws)}", about) from error
     except KeyboardInterrupt:
         if made:
-            say(_left_over(deployment, made, aws))
+            on_step(_left_over(deployment, made, aws))
         raise
     return status(deployment.name, aws)
 
@@ -167,7 +166,12 @@ def plan_deletion(name: str, aws: Aws) -> Deletion:
 
 
 def delete(
-    deletion: Deletion, aws: Aws, *, every: float = _EVERY, limit: float = 900.0, tell: Tell | None = None
+    deletion: Deletion,
+    aws: Aws,
+    *,
+    every: float = _EVERY,
+    limit: float = 900.0,
+    on_step: OnStep = lambda line: None,
 ) -> None:
     """Delete what :func:`plan_deletion` found.
 
@@ -176,20 +180,19 @@ def delete(
         aws: Where.
         every: Seconds between two looks at whether the endpoint is gone.
         limit: Seconds to wait for that at most.
-        tell: Called with a line on each step.
+        on_step: Called with a line on each step.
 
     Raises:
         DeploymentError: Not all could be deleted; the message says what is left.
     """
-    say = tell or _nothing
     left = deletion.deletes
     try:
         for request in deletion.requests:
             aws.send(request)
             if request.operation == "delete_endpoint":
                 # A configuration has to stay for as long as its endpoint is being deleted.
-                _wait_until(lambda found: found is None, deletion.name, aws, every, limit, say)
-            say(f"deleted {left.pop(0)}")
+                _wait_until(lambda found: found is None, deletion.name, aws, every, limit, on_step)
+            on_step(f"deleted {left.pop(0)}")
     except CrossrankError as error:
         hint = ""
         with suppress(EndpointError):  # AWS may not be there to ask; the error above says so
@@ -201,8 +204,8 @@ def delete(
         ) from error
 
 
-def _wait_until_in_service(name: str, aws: Aws, every: float, limit: float, say: Tell) -> None:
-    endpoint = _wait_until(lambda found: not _is_under_way(found), name, aws, every, limit, say)
+def _wait_until_in_service(name: str, aws: Aws, every: float, limit: float, on_step: OnStep) -> None:
+    endpoint = _wait_until(lambda found: not _is_under_way(found), name, aws, every, limit, on_step)
     if endpoint is None:
         raise EndpointError(f"endpoint {name} was deleted while it was being created")
     if endpoint["EndpointStatus"] != "InService":
@@ -219,7 +222,7 @@ def _wait_until(
     aws: Aws,
     every: float,
     limit: float,
-    say: Tell,
+    on_step: OnStep,
 ) -> Mapping[str, Any] | None:
     started = time.monotonic()
     while True:
@@ -230,7 +233,7 @@ def _wait_until(
         state = endpoint["EndpointStatus"] if endpoint else "gone"
         if waited + every > limit:
             raise EndpointError(f"endpoint {name} is still {state} after {waited:.0f} s")
-        say(f"endpoint {name} is {state}, {waited:.0f} s")
+        on_step(f"endpoint {name} is {state}, {waited:.0f} s")
         time.sleep(every)
 
 
@@ -272,7 +275,3 @@ def _container(model: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _a(kind: str) -> str:
     return {"endpoint": "an endpoint", "endpoint_config": "an endpoint configuration"}.get(kind, f"a {kind}")
-
-
-def _nothing(line: str) -> None:
-    """For those who want no lines."""

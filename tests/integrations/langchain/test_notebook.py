@@ -53,7 +53,7 @@ TEXT = "\n\n".join(
         *(f"Paragraph {i} is about the birds in the garden, and their songs. " * 6 for i in range(12)),
     ]
 )
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_notebook_runs_with_only_its_imports_changed(

@@ -7,6 +7,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,11 +91,9 @@ def test_what_passes_is_tried_again(answer: Answer, endpoint: Endpoint) -> None:
 def test_what_does_not_pass_before_the_deadline_is_an_error(
     answer: Answer, kind: type[Exception], message: str, endpoint: Endpoint
 ) -> None:
-    started = time.monotonic()
     with pytest.raises(kind, match=rf"endpoint 'bakery' \({REGION}\).*{message}"):
         raise error_of(endpoint, *[answer] * 1000, deadline=0.3)
-    assert time.monotonic() - started < 3
-    assert 2 < len(endpoint.requests) < 30
+    assert 1 < len(endpoint.requests) < 1000, "tried again, and given up"
 
 
 def test_a_deadline_of_nothing_means_one_attempt(endpoint: Endpoint) -> None:
@@ -188,11 +187,13 @@ def test_a_slow_answer_is_an_error_and_not_sent_again(endpoint: Endpoint) -> Non
 
 
 def test_an_error_does_not_wait_for_slower_parts(endpoint: Endpoint) -> None:
-    endpoint.say(Answer({"scores": [1]}, seconds=2), Answer({"Message": "no"}, 400, "ValidationError"))
-    started = time.monotonic()
+    released = threading.Event()
+    slow = Answer({"scores": [1]}, until=released)
+    endpoint.say(slow, Answer({"Message": "no"}, 400, "ValidationError"))
+    # Who waited for the slow part would wait until the test is ended.
     with pytest.raises(EndpointRequestError):
-        client(endpoint, max_pairs=1).logits(PAIRS)
-    assert time.monotonic() - started < 1.5
+        client(endpoint, max_pairs=1, timeout=3600.0).logits(PAIRS)
+    released.set()
 
 
 def test_after_an_error_a_throttled_part_is_not_sent_again(

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.tiny_models import change_json, write_embedder, write_reranker
+
+import crossrank.conversion
+from crossrank.conversion.checking import check_model, is_bi_encoder
+from crossrank.families.model import open_model
+
+PUBLISHED = json.loads((Path(crossrank.conversion.__file__).with_name("golden.json")).read_text())
+
+
+def test_kind_of_a_model_is_told_from_its_files(tmp_path: Path) -> None:
+    reranker, embedder = write_reranker(tmp_path / "reranker"), write_embedder(tmp_path / "embedder")
+    language_model = write_embedder(tmp_path / "language-model")
+    change_json(language_model / "config.json", architectures=["Qwen3ForCausalLM"])
+    kinds = [is_bi_encoder(open_model(folder)) for folder in (reranker, embedder, language_model)]
+    assert kinds == [False, True, False]
+
+
+def test_model_that_scores_otherwise_than_published_does_not_agree(tmp_path: Path) -> None:
+    report = check_model(write_reranker(tmp_path / "ms-marco-MiniLM-L6-v2"))
+    assert report["agrees"] is False
+    assert report["golden"]["largest_difference"] > report["golden"]["tolerance"]
+
+
+def test_model_without_published_scores_is_described_alone(tmp_path: Path) -> None:
+    report = check_model(write_reranker(tmp_path / "model"))
+    assert (report["kind"], report["weights"], report["golden"]) == (
+        "cross-encoder",
+        "safetensors, float",
+        None,
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_pair_has_its_logit_and_a_source(name: str) -> None:
+    published = PUBLISHED[name]
+    assert name == name.lower()
+    assert len(published["pairs"]) == len(published["logits"]) > 0
+    assert published["source"]
+    assert 0 < published["tolerance"] < 1
