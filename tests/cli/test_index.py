@@ -166,3 +166,23 @@ def test_interrupted_add_keeps_what_was_written(here: Path) -> None:
     assert process.returncode == 130
     assert errors == "crossrank: interrupted\n"
     assert crossrank("index", "info", "my-index").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "bread", ""],
+        ["search", "bread", "notes", ""],
+        ["search", "bread", "--index", ""],
+        ["index", "add", "", "notes"],
+        ["index", "add", "my-index", ""],
+        ["index", "rm", "my-index", ""],
+        ["index", "ls", ""],
+    ],
+)
+def test_an_empty_path_does_not_stand_for_the_working_directory(arguments: list[str], here: Path) -> None:
+    """It is what a shell makes of a variable that is not set; rm would take out all there is."""
+    process = crossrank(*arguments)
+    assert process.returncode == 2
+    assert "a path is empty" in one_line(process)
+    assert sorted(path.name for path in here.iterdir()) == ["notes"]

@@ -175,6 +175,14 @@ def test_link_that_leads_out_of_an_added_folder_is_reported_and_what_it_leads_to
     assert names(index.add([files / "link.txt"]).added) == ["private.txt"]
 
 
+def test_an_empty_path_is_refused(index: Index, files: Path) -> None:
+    index.add([files])
+    for use in (index.add, index.rm):
+        with pytest.raises(InputError, match="a path is empty"):
+            use([""])
+    assert len(index.ls()) == 2
+
+
 def test_patterns_are_remembered(index: Index, files: Path) -> None:
     index.add([files], include=["*.txt"])
     (files / "tide.md").write_text("The tide.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 from rich.table import Table
 
-from crossrank.cli.options import IndexEmbedder
+from crossrank.cli.options import IndexEmbedder, given_path
 from crossrank.cli.output import console, notify, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ index_app = typer.Typer(
 _LISTED = 10
 
 Folder: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="INDEX", help="The index's folder.", show_default=False)
+    Path, typer.Argument(parser=given_path, metavar="INDEX", help="The index's folder.", show_default=False)
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -37,7 +37,12 @@ def add(
     index: Folder,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files and folders; without any, all added before.", show_default=False),
+        typer.Argument(
+            parser=given_path,
+            metavar="PATHS",
+            help="Files and folders; without any, all added before.",
+            show_default=False,
+        ),
     ] = None,
     include: Annotated[
         list[str] | None,
@@ -95,7 +100,12 @@ def ls(index: Folder, as_json: AsJson = False) -> None:
 @index_app.command("rm")
 def rm(
     index: Folder,
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders to take out.", show_default=False)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=given_path, metavar="PATHS", help="Files and folders to take out.", show_default=False
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Take files out of an index, until they are added by name again; the files themselves stay.

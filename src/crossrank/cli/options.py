@@ -10,6 +10,14 @@ import typer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval
 
+
+def given_path(text: str) -> Path:
+    """A path; an empty one, of a shell variable that is not set, would mean the working directory."""
+    if not text:
+        raise typer.BadParameter("a path is empty; write . for this folder")
+    return Path(text)
+
+
 Query: TypeAlias = Annotated[str, typer.Argument(help="The question.", show_default=False)]
 Candidates: TypeAlias = Annotated[
     int, typer.Option(help="How many passages the first stage hands to the reranker.")

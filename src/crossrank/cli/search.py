@@ -21,6 +21,7 @@ from crossrank.cli.options import (
     RetrievalOption,
     TopN,
     TopNOfAll,
+    given_path,
 )
 from crossrank.cli.output import notify, print_before_and_after, print_json, print_ranking, progress_bar
 from crossrank.documents import Document, Ranking
@@ -38,9 +39,17 @@ _SAMPLE_QUESTION = "Where should potatoes be kept over winter, and why not somew
 
 def search(
     query: Query,
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders.", show_default=False)] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files and folders.", parser=given_path, metavar="PATHS", show_default=False),
+    ] = None,
     index: Annotated[
-        Path | None, typer.Option(help="Search this index instead of files (crossrank index add).")
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="INDEX",
+            help="Search this index instead of files (crossrank index add).",
+        ),
     ] = None,
     filters: Annotated[
         list[str] | None,

@@ -54,6 +54,8 @@ def resolve(path: Path | str) -> str:
     Raises:
         InputError: It is no path, or has a name that is not UTF-8.
     """
+    if not str(path):
+        raise InputError("a path is empty; write . for the working directory")
     try:
         real = os.path.realpath(path)
         real.encode()

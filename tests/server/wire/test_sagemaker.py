@@ -188,3 +188,16 @@ def test_a_number_that_json_cannot_hold_never_leaves() -> None:
         with pytest.raises(RequestError, match="not a number") as caught:
             written(invocation, [number])
         assert caught.value.status == 500
+
+
+def test_half_a_character_in_a_document_goes_back_as_it_came() -> None:
+    body = b'{"query": "q", "documents": [{"text": "a", "note": "\\ud83d"}], "return_documents": true}'
+    answer = json.loads(read_invocation(body).answer([1.5]))
+    assert answer["results"][0]["document"] == {"text": "a", "note": "\ud83d"}
+
+
+@pytest.mark.parametrize("charset", ["\0", "base64", "nonsense", "x" * 10_000])
+def test_a_charset_that_is_none_is_refused(charset: str) -> None:
+    with pytest.raises(RequestError, match="charset") as caught:
+        read_invocation(b"{}", f"application/json; charset={charset}")
+    assert caught.value.status == 415

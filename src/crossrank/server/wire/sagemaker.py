@@ -80,7 +80,9 @@ class Invocation:
             lines = [json.dumps(body, ensure_ascii=False, allow_nan=False) for body in bodies]
         except ValueError as error:
             raise RequestError(500, "the model gave a score that is not a number") from error
-        return "\n".join([*lines, ""] if self.answer_type == JSON_LINES else lines).encode()
+        text = "\n".join([*lines, ""] if self.answer_type == JSON_LINES else lines)
+        # Half a character, which a document that is sent back may hold, goes as it came: as JSON escapes it.
+        return text.encode(errors="backslashreplace")
 
 
 class SageMaker:
@@ -162,12 +164,12 @@ def _answer_type(accept: str | None, *, lines: bool) -> str:
 def _decoded(body: bytes, charset: str) -> str:
     try:
         return body.decode(charset)
-    except LookupError as error:
-        raise RequestError(415, f"the charset {charset!r:.40} is not known; send UTF-8") from error
     except UnicodeError as error:
         raise RequestError(
             400, f"the body is not valid {charset}: {error}. Send UTF-8, or name the charset in Content-Type"
         ) from error
+    except (LookupError, ValueError) as error:
+        raise RequestError(415, f"the charset {charset!r:.40} is not known; send UTF-8") from error
 
 
 def _json(text: str, place: str) -> Any:
