@@ -27,7 +27,7 @@ def chunks(
     Example:
         >>> list(chunks("First paragraph.\\n\\nSecond, a longer one.", size=16, overlap=0))
         ['First paragraph.', 'Second, a', 'longer one.']
-        >>> list(chunks("one two three four", size=9, overlap=4))
+        >>> list(chunks("one two three four", size=10, overlap=4))
         ['one two', 'two three', 'four']
     """
     while separators and separators[0] not in text:
