@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossrank.documents import WORD_MATCH, Candidate, Ranking
 from crossrank.errors import InputError
@@ -16,9 +16,11 @@ from crossrank.evaluation.collection import Collection
 from crossrank.evaluation.compare import Comparison, compare
 from crossrank.evaluation.measures import Evaluation, evaluate_run
 from crossrank.evaluation.runs import Run, trec_order
-from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.base import Retriever
 from crossrank.retrieval.bm25 import word_matches
+
+if TYPE_CHECKING:
+    from crossrank.ranking.reranker import Reranker  # NumPy, which measures alone do not need
 
 
 @dataclass(frozen=True, slots=True)
