@@ -192,12 +192,12 @@ def test_a_number_that_json_cannot_hold_never_leaves() -> None:
 
 def test_half_a_character_in_a_document_goes_back_as_it_came() -> None:
     body = b'{"query": "q", "documents": [{"text": "a", "note": "\\ud83d"}], "return_documents": true}'
-    answer = json.loads(read_invocation(body).answer([1.5]))
+    answer = json.loads(written(read(body), [1.5]))
     assert answer["results"][0]["document"] == {"text": "a", "note": "\ud83d"}
 
 
 @pytest.mark.parametrize("charset", ["\0", "base64", "nonsense", "x" * 10_000])
 def test_a_charset_that_is_none_is_refused(charset: str) -> None:
-    with pytest.raises(RequestError, match="charset") as caught:
-        read_invocation(b"{}", f"application/json; charset={charset}")
-    assert caught.value.status == 415
+    error = refused(b"{}", f"application/json; charset={charset}")
+    assert error.status == 415
+    assert "charset" in str(error)
