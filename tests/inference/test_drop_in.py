@@ -118,7 +118,7 @@ def test_default_prompt_of_a_classifier_is_put_before_every_query(tmp_path: Path
     )
     assert ranked == plain
     hits = Reranker(model).rank(QUESTION, TEXTS)
-    assert {hit.first_stage_rank - 1: hit.score for hit in hits} == pytest.approx(plain)
+    assert {hit.candidate.rank - 1: hit.score for hit in hits} == pytest.approx(plain)
 
 
 @pytest.mark.parametrize(

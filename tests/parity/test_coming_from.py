@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from support.tiny_models import PAIRS, TEXTS, change_json, write_reranker
 
+from crossrank.conversion.pulling import pull_model
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.loading import PROBE_PAIRS
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -621,11 +624,16 @@ def test_default_prompt_that_they_saved_is_theirs(both: Both, tmp_path: Path) ->
     same(saved.ours().predict(list(PAIRS)), saved.theirs().predict(list(PAIRS)))
 
 
-def test_chat_template_of_a_classifier_is_theirs(tmp_path: Path) -> None:
+def write_reranker_with_template(folder: Path) -> Path:
     part = "{{ messages | selectattr('role', 'eq', '%s') | map(attribute='content') | first }}"
     template = f"{part % 'system'} what is {part % 'query'} about {part % 'document'}"
-    folder = write_reranker(tmp_path / "model")
+    write_reranker(folder)
     (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+def test_chat_template_of_a_classifier_is_theirs(tmp_path: Path) -> None:
+    folder = write_reranker_with_template(tmp_path / "model")
     both, pairs = Both(folder), [pair for pair in PAIRS if len("".join(pair)) < 150]
     for options in ({}, {"prompts": {"task": "find bread"}, "default_prompt_name": "task"}):
         ours, theirs = both.ours(**options), both.theirs(**options)
@@ -635,6 +643,13 @@ def test_chat_template_of_a_classifier_is_theirs(tmp_path: Path) -> None:
     saved = Both(tmp_path / "saved")
     same(saved.ours().predict(pairs), theirs.predict(pairs))
     same(saved.theirs().predict(pairs), theirs.predict(pairs))
+
+
+def test_int8_copy_of_a_classifier_is_checked_within_its_chat_template(tmp_path: Path) -> None:
+    pull_model(write_reranker_with_template(tmp_path / "model"), tmp_path / "copy")
+    copy = CrossEncoder(tmp_path / "copy")
+    stored = json.loads((tmp_path / "copy" / "crossrank.json").read_text())["probe"]
+    np.testing.assert_allclose(stored, copy.outputs(PROBE_PAIRS), atol=0.05)
 
 
 def test_chat_template_that_leaves_the_pair_out_is_refused_by_both(tmp_path: Path) -> None:

@@ -221,8 +221,10 @@ def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
             label2id={name: number for number, name in names.items()},
         )
     if copy.has_graph and copy.weights.is_int8:
-        task = embedder_task(read_settings(copy)) if isinstance(original, BiEncoder) else CROSS_ENCODER
-        probe = probe_in_float32(copy, task, Tokenizer(copy))
+        if isinstance(original, BiEncoder):
+            probe = probe_in_float32(copy, embedder_task(read_settings(copy)), Tokenizer(copy))
+        else:  # within a template, where the original is asked by one
+            probe = probe_in_float32(copy, CROSS_ENCODER, original.tokenizer)
         settings["probe"] = [[round(float(value), 5) for value in row] for row in probe]
     return settings
 

@@ -101,14 +101,16 @@ class PromptTokenizer(Tokenizer):
         if described is not None:
             settings = model.json(f"{described.get('path')}/config.json")
             self.answers = _saved_answers(model, settings)
-        elif (own := model.family.prompt) and "reranker" in Path(model.name).name.lower():
+        elif is_language_model(model):
+            own = model.family.prompt
+            if own is None or "reranker" not in Path(model.name).name.lower():
+                raise ModelError(
+                    f"{model.name} is a language model, and nothing says how it scores: a LogitScore module "
+                    "of sentence-transformers (modules.json), or qwen3 as model_type and 'reranker' in its "
+                    "name"
+                )
             self.answers = Answers(self._known(model, own.yes), self._known(model, own.no))
             self._write = partial(_family_template, own)
-        elif is_language_model(model):
-            raise ModelError(
-                f"{model.name} is a language model, and nothing says how it scores: a LogitScore module of "
-                "sentence-transformers (modules.json), or qwen3 as model_type and 'reranker' in its name"
-            )
         self._ask(prompt)
         self.max_tokens = self.max_tokens  # checks that the template leaves room
 
