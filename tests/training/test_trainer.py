@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from crossrank.training.trainer import batch_order
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tiny_models import PAIRS, write_reranker
+
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.training.settings import JudgedData, TrainingSettings
+from crossrank.training.trainer import ListwiseTrainer, batch_order
 
 
 def test_steps_hold_lists_of_like_length_and_the_last_may_be_short() -> None:
@@ -16,3 +24,19 @@ def test_the_order_hangs_on_the_seed_alone() -> None:
     lengths = list(range(50))
     assert batch_order(lengths, 4, seed=1) == batch_order(lengths, 4, seed=1)
     assert batch_order(lengths, 4, seed=1) != batch_order(lengths, 4, seed=2)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_saving_a_scaled_copy_leaves_the_model_as_it_is(family: str, judged: Path, tmp_path: Path) -> None:
+    settings = TrainingSettings(data=(JudgedData(judged),), max_tokens=32)
+    trainer = ListwiseTrainer(write_reranker(tmp_path / "base", family), tmp_path, settings, lambda *_: None)
+    for folder, factors in (("first", ()), ("scaled", (2.0, 0.5)), ("again", ())):
+        trainer.save(tmp_path / folder, *factors)
+    first, scaled, again = (
+        CrossEncoder(tmp_path / folder).logits(list(PAIRS))[0] for folder in ("first", "scaled", "again")
+    )
+    np.testing.assert_array_equal(again, first)
+    np.testing.assert_allclose(scaled, 2 * first + 0.5, rtol=0, atol=1e-5)
+    assert trainer.model.tokenizer.model_max_length == 32, "what is trained is cut as before"
