@@ -346,7 +346,7 @@ def test_info_counts(index: Index, files: Path) -> None:
     index.add([files])
     info = index.info()
     assert (info.files, info.problems, info.documents, info.passages, info.dimension) == (2, 0, 2, 2, 32)
-    assert (info.vector_search, info.recall, info.chunk_size, info.format) == ("exact", 1.0, 500, 1)
+    assert (info.vector_search, info.recall, info.chunk_size, info.format) == ("exact", 1.0, 500, 2)
     assert [source.path for source in info.sources] == [str(files)]
     assert info.bytes > 10_000
 
