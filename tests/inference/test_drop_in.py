@@ -174,8 +174,12 @@ def test_length_that_is_assigned_is_obeyed(name: str, model: CrossEncoder, folde
     np.testing.assert_array_equal(model.logits(list(PAIRS))[1], truncated)
     setattr(model, name, 1000)
     assert getattr(model, name) == 64
-    with pytest.raises(InputError, match="must leave room"):
-        setattr(model, name, 4)
+    for too_short in (4, 0, -1):
+        with pytest.raises(InputError, match="must leave room"):
+            setattr(model, name, too_short)
+    setattr(model, name, 20)
+    setattr(model, name, None)
+    assert getattr(model, name) == 64
 
 
 def test_length_of_the_tokenizer_is_that_of_the_model(model: CrossEncoder, folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_predict_and_rank_are_the_local_ones(endpoint: Endpoint) -> None:
     model = client(endpoint)
     scores = model.predict([("a", "b"), ("a", "b" * 512)])
     assert np.allclose(scores, 1 / (1 + np.exp([-1 - 1 / 1024, -1.5])))
-    assert model.predict(("a", "b"), activation="none") == 1 + 1 / 1024
+    assert model.predict(("a", "b"), activation_fn="none") == 1 + 1 / 1024
     assert [hit["corpus_id"] for hit in model.rank("a", ["b", "bbb", "bb"], top_k=2)] == [1, 2]
     assert isinstance(asyncio.run(model.arank("a", ["b"]))[0]["score"], float)
     assert np.asarray(asyncio.run(model.apredict([("a", "b")]))).shape == (1,)

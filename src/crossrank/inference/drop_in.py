@@ -133,8 +133,8 @@ class DropIn(PairScorer):
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
         # A tokenizer of its own, so that a copy of the model keeps its length.
-        prompt = self.tokenizer.prompt
-        self.tokenizer = self.tokenizer.adjusted(prompt=prompt, max_tokens=value or self.tokenizer.limit)
+        value = self.tokenizer.limit if value is None else value
+        self.tokenizer = self.tokenizer.adjusted(prompt=self.tokenizer.prompt, max_tokens=value)
 
     max_length = max_seq_length
 

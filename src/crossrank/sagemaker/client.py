@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError
-from crossrank.inference.activations import ActivationName
+from crossrank.inference.activations import Activation, activation_of
 from crossrank.inference.engines import Progress
 from crossrank.inference.pairs import Pair
 from crossrank.inference.scorer import PairScorer
@@ -79,7 +79,7 @@ class SagemakerCrossEncoder(PairScorer):
         profile_name: str | None = None,
         endpoint_url: str | None = None,
         client: Any = None,
-        activation: ActivationName = "sigmoid",
+        activation: Activation = "sigmoid",
         scripts: Collection[str] | None = None,
         max_pairs: int = 128,
         max_bytes: int = MAX_BYTES,
@@ -100,8 +100,7 @@ class SagemakerCrossEncoder(PairScorer):
                 f"timeout must be above 0 and deadline not below; they are {timeout}, {deadline}"
             )
         self.name = endpoint_name
-        self.scoring = Scoring(1, 0, activation)
-        self.scoring.scores(np.empty(0, np.float32))  # refuses an unknown activation now, not after the work
+        self.scoring = Scoring(1, 0, activation_of(activation) or "sigmoid")
         self.scripts = None if scripts is None else frozenset(scripts)
         self.notices = ()
         self._max_pairs, self._max_bytes, self._concurrency = max_pairs, max_bytes, concurrency
