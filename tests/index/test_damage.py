@@ -68,10 +68,10 @@ def calls(folder: Path, embedder: BiEncoder, files: Path) -> dict[str, Callable[
     return {
         "ls": lambda: index().ls(),
         "info": lambda: index().info(),
-        "find": lambda: [
-            index().find("bees flowers", 5, retrieval=r) for r in ("lexical", "dense", "hybrid")
+        "retrieve": lambda: [
+            index().retrieve("bees flowers", 5, retrieval=r) for r in ("lexical", "dense", "hybrid")
         ],
-        "find with a filter": lambda: index().find("bees flowers", 5, filters="source!=x"),
+        "retrieve with a filter": lambda: index().retrieve("bees flowers", 5, filters="source!=x"),
         "rm": lambda: index().rm([files / "1.txt"]),
         "rebuild": lambda: index().rebuild(),
         "add": lambda: index().add(),
@@ -151,8 +151,8 @@ def test_altered_vectors_are_not_searched(built: Path, tiny_embedder: BiEncoder)
         with pytest.raises(
             InputError, match=r"2 vectors are not as they were written.*crossrank index rebuild"
         ):
-            index.find("bees", 5, retrieval=retrieval)  # type: ignore[arg-type]
-    assert index.find("bees", 5, retrieval="lexical")
+            index.retrieve("bees", 5, retrieval=retrieval)  # type: ignore[arg-type]
+    assert index.retrieve("bees", 5, retrieval="lexical")
 
 
 def test_a_single_bit_of_a_vector_is_found_in_the_file_itself(built: Path, tiny_embedder: BiEncoder) -> None:

@@ -145,11 +145,12 @@ def device_of_the_constructor(both: Both, row: Row) -> None:
 
 
 def hub_option(value: Any) -> Callable[[Both, Row], None]:
-    """For a folder it has no effect, there as here; for the Hub it is tested in tests/models/test_hub.py."""
+    """For a folder it has no effect, there as here; tests/models/test_locate_from_hub.py has the Hub."""
 
     def check(both: Both, row: Row) -> None:
         constructed(**{row.name: value})(both, row)
-        assert row.name in (Path(__file__).parents[1] / "models" / "test_hub.py").read_text(encoding="utf-8")
+        tests = Path(__file__).parents[1] / "models" / "test_locate_from_hub.py"
+        assert row.name in tests.read_text(encoding="utf-8")
 
     return check
 
