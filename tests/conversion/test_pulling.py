@@ -238,7 +238,7 @@ def test_copy_is_the_same_when_it_is_made_again(tmp_path: Path) -> None:
 def test_copy_says_where_it_came_from_and_keeps_the_original_s_settings(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model")
     weights = {"logit": 1.0, "similarity": 2.0, "constant": 0.0}
-    kept = {"embedder": "all-MiniLM-L6-v2", "weights": [weights]}
+    kept = {"embedder": "all-MiniLM-L6-v2", "fingerprint": "8f14e45f", "weights": [weights]}
     write_json(
         folder / "crossrank.json", {"interpolation": kept, "origin": {"model": "older"}, "probe": [[0]]}
     )
