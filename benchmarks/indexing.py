@@ -95,7 +95,7 @@ def asking(folder: Path, collection: Path, runs: int) -> None:
     info = index.info()
     print(f"{info.passages} passages of trecdl19, made in {made:.1f} s, {info.bytes / 1e6:.0f} MB on disk\n")
     queries = list(loaded.queries.values())
-    print("| asked | median (least to most) |\n|---|---|")
+    print("| search | median (least to most) |\n|---|---|")
     for retrieval in get_args(Retrieval):
         command = [sys.executable, "-m", "crossrank", "search", queries[0], "--index", str(index.path)]
         command += ["--retrieval", retrieval, "--candidates", str(CANDIDATES), "--json"]

@@ -108,7 +108,7 @@ def long_run(number: int) -> None:
     if not np.array_equal(results["shuffled"]["scores"], results["sorted"]["scores"]):
         sys.exit("the order changed scores")
     print(
-        f"| {number:,} pairs | pairs/s | MB at first | after a quarter | at the end |\n|---|---|---|---|---|"
+        f"| {number:,} pairs | pairs/s | MB at start | after a quarter | at the end |\n|---|---|---|---|---|"
     )
     for order, result in results.items():
         memory = result["memory"]

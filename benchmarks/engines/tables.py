@@ -56,20 +56,19 @@ def _head(figures: Mapping[str, Any]) -> str:
 
     make bench
 
-Written by `python -m benchmarks.engines`, together with [engines.json](engines.json), where all figures are.
-crossrank and what else reranks on a processor: the same weights, texts and number of threads
+Written by `python -m benchmarks.engines`, together with [engines.json](engines.json), which has all figures.
+Compares crossrank with other rerankers on a CPU, with the same weights, texts and number of threads
 ({machine["processors"]}). {machine["system"]} ({flags}), Python {machine["python"]}.
 
-Each side is a process in an environment of its own, waiting while another is measured. In a round every
-side scores one question with all candidates, once; the next round has the next question, and another side
-begins. A ratio is one of pairs a second, within a round; the tables give its median, and least to most.
-There are as many rounds as fit into the time of a case, for large ones a single one, after one that is not
-counted. Where the batch size is the side's choice, 4, 8, 16 and 32 are tried on the case itself. Large cases
-leave out LangChain, which is sentence-transformers underneath, and settings that cannot be the best of their
-library.
+Each side runs in its own process and environment, and waits while another is measured. In each round, every
+side scores all candidates of one question once; the next round uses the next question and starts with another
+side. A ratio compares pairs per second within a round; the tables show its median, minimum and maximum. After
+an uncounted warm-up round, there are as many rounds as fit into the time of a case, only one for large cases.
+If the batch size can be chosen, 4, 8, 16 and 32 are tried on the case itself. Large cases leave out
+LangChain, which uses sentence-transformers, and settings that cannot be the best of their library.
 
-Passages are made of the sample texts' sentences: short ones of {_KINDS["short"]}, mixed ones of
-{_KINDS["mixed"]}, long ones of {_KINDS["long"]} (pairs are then cut to what the model reads). Mean length of
+Passages are made of sentences from the sample texts: short ones have {_KINDS["short"]}, mixed ones
+{_KINDS["mixed"]}, long ones {_KINDS["long"]} (their pairs are truncated to the model's limit). Mean length of
 the passages, by MiniLM's tokenizer: {lengths}."""
 
 
@@ -81,7 +80,7 @@ def _in_short(figures: Mapping[str, Any]) -> str:
         rows.append([title(model, case), best or _NOTHING, *cells])
     header = ["case", "best peer"]
     header += [f"{side}: to {base}" for side in ("int8", "float32") for base in (REFERENCE, "the best peer")]
-    return "## In short\n\nHow many times as many pairs a second crossrank scores.\n\n" + _table(header, rows)
+    return "## In short\n\nSpeed of crossrank, as a multiple of the other side's.\n\n" + _table(header, rows)
 
 
 def _relative(figures: Mapping[str, Any]) -> str:
@@ -92,14 +91,14 @@ def _relative(figures: Mapping[str, Any]) -> str:
         rows.append([side.name, *(_cell([percentile(v, 0.5)] if v else None) for v in values)])
     header = ["side", *(title(model, case) for model, case in cases)]
     return (
-        f"## Pairs a second, as a ratio to {REFERENCE}' default\n\nMedians; {_NOTHING}: not measured.\n\n"
+        f"## Pairs per second, as a ratio to {REFERENCE}' default\n\nMedians; {_NOTHING}: not measured.\n\n"
         + _table(header, rows)
     )
 
 
 def _pictures() -> str:
     return (
-        "![Pairs a second of every side](engines-speed.svg)\n\n"
+        "![Pairs per second of every side](engines-speed.svg)\n\n"
         "![Load time and peak memory of every side](engines-cost.svg)"
     )
 
@@ -125,10 +124,10 @@ def _cost(figures: Mapping[str, Any]) -> str:
         ]
         header += ["Spearman", "nDCG@10"]
         parts.append(f"## Load, memory and agreement: {_MODELS[model]}\n\n" + _table(header, rows))
-    explained = f"""Load is from the import to a model that can score, in a new process, once a case; peak
-memory that of the last case in which most sides take part. Scores are compared with those of {REFERENCE}'
-default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of every case.
-Random weights rank nothing, so there is no nDCG@10 of them. FlashRank gives probabilities alone."""
+    explained = f"""Load is the time from the import to a model that can score, in a new process, once per
+case. Peak memory is that of the last case in which most sides take part. Scores are compared with those of
+{REFERENCE}' default, over the judged questions ({figures["judged"]}, BM25's best 20) and one question of
+every case. Random weights rank nothing, so they have no nDCG@10. FlashRank returns only probabilities."""
     return "\n\n".join([*parts, explained])
 
 
