@@ -47,8 +47,8 @@ class _Portion:
 class CrossEncoder(DropIn):
     """A cross-encoder, with sentence-transformers' arguments, methods and results (docs/coming-from.md).
 
-    Thread-safe. On the CPU, it can also be used in forked processes. Pickling stores the name and options, and
-    unpickling loads the model again; a copy shares the weights.
+    Thread-safe. On the CPU, it can also be used in forked processes. Pickling stores the name and options,
+    and unpickling loads the model again; a copy shares the weights.
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.

@@ -108,7 +108,8 @@ def _similarity(model: ModelFolder, extra: dict[str, Any], normalize: bool) -> S
     if named is not None:
         raise ModelError(f"{model.name} compares by {named!r}, which is not supported")
     # Models saved before sentence-transformers 3 do not store the similarity. Those trained for the dot
-    # product have it in their name (msmarco-distilbert-dot-v5, multi-qa-mpnet-base-dot-v1) and do not normalise.
+    # product have it in their name (msmarco-distilbert-dot-v5, multi-qa-mpnet-base-dot-v1) and do not
+    # normalise.
     return "dot" if not normalize and "-dot-" in f"{model.name}-{model.path.name}-" else "cosine"
 
 

@@ -38,7 +38,7 @@ from crossrank.models.folder import ModelFolder
 # Common names of the label that means "this passage answers this query".
 _RELEVANT = frozenset({"relevant", "is_relevant", "relevance", "yes", "true", "match", "1", "positive"})
 # Two-label rerankers by nboost and amberoad, whose configuration has the names LABEL_0 and LABEL_1; their
-# publishers rank by the second. Identified by the last part of their name, since they must be converted first.
+# publishers rank by the second. Identified by the last part of their name, since they are converted first.
 _SECOND_IS_RELEVANT = frozenset(
     {
         "pt-bert-base-uncased-msmarco",

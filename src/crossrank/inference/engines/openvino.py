@@ -147,8 +147,8 @@ class OpenVinoEngine:
 
         try:
             for positions, batch in batches:
-                # Whoever has a request running waits for it, and only who has none waits for others':
-                # so threads that share the engine cannot wait for each other in a circle.
+                # A thread with running requests waits for its own; only a thread without any waits for
+                # another thread's. So threads that share the engine cannot deadlock.
                 while (request := _idle(state, wait=not running)) is None:
                     yield oldest()
                 running.append((positions, request))
