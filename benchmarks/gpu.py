@@ -1,4 +1,4 @@
-"""Pairs a second on a GPU, beside sentence-transformers, and the share of the chip's matrix rate.
+"""Pairs per second on a GPU, compared with sentence-transformers, and the share of the chip's matrix rate.
 
     python benchmarks/gpu.py MODEL ... [--device cuda] [--pairs 20000] [--rounds 5] [--json FILE]
 

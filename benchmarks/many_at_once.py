@@ -1,4 +1,4 @@
-"""Many at once: eight threads on one model beside one, and the memory of a long run.
+"""Concurrency: eight threads on one model compared with one, and the memory of a long run.
 
     python benchmarks/many_at_once.py [--pairs 100000] [--rounds 5]
 
@@ -66,7 +66,7 @@ def threads_beside_one(rounds: int) -> None:
     for name, values in seconds.items():
         print(f"| {name} | {SHARED_PAIRS / statistics.median(values):.0f} |")
     print(
-        f"\nEight beside one: {statistics.median(ratios):.2f} times the throughput "
+        f"\nEight compared with one: {statistics.median(ratios):.2f} times the throughput "
         f"({min(ratios):.2f} to {max(ratios):.2f}); equal scores.\n"
     )
 

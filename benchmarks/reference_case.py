@@ -1,4 +1,4 @@
-"""Time and memory of the reference case from a cold start, alone or beside the usual stack.
+"""Time and memory of the reference case from a cold start, optionally compared with the usual stack.
 
     python benchmarks/reference_case.py FILE [--peer PYTHON] [--runs 5]
 

@@ -1,4 +1,4 @@
-"""Time per request of crossrank's SageMaker handler beside the reranker notebook's own, on the same weights.
+"""Time per request of crossrank's SageMaker handler and of the reranker notebook's, on the same weights.
 
     python benchmarks/sagemaker.py --peer PYTHON [--model FOLDER] [--requests 20] [--runs 5]
 

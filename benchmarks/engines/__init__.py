@@ -1,1 +1,1 @@
-"""crossrank's engine beside its peers', on the same weights, texts and threads."""
+"""Compare crossrank's engine with other libraries', on the same weights, texts and threads."""

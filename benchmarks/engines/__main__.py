@@ -1,4 +1,4 @@
-"""crossrank's engine beside its peers': the tables and pictures of docs/engines.md.
+"""Compare crossrank's engine with other libraries': the tables and plots of docs/engines.md.
 
     python -m benchmarks.engines [--cases 20-short 100-mixed] [--eval FOLDER] [--output FOLDER]
 

@@ -1,4 +1,4 @@
-"""Which candidates are scored: so many passages of such a length, made of the sample texts."""
+"""The cases: passages of a given number and length, made from the sample texts."""
 
 from __future__ import annotations
 

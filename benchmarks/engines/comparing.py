@@ -34,7 +34,7 @@ def compare_sides(
         work: An empty folder for models and texts.
 
     Returns:
-        The figures, and the versions of every side's packages.
+        The figures, and the package versions of each side.
     """
     sides = [side for side in SIDES if any(takes_part(side, case) for case in cases)]
     folders, reasons = write_folders(model, work)
@@ -68,7 +68,7 @@ def takes_part(side: Side, case: Case) -> bool:
 
 
 def agreement(scores: Scores, scales: dict[str, str]) -> dict[str, dict[str, float | None]]:
-    """Every side beside the reference, over what both have scored; nothing where there is no reference."""
+    """Compare each side with the reference, on what both have scored; empty without a reference."""
     reference = scores.get(REFERENCE, {})
     found = {}
     for name, own in scores.items():

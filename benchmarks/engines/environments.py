@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / "benchmarks" / "peers" / "engines"
-# optimum-intel asks for torchvision and needs it for pictures alone. PyPI's is built for CUDA's torch; beside
-# the CPU's, transformers cannot be imported.
+# optimum-intel requires torchvision, but needs it only for images. PyPI's is built for torch with CUDA;
+# together with torch for the CPU, transformers cannot be imported.
 _UNWANTED = {"sentence-transformers-openvino": "torchvision"}
 # No peer needs the network: models come from folders. CI keeps OpenVINO's reports at home.
 VARIABLES = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "CI": "true"}

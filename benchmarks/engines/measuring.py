@@ -13,7 +13,7 @@ from benchmarks.engines.environments import PeerError
 from benchmarks.engines.process import PeerProcess
 from benchmarks.engines.sides import BATCHES, Side
 
-# So many passages show which batch size is best, and how long a call will take.
+# The number of passages for choosing the batch size and estimating the time of a call.
 _SAMPLE = 32
 # There are thirty questions.
 _MOST_ROUNDS = 25

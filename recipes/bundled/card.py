@@ -2,9 +2,8 @@
 
     python recipes/bundled/card.py docs/model-figures.json
 
-Two tables are written anew in the card, which is the README.md of the bundled model's folder: nDCG@10 of each
-collection over each of the three first stages, and the mean gains with their intervals. Its text says what
-follows from them, and is written by a person.
+Replaces two tables in the card, which is the README.md of the bundled model's folder: nDCG@10 of each
+collection and first stage, and the mean gains with their intervals. The text of the card is written by hand.
 """
 
 from __future__ import annotations

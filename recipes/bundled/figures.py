@@ -1,4 +1,4 @@
-"""How the bundled cross-encoder ranks beside others: the table and the numbers behind docs/model-figures.md.
+"""Compare the bundled cross-encoder with other models: the numbers of docs/model-figures.md.
 
     python recipes/bundled/figures.py EVAL_FOLDER --model NAME=FOLDER [--model NAME=FOLDER ...]
 
@@ -37,7 +37,7 @@ from crossrank.retrieval.bm25 import BM25Index, word_matches
 from crossrank.retrieval.memory import MemoryRetriever
 from crossrank.training.settings import read_settings
 
-# Not English, which is all that these models read.
+# Not English, the only language of these models.
 LEFT_OUT = {"xquad_de", "xquad_zh", "cnil_faq_fr"}
 POOLED = {"mediqa2019_qa"}
 NO_MODEL = "similarity and words, no model"
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", required=True, help="NAME=FOLDER")
     parser.add_argument(
-        "--queries", type=int, default=150, help="at most so many of each collection, drawn by a fixed seed"
+        "--queries", type=int, default=150, help="maximum per collection, drawn with a fixed seed"
     )
     parser.add_argument("--only", action="append", help="one collection; by default all")
     parser.add_argument("--output", type=Path, default=Path("docs/model-figures"))
@@ -135,7 +135,7 @@ class _EmbedsOnce(BiEncoder):
 
 
 def _sample(collection: Collection, number: int) -> Collection:
-    # Neighbours in the file often ask about one text: the first so many would be few texts.
+    # Neighbours in the file often ask about the same text, so the first ones would cover few texts.
     names = list(collection.queries)
     chosen = set(random.Random(7).sample(names, min(number, len(names))))
     queries = {name: text for name, text in collection.queries.items() if name in chosen}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Imported when first used, so that importing the package costs nothing.
+# Imported on first use, so that importing the package is fast.
 _HOMES = {
     "BiEncoder": "crossrank.inference.bi_encoder",
     "Candidate": "crossrank.documents",

@@ -1,7 +1,7 @@
-"""The values that flow through crossrank: a document is found as a candidate, and ranked as a hit.
+"""The data classes of crossrank: a document is found as a candidate, and ranked as a hit.
 
-Each holds the one before: a :class:`Hit` has its :class:`Candidate`, which has its :class:`Document`. They
-are never changed, and they pickle, copy and go through :func:`dataclasses.asdict` as they are.
+A :class:`Hit` contains its :class:`Candidate`, which contains its :class:`Document`. All are immutable, and
+work with pickle, copy and :func:`dataclasses.asdict`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any, TypeAlias, TypeVar, overload
 from crossrank.errors import InputError
 
 SIMILARITY, WORD_MATCH = "similarity", "word_match"
-"""The kinds of evidence that first stages give; see :class:`Candidate`."""
+"""The kinds of evidence that a first stage provides; see :class:`Candidate`."""
 
 _OWN_KEYS = frozenset({"id", "_id", "text", "title", "metadata"})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with a name: a file, one of its passages, or a candidate for ranking.
+    """A text with an id: a file, one of its passages, or a candidate for ranking.
 
     Attributes:
         id: Unique among the documents that are ranked together.
-        text: What is searched and scored.
-        title: Read before the text where there is one.
-        metadata: Anything the caller wants back with the hit; never read by the ranking.
+        text: The text that is searched and scored.
+        title: Put before the text, if not empty.
+        metadata: Any data to get back with the hit; not used for ranking.
 
     Example:
         >>> Document(id="1", text="Paris is the capital of France.").text
@@ -40,25 +40,26 @@ class Document:
 
     @property
     def content(self) -> str:
-        """Title and text as one string, which is what models and indexes read."""
+        """Title and text as one string, as models and indexes read it."""
         return f"{self.title}\n{self.text}" if self.title else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A document that a first stage found, with all that the first stage knows of it.
+    """A document found by a first stage, with everything the first stage knows about it.
 
     Attributes:
-        document: What was found.
-        rank: Its place in the first stage, from 1.
-        score: What the first stage ranked it by, on its own scale; None where it gave no number.
-        stage_ranks: Where the first stage fused several searches, the rank that each gave it, from 1, by name
+        document: The document.
+        rank: Its rank in the first stage, from 1.
+        score: Its first-stage score, on the first stage's own scale; None if there is no score.
+        stage_ranks: If the first stage fused several searches, the rank in each of them, from 1, by name
             (``lexical``, ``dense``).
-        evidence: What is known of how well it matches the query, by name: ``similarity``, of the query's and
-            the document's vectors; ``word_match``, BM25 as a share of the best passage's, from 0 to 1. Only
-            what is known is there. A reranker whose model says how counts it (docs/scores.md).
-        embedder: The fingerprint of the bi-encoder that the similarity is of
-            (:attr:`crossrank.BiEncoder.fingerprint`); empty where there is none.
+        evidence: How well the document matches the query, by name: ``similarity`` of the query's and the
+            document's vectors; ``word_match``, BM25 divided by the best passage's BM25, from 0 to 1. Values
+            that are not known are left out. A reranker adds them to its logit if its model has weights for
+            them (docs/scores.md).
+        embedder: The fingerprint of the bi-encoder that computed the similarity
+            (:attr:`crossrank.BiEncoder.fingerprint`); empty without a similarity.
 
     Example:
         >>> found = Candidate(Document("1", "Bread is baked."), rank=1, evidence={"word_match": 1.0})
@@ -76,18 +77,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A candidate in a ranking, with every number that led to its place.
+    """A candidate in a ranking, with every number that its rank comes from.
 
     Attributes:
-        candidate: What was ranked, and what the first stage knows of it.
-        rank: Place in the ranking, from 1.
-        score: The relevance score: the sum of ``contributions`` through the ranking's activation. None where
-            the model could not read the text.
-        logit: The model's raw output in float32; None where ``score`` is.
-        contributions: What each part added, in logits: ``logit`` (the model's, as it was counted), each kind
-            of evidence that was counted, and ``constant``. Hits are sorted by their sum. Without counted
-            evidence, the logit alone; empty where there is no score.
-        truncated_tokens: How many tokens of the document did not fit into the model and were not read.
+        candidate: The candidate, as the first stage found it.
+        rank: Rank after reranking, from 1.
+        score: The relevance score: the activation of the sum of ``contributions``. None if the model could
+            not read the text.
+        logit: The model's raw output in float32; None if ``score`` is None.
+        contributions: The terms of the sum, in logits: ``logit`` (the model's logit times its weight), each
+            kind of evidence that was used, and ``constant``. Hits are sorted by the sum. Without evidence,
+            only the logit; empty if there is no score.
+        truncated_tokens: How many tokens of the document were cut off because the input was too long.
 
     Example:
         >>> candidate = Candidate(Document("1", "Bread is baked."), rank=3)
@@ -115,11 +116,11 @@ class Hit:
 
     @property
     def combined_logit(self) -> float | None:
-        """The sum of ``contributions``, which hits are sorted by; None where there is no score."""
+        """The sum of ``contributions``, which hits are sorted by; None if there is no score."""
         return sum(self.contributions.values()) if self.contributions else None
 
     def to_dict(self) -> dict[str, Any]:
-        """This hit as docs/ranking.schema.json describes it."""
+        """The hit as a dictionary for JSON (docs/ranking.schema.json)."""
         document, candidate = self.document, self.candidate
         return {
             "rank": self.rank,
@@ -131,7 +132,7 @@ class Hit:
             "document": {"id": document.id, "title": document.title, "metadata": dict(document.metadata)},
             "candidate": {
                 "rank": candidate.rank,
-                # A retriever may give NumPy's numbers, which JSON does not know.
+                # A retriever may return NumPy numbers, which json cannot write.
                 "score": None if candidate.score is None else float(candidate.score),
                 "stage_ranks": dict(candidate.stage_ranks),
                 "evidence": {name: float(value) for name, value in candidate.evidence.items()},
@@ -146,10 +147,10 @@ class Ranking(Sequence[Hit]):
     Attributes:
         query: The question.
         hits: The hits, ``rank`` 1 first.
-        activation: What made scores of sums of contributions: ``sigmoid``, ``tanh``, ``none``, or a
-            function's name.
+        activation: The function from the sum of contributions to the score: ``sigmoid``, ``tanh``, ``none``,
+            or a function's name.
         timings: Seconds per stage.
-        notices: What a person should know about this ranking, one sentence each; empty as a rule.
+        notices: Warnings about this ranking, one sentence each; usually empty.
 
     Example:
         >>> Ranking(query="q", hits=())[:3]
@@ -176,7 +177,7 @@ class Ranking(Sequence[Hit]):
         return self.hits[index]
 
     def to_dict(self) -> dict[str, Any]:
-        """This ranking as docs/ranking.schema.json describes it."""
+        """The ranking as a dictionary for JSON (docs/ranking.schema.json)."""
         return {
             "query": self.query,
             "hits": [hit.to_dict() for hit in self.hits],
@@ -191,18 +192,18 @@ CandidateLike: TypeAlias = Candidate | DocumentLike
 
 
 def as_documents(items: Iterable[DocumentLike]) -> list[Document]:
-    """Make documents of what people have at hand, without changing it.
+    """Convert strings and mappings to documents; the items are not changed.
 
     Args:
-        items: Strings, documents, or mappings with a ``text`` and, as they like, ``id`` (or ``_id``),
-            ``title``, ``metadata``. Further keys of a mapping (``url``, ``meta``) join the metadata. What has
-            no id is named by its 0-based position.
+        items: Strings, documents, or mappings with a ``text`` and optionally ``id`` (or ``_id``), ``title``
+            and ``metadata``. Other keys of a mapping (``url``, ``meta``) are added to the metadata. An item
+            without an id gets its 0-based position as its id.
 
     Returns:
-        One document an item, in the same order.
+        One document per item, in the same order.
 
     Raises:
-        InputError: An item is none of these, or its text is no string.
+        InputError: An item is none of these, or its text is not a string.
 
     Example:
         >>> documents = as_documents(["first", {"id": "b", "text": "second", "url": "b.html"}])
@@ -213,16 +214,16 @@ def as_documents(items: Iterable[DocumentLike]) -> list[Document]:
 
 
 def as_candidates(items: Iterable[CandidateLike]) -> list[Candidate]:
-    """Make candidates of what people have at hand: candidates as they are, documents by their place.
+    """Convert documents to candidates, ranked by their position; candidates are returned unchanged.
 
     Args:
-        items: Candidates, and all that :func:`as_documents` takes, in first-stage order.
+        items: Candidates, or anything that :func:`as_documents` accepts, in first-stage order.
 
     Returns:
-        One candidate an item, in the same order. Of what was none, only the rank is known.
+        One candidate per item, in the same order.
 
     Raises:
-        InputError: An item is none of these, or its text is no string.
+        InputError: An item is none of these, or its text is not a string.
 
     Example:
         >>> [(c.rank, c.document.text) for c in as_candidates(["best", "second"])]

@@ -1,6 +1,6 @@
-"""The errors that crossrank raises: each says what was wrong and what to do about it.
+"""The errors that crossrank raises: each says what is wrong and how to fix it.
 
-Each is also the built-in error that a Python programmer would catch.
+Each is also a subclass of the matching built-in error, such as ValueError.
 """
 
 from __future__ import annotations
@@ -9,40 +9,40 @@ from typing import Any
 
 
 class CrossrankError(Exception):
-    """Base of every error that crossrank raises on purpose; its text is for the person who reads it."""
+    """Base class of all errors that crossrank raises; the message is meant for the user."""
 
 
 class InputError(CrossrankError, ValueError):
-    """A question, file, dataset or option that cannot be used as it was given."""
+    """A question, file, dataset or option that cannot be used."""
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that was named and is not there."""
+    """A file or folder that does not exist."""
 
 
 class ModelError(CrossrankError):
-    """A model that does not exist, cannot be loaded, or is not what was asked for."""
+    """A model that does not exist, cannot be loaded, or is of the wrong kind."""
 
 
 class MissingModelError(ModelError, FileNotFoundError):
-    """A model's folder that is not there."""
+    """A model folder that does not exist."""
 
 
 def file_error(message: str, error: Exception) -> InputError:
-    """The error for a file that cannot be used: a MissingFileError where it is not there."""
+    """The error for a file that cannot be used: MissingFileError if it does not exist."""
     return (MissingFileError if isinstance(error, FileNotFoundError) else InputError)(message)
 
 
 class UnknownKeywordError(CrossrankError, TypeError):
-    """A keyword that a function does not have; the message names the nearest one that it has."""
+    """An unknown keyword argument; the message suggests the closest known one."""
 
 
 class MissingExtraError(CrossrankError, ImportError):
     """An optional library that is not installed.
 
     Args:
-        what: The feature that needs it, as a person would say it.
-        extra: The name of the extra that brings it.
+        what: The feature that needs it, for the message.
+        extra: The name of the extra that installs it.
     """
 
     def __init__(self, what: str, extra: str) -> None:
@@ -50,5 +50,5 @@ class MissingExtraError(CrossrankError, ImportError):
         self._made_of = (what, extra)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default an exception is unpickled from its message alone, which is not what __init__ takes.
+        # By default an exception is unpickled from its message, which is not the argument of __init__.
         return type(self), self._made_of

@@ -1,4 +1,4 @@
-"""Keywords of functions: old names that are still understood, and an error that names the nearest one."""
+"""Keyword arguments: old names that are still accepted, and an error that suggests the closest name."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Result = TypeVar("Result")
 def checked_keywords(
     **renamed: str | None,
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Make a function refuse unknown keywords with the nearest known one.
+    """Decorate a function so that an unknown keyword raises an error that suggests the closest known one.
 
     Args:
-        renamed: Old names and what they are called now; None for a keyword that is accepted and has no
-            effect any more. Where both names are given, the new one counts.
+        renamed: Old names to new names; None for a keyword that is accepted but has no effect. If both the
+            old and the new name are given, the new one is used.
 
     Raises:
-        UnknownKeywordError: By the function, for a keyword that it does not have.
+        UnknownKeywordError: When the function is called with an unknown keyword.
 
     Example:
         >>> @checked_keywords(top_k="top_n", num_workers=None)
@@ -59,7 +59,7 @@ def checked_keywords(
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """The end of a message: the known name that a person may have meant, or all there are.
+    """The end of an error message: the closest known name, or else all known names.
 
     Example:
         >>> nearest("topn", ["query", "top_n"])

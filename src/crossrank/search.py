@@ -22,33 +22,33 @@ from crossrank.retrieval.memory import MemoryRetriever
 
 
 class Searcher:
-    """Searches with a first stage that finds candidates and a cross-encoder that ranks them.
+    """Two-stage search: a first stage retrieves candidates, and a cross-encoder reranks them.
 
     Args:
-        searched: Passages to hold in memory (see :func:`crossrank.text.load_documents` and
-            :func:`crossrank.text.split_documents` for files), an :class:`crossrank.Index`, or any other
+        searched: Passages to search in memory (read files with :func:`crossrank.text.load_documents` and
+            :func:`crossrank.text.split_documents`), an :class:`crossrank.Index`, or any other
             :class:`~crossrank.retrieval.base.Retriever`.
-        retrieval: Of passages in memory, and so are the next two: by words (``lexical``), by vectors
-            (``dense``), or both fused (``hybrid``, the default). An index that is to be searched in another
-            way is given as ``index.retriever(retrieval="lexical")``.
-        embedder: The bi-encoder, or its name or folder; the bundled one by default. Not loaded for
-            ``lexical``.
-        lexical_weight: How much a rank by words counts next to a rank by vectors, where both are fused; 1 by
-            default.
-        model: The reranker, or its cross-encoder, or the name or folder of that.
-        device: Where the cross-encoder runs, as for :class:`crossrank.CrossEncoder`.
-        threads: Processors to use for each of the models that are loaded here; by default all available.
-        max_length: Tokens that the cross-encoder reads of a pair, as for :class:`crossrank.CrossEncoder`.
+        retrieval: How to search passages in memory: by words (``lexical``), by vectors (``dense``), or both
+            fused (``hybrid``, the default). For an index, pass ``index.retriever(retrieval="lexical")``
+            instead.
+        embedder: The bi-encoder for passages in memory, or its name or folder; the bundled one by default.
+            Not loaded for ``lexical``.
+        lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one; 1 by default.
+        model: The reranker, its cross-encoder, or the cross-encoder's name or folder.
+        device: Where the cross-encoder runs; see :class:`crossrank.CrossEncoder`.
+        threads: Threads for each model loaded here; by default one per available processor.
+        max_length: Maximum number of tokens of a pair; see :class:`crossrank.CrossEncoder`.
         progress: Called with the number of passages embedded since the last call.
 
     Attributes:
         retriever: The first stage.
-        reranker: The second.
-        timings: Seconds that it took to load the models and to index.
+        reranker: The second stage.
+        timings: Seconds spent on loading the models and on indexing.
 
     Raises:
-        InputError: There are no passages or no such first stage, or an option is for what is loaded already.
-        ModelError: A model cannot be loaded or is not what was asked for.
+        InputError: There are no passages, the first stage does not exist, or an option was given for a model
+            or retriever that is already loaded.
+        ModelError: A model cannot be loaded, or is of the wrong kind.
 
     Example:
         >>> searcher = Searcher(["Bees dance.", "Trains run at night.", "Bakers rise early."])
@@ -82,7 +82,7 @@ class Searcher:
             raise InputError("there are no passages to search; give at least one")
         clock = _Clock()
         bi_encoder = None
-        with ThreadPoolExecutor(1) as pool:  # most of the loading is done outside of Python
+        with ThreadPoolExecutor(1) as pool:  # most of the loading releases the GIL
             loading = pool.submit(_reranker, model, device=device, threads=threads, max_length=max_length)
             if given is not None:
                 getattr(given, "load", lambda: None)()
@@ -112,22 +112,22 @@ class Searcher:
         activation: ActivationName | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
-        """Answer a question with the best passages.
+        """Find the best passages for a question.
 
         Args:
             query: The question.
-            candidates: How many passages the first stage hands to the reranker.
+            candidates: How many passages the first stage passes to the reranker.
             top_n: How many hits to return; None for all candidates.
-            filters: Conditions on the metadata, such as ``year>=2020``, which the retriever must know; see
+            filters: Conditions on the metadata, such as ``year>=2020``, if the retriever supports them; see
                 :meth:`crossrank.Index.retrieve`.
-            activation: As for :meth:`crossrank.Reranker.rank`.
+            activation: See :meth:`crossrank.Reranker.rank`.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
             The ranking; ``timings`` has ``first_stage`` and ``rerank``, in seconds.
 
         Raises:
-            InputError: The question is empty, a number is below 1, or the retriever knows no filters.
+            InputError: The question is empty, a number is below 1, or the retriever does not support filters.
         """
         check_query(query)
         if candidates < 1:
@@ -139,7 +139,7 @@ class Searcher:
         return replace(ranking, timings={**clock.seconds, **ranking.timings})
 
     async def asearch(self, query: str, **options: Any) -> Ranking:
-        """:meth:`search` on another thread, so that the event loop goes on."""
+        """:meth:`search` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.search, query, **options)
 
 
@@ -158,7 +158,7 @@ def _bi_encoder(embedder: str | Path | BiEncoder | None, threads: int | None) ->
 
 
 class _Clock:
-    """Names the seconds that pass between its stops."""
+    """A stopwatch: the seconds between stops, by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What the environment says: offline or not."""
+"""Settings from environment variables."""
 
 from __future__ import annotations
 

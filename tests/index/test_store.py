@@ -104,7 +104,7 @@ def test_what_is_no_database_is_said_to_be_none(
 def test_a_truncated_file_is_told(kept: float, built: Path, tiny_embedder: BiEncoder, files: Path) -> None:
     content = (built / "index.sqlite").read_bytes()
     (built / "index.sqlite").write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(InputError, match=r"is damaged .*remove the folder and make the index anew"):
+    with pytest.raises(InputError, match=r"is damaged .*remove the folder and make the index again"):
         every_call(built, tiny_embedder, files)["retrieve"]()
 
 

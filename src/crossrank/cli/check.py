@@ -1,4 +1,4 @@
-"""crossrank check: what a model is, and whether it scores as published."""
+"""crossrank check: show a model's properties, and compare its scores with published ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def check(
     device: Device = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Load a model, say what it is, and compare it with published scores where there are any.
+    """Load a model, show its properties, and compare its scores with published ones, if there are any.
 
-    Exit code 1 if it scores otherwise than published, 3 if it cannot be used.
+    Exit code 1 if the scores differ from the published ones, 3 if the model cannot be used.
 
     Example: crossrank check BAAI/bge-reranker-base
     """

@@ -1,4 +1,4 @@
-"""crossrank eval: how much reranking gains on a judged collection."""
+"""crossrank eval: measure reranking on a judged collection."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def evaluate(
     retrieval: Annotated[
         str,
         typer.Option(
-            help="The first stage: hybrid, dense or lexical; a run file (TREC format); or MODULE:NAME, a "
-            "Python function of your own from documents to a crossrank.Retriever."
+            help="The first stage: hybrid, dense or lexical; a run file (TREC format); or MODULE:NAME, your "
+            "own Python function from documents to a crossrank.Retriever."
         ),
     ] = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     embedder: Embedder = DEFAULT_BI_ENCODER,
-    candidates: Annotated[int, typer.Option(help="How many candidates a query are reranked.")] = 100,
-    split: Annotated[str | None, typer.Option(help="Which qrels/SPLIT.tsv; test by default.")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="Other judgements than the dataset's own.")] = None,
+    candidates: Annotated[int, typer.Option(help="How many candidates to rerank per query.")] = 100,
+    split: Annotated[str | None, typer.Option(help="The split, qrels/SPLIT.tsv; test by default.")] = None,
+    qrels: Annotated[Path | None, typer.Option(help="Judgements to replace the dataset's own.")] = None,
     run: Annotated[Path | None, typer.Option(help="Write the reranked run here, in TREC format.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the comparison here (.png or .svg).")] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Add each query's values.")] = False,
@@ -101,7 +101,7 @@ def _collection(dataset: Path, split: str | None, qrels: Path | None) -> Collect
 def _candidates(
     collection: Collection, retrieval: str, embedder: str, candidates: int
 ) -> Mapping[str, Sequence[Candidate]]:
-    """What the first stage finds for every query; of a run file, all that it has."""
+    """The first stage's candidates for each query; with a run file, all of its candidates."""
     from crossrank.evaluation import candidates_of_run, read_run, retrieve_candidates
 
     if Path(retrieval).is_file():
@@ -139,12 +139,12 @@ def _retriever(
 
 
 def _named(name: str) -> Callable[[Sequence[Any]], object]:
-    """What a person calls MODULE:NAME, of a module in the working directory or an installed one."""
+    """Import MODULE:NAME, from the working directory or an installed module."""
     module, _, attribute = name.partition(":")
     sys.path.append(str(Path.cwd()))
     try:
         return cast("Callable[[Sequence[Any]], object]", getattr(import_module(module), attribute))
-    except Exception as error:  # somebody's code, of which anything may be wrong
+    except Exception as error:  # the user's code can raise anything
         raise InputError(f"--retrieval {name}: {type(error).__name__}: {error}") from error
 
 

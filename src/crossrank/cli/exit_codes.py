@@ -5,5 +5,5 @@ INPUT = 2
 MODEL = 3
 SYSTEM = 4
 INTERRUPTED = 130
-# What a shell says of a program that SIGPIPE ended: the one that reads its output has left.
+# A shell's exit code for a program that was ended by SIGPIPE, because the reader of its output has exited.
 READER_LEFT = 141

@@ -1,4 +1,4 @@
-"""crossrank index: an index that lasts, and what is in it."""
+"""crossrank index: create, update and inspect a persistent index."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 index_app = typer.Typer(
     name="index",
-    help="Keep files in an index, and search that (crossrank search --index).",
+    help="Manage a persistent index of files (search it with crossrank search --index).",
 )
 
-# Of so many things no more are listed one by one.
+# The maximum number of paths that are listed individually.
 _LISTED = 10
 
 Folder: TypeAlias = Annotated[
@@ -40,33 +40,33 @@ def add(
         typer.Argument(
             parser=given_path,
             metavar="PATHS",
-            help="Files and folders; without any, all added before.",
+            help="Files and folders; by default, everything added before.",
             show_default=False,
         ),
     ] = None,
     include: Annotated[
         list[str] | None,
-        typer.Option(help="In folders, take only files of this pattern (.gitignore's syntax)."),
+        typer.Option(help="Include only files in folders that match this pattern (.gitignore syntax)."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(help="In folders, leave files of this pattern.")
+        list[str] | None, typer.Option(help="Exclude files in folders that match this pattern.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail at a file that cannot be read.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
     embedder: IndexEmbedder = None,
     chunk_size: Annotated[
         int | None,
-        typer.Option(help="For a new index: the longest passage, in characters.", show_default="500"),
+        typer.Option(help="For a new index: maximum length of a passage in characters.", show_default="500"),
     ] = None,
     chunk_overlap: Annotated[
         int | None,
-        typer.Option(help="For a new index: characters repeated between passages.", show_default="100"),
+        typer.Option(help="For a new index: characters that passages overlap.", show_default="100"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read files into an index, which is made where there is none; what is unchanged is passed over.
+    """Add files to an index, or update them; the index is created if it does not exist.
 
-    Text, Markdown, HTML, PDF, Word (.docx), CSV, JSON Lines, and folders of them. Run it again to bring the
-    index up to date: changed files are read again, and vanished ones disappear.
+    Reads text, Markdown, HTML, PDF, Word (.docx), CSV, JSON Lines, and folders of them. Run it again to
+    update the index: changed files are read again, and deleted files are removed.
 
     Example: crossrank index add my-index notes/ report.pdf --exclude 'drafts/'
     """
@@ -82,7 +82,7 @@ def add(
 
 @index_app.command("ls")
 def ls(index: Folder, as_json: AsJson = False) -> None:
-    """List the files that an index knows, with how many passages each has, or why it has none.
+    """List the files in an index, with the number of passages, or the reason why there are none.
 
     Example: crossrank index ls my-index
     """
@@ -103,12 +103,12 @@ def rm(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            parser=given_path, metavar="PATHS", help="Files and folders to take out.", show_default=False
+            parser=given_path, metavar="PATHS", help="Files and folders to remove.", show_default=False
         ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Take files out of an index, until they are added by name again; the files themselves stay.
+    """Remove files from an index until they are added by name again; the files themselves are kept.
 
     Example: crossrank index rm my-index notes/old.md
     """
@@ -123,7 +123,7 @@ def rm(
 
 @index_app.command("info")
 def info(index: Folder, as_json: AsJson = False) -> None:
-    """Show what an index holds, whether it is damaged, and how well its search over vectors works.
+    """Show statistics of an index, check it for damage, and measure the recall of its vector search.
 
     Example: crossrank index info my-index
     """
@@ -147,7 +147,7 @@ def info(index: Folder, as_json: AsJson = False) -> None:
 
 @index_app.command("rebuild")
 def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = False) -> None:
-    """Make vectors and words anew from the stored passages, with another embedding model if one is named.
+    """Embed and index the stored passages again, optionally with another embedding model.
 
     Example: crossrank index rebuild my-index --embedder BAAI/bge-small-en-v1.5
     """
@@ -167,7 +167,7 @@ def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = Fal
 
 @contextmanager
 def _progress(description: str) -> Iterator[Callable[[int, int], object]]:
-    """A bar whose end is known only once the work has been planned."""
+    """A progress bar whose total is set when it is known."""
     with progress_bar(description, None) as bar:
         yield (lambda done, total: None) if bar is None else bar.update
 
@@ -194,7 +194,7 @@ def _print_paths(what: str, paths: list[str]) -> None:
 
 
 def _shown(path: str) -> str:
-    """A path as it is written from here, where that is shorter."""
+    """A path relative to the working directory, if that is shorter."""
     here = Path(path)
     with_dots = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
     return str(with_dots)

@@ -15,7 +15,7 @@ from crossrank.cli.output import notify
 from crossrank.errors import CrossrankError, ModelError
 from crossrank.sagemaker.faults import EndpointError
 
-# What is wrong with a command line: click's own class up to typer 0.25, typer's copy of it from then on.
+# The exception for usage errors: click's class up to typer 0.25, typer's copy of it in later releases.
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
@@ -62,7 +62,7 @@ def _app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line and exit; whatever goes wrong is one line on standard error."""
+    """Run the command line and exit; errors are one line on standard error."""
     _check_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
@@ -70,7 +70,7 @@ def main() -> None:
         code = _run(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as head, has what it wanted; Python would complain again while it closes.
+        # The reader, such as head, has exited; Python would report the error again when closing the stream.
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         code = exit_codes.READER_LEFT
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _check_streams() -> None:
-    """Have all three streams, whichever the caller has closed, and an output that takes every character."""
+    """Replace standard streams that are closed, and let the output accept every character."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)

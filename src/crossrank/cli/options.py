@@ -12,7 +12,7 @@ from crossrank.retrieval.base import Retrieval
 
 
 def given_path(text: str) -> Path:
-    """A path; an empty one, of a shell variable that is not set, would mean the working directory."""
+    """Parse a path; an empty one, such as from an unset shell variable, would be the working directory."""
     if not text:
         raise typer.BadParameter("a path is empty; write . for this folder")
     return Path(text)
@@ -20,12 +20,12 @@ def given_path(text: str) -> Path:
 
 Query: TypeAlias = Annotated[str, typer.Argument(help="The question.", show_default=False)]
 Candidates: TypeAlias = Annotated[
-    int, typer.Option(help="How many passages the first stage hands to the reranker.")
+    int, typer.Option(help="How many passages the first stage passes to the reranker.")
 ]
 PassagesFile: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="Passages: JSON Lines, a JSON array, or plain text with one a line; - for standard input."
+        help="Passages: JSON Lines, a JSON array, or plain text with one per line; - for standard input."
     ),
 ]
 TopNOfAll: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""How the commands print: rankings for people, JSON for programs, progress for those who wait."""
+"""Output of the commands: rankings as text, JSON, and progress bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from crossrank.documents import Hit, Ranking
 
-# Characters of a passage that are shown in a column beside another.
+# The number of characters of a passage that are shown in one of two columns.
 _SIDE_BY_SIDE = 320
 # What moves the cursor, changes colours, or turns the direction of writing: control characters, the
 # separators of lines and paragraphs, and Unicode's marks of direction. Also the halves of a character that
@@ -33,61 +33,61 @@ _STAGES = {
 
 
 class _Screen(Console):
-    """Shows every string as the text that it is: nothing in it is markup, or reaches the terminal."""
+    """A console that prints strings literally, without markup or terminal control characters."""
 
     def __init__(self) -> None:
         width = None if sys.stdout.isatty() else 100
         super().__init__(markup=False, highlight=False, emoji=False, width=width)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A string as it is shown; rich calls this for all that is printed, cells of tables among it."""
+        """Convert a string to text; rich calls this for everything that is printed, including table cells."""
         return super().render_str(printable(text, keep="\n\t"), **options)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to ``main``, where rich would exit with 1."""
+        """Leave it to ``main``; rich would exit with 1."""
         raise  # the BrokenPipeError: rich calls this where it handles one
 
 
 def console() -> Console:
-    """Standard output, as wide as the terminal, or 100 columns where there is none."""
+    """A console for standard output, as wide as the terminal, or 100 columns without one."""
     return _Screen()
 
 
 def print_json(value: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """One JSON document on standard output, in its encoding; what is not safe to show is escaped."""
+    """Print a JSON document; characters that are unsafe or not in the output's encoding are escaped."""
     is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
     text = json.dumps(value, ensure_ascii=not is_utf8, allow_nan=False, indent=indent)
     print(_UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text))
 
 
 def print_line(line: str) -> None:
-    """One line on standard output."""
+    """Print a line to standard output."""
     print(printable(line))
 
 
 def notify(message: str) -> None:
-    """One line on standard error."""
+    """Print a line to standard error."""
     print(f"crossrank: {printable(message)}", file=sys.stderr)
 
 
 class Bar:
-    """A progress bar: called, it advances; ``update`` says how much of what is done."""
+    """A progress bar: calling it advances it; ``update`` sets the amount done and the total."""
 
     def __init__(self, progress: Any, task: Any) -> None:
         self._progress, self._task = progress, task
 
     def __call__(self, done: int) -> None:
-        """So much more is done."""
+        """Advance by this amount."""
         self._progress.advance(self._task, done)
 
     def update(self, done: int, total: int) -> None:
-        """So much is done, of so much."""
+        """Set the amount done and the total."""
         self._progress.update(self._task, completed=done, total=total)
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Bar | None]:
-    """A progress bar on standard error; nothing where that is no terminal."""
+    """Show a progress bar on standard error, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -99,7 +99,7 @@ def progress_bar(description: str, total: int | None) -> Iterator[Bar | None]:
 
 
 def print_ranking(ranking: Ranking) -> None:
-    """The hits of a ranking, one block each, and where the time went."""
+    """Print the hits of a ranking, one block each, and the timings."""
     screen = console()
     if not ranking.hits:
         screen.print("No passage matches.")
@@ -114,7 +114,7 @@ def print_ranking(ranking: Ranking) -> None:
 
 
 def print_before_and_after(before: Sequence[Hit], ranking: Ranking) -> None:
-    """What the first stage put on top, next to what the reranker puts there."""
+    """Print the best hits of the first stage next to those of the reranker."""
     screen = console()
     table = Table(show_header=True, header_style="bold", expand=True, show_lines=True, padding=(0, 1))
     table.add_column("", width=1)
@@ -149,9 +149,9 @@ def _heading(hit: Hit) -> Text:
 
 
 def _explanation(hit: Hit, activation: str) -> str:
-    """How the score came about; empty where it is the logit itself, or there is none.
+    """How the score was computed; empty if it is the logit, or there is no score.
 
-    ``+0.377 (logit 0.637) +5.370 (similarity 0.725) -5.232 (constant) = 0.515, sigmoid 0.6260``, say.
+    Example: ``+0.377 (logit 0.637) +5.370 (similarity 0.725) -5.232 (constant) = 0.515, sigmoid 0.6260``.
     """
     if hit.score is None or hit.contributions == {"logit": hit.score}:
         return ""
@@ -196,13 +196,13 @@ def _beginning(text: str) -> Text:
 
 
 def _text(text: str) -> Text:
-    # Control characters in somebody's document must not reach the terminal, and blank lines help nobody.
+    # Control characters in a document must not reach the terminal, and blank lines are left out.
     lines = (line.strip() for line in text.splitlines())
     return Text("\n".join(printable(line) for line in lines if line))
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text in which nothing moves the cursor or changes colours: a name, or somebody's document."""
+    """Escape control characters in a name or document, which could move the cursor or change colours."""
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else " ", text)
 
 

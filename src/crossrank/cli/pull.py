@@ -1,4 +1,4 @@
-"""crossrank pull: a model to a folder of one's own, in int8, proven against its original."""
+"""crossrank pull: fetch a model, quantise it to int8, and compare it with the original."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def pull(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Fetch a reranker or embedder, make it int8, and compare the copy with its original on sample pairs.
+    """Fetch a reranker or embedder, quantise it to int8, and compare it with the original on sample pairs.
 
-    Exit code 1 if the copy ranks too differently; it is then not kept.
+    Exit code 1 if the copy ranks too differently; it is deleted then.
 
     Example: crossrank pull BAAI/bge-reranker-base
     """
     from crossrank.conversion.pulling import pull_model
 
-    # Large models take minutes, in which a person should see what goes on.
+    # Large models take minutes, so show the progress.
     report = pull_model(
         model, output, weight_format, on_step=notify if sys.stderr.isatty() else lambda step: None
     )

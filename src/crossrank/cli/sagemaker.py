@@ -28,10 +28,10 @@ def package(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a model's archive for SageMaker, and prove it by serving a request from it.
+    """Write a model's archive for SageMaker, and test it by serving a request from it.
 
-    It holds the weights, code/inference.py and code/requirements.txt. The same model and the same installed
-    versions give the same bytes.
+    It contains the weights, code/inference.py and code/requirements.txt. The same model and the same
+    installed versions give the same bytes.
 
     Example: crossrank sagemaker package BAAI/bge-reranker-base -o model.tar.gz
     """

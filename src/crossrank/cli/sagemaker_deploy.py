@@ -1,4 +1,4 @@
-"""crossrank sagemaker deploy, status, invoke and delete: an endpoint from beginning to end."""
+"""crossrank sagemaker deploy, status, invoke and delete: manage an endpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Archive: TypeAlias = Annotated[
     str, typer.Argument(help="What `crossrank sagemaker package` wrote, or s3://...", show_default=False)
 ]
 Environment: TypeAlias = Annotated[
-    list[str] | None, typer.Option(help="KEY=VALUE for the container; may be given again.")
+    list[str] | None, typer.Option(help="KEY=VALUE for the container; can be repeated.")
 ]
 Region: TypeAlias = Annotated[
     str | None, typer.Option(help="The AWS region; by default that of the environment or the profile.")
@@ -38,14 +38,14 @@ def deploy(
     name: Name,
     archive: Archive,
     image: Annotated[str, typer.Option(help="The container image's address in Amazon ECR.")],
-    role: Annotated[str, typer.Option(help="ARN of the role that SageMaker takes.")],
+    role: Annotated[str, typer.Option(help="ARN of the role that SageMaker assumes.")],
     bucket: Annotated[str | None, typer.Option(help="The S3 bucket for the archive.")] = None,
     prefix: Annotated[str, typer.Option(help="Folder in the bucket.")] = "crossrank",
     instance_type: Annotated[str, typer.Option(help="For a real-time endpoint.")] = "ml.c6i.xlarge",
     instance_count: Annotated[int, typer.Option(help="How many instances.")] = 1,
     serverless: Annotated[bool, typer.Option("--serverless", help="A serverless endpoint instead.")] = False,
     memory: Annotated[int, typer.Option(help="MB for a serverless endpoint.")] = 4096,
-    max_concurrency: Annotated[int, typer.Option(help="Most requests at a time, serverless.")] = 5,
+    max_concurrency: Annotated[int, typer.Option(help="Maximum concurrent requests, serverless.")] = 5,
     env: Environment = None,
     region: Region = None,
     profile: Profile = None,
@@ -53,9 +53,9 @@ def deploy(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload an archive and make a model, an endpoint configuration and an endpoint of it.
+    """Upload an archive, and create a model, an endpoint configuration and an endpoint from it.
 
-    AWS charges for what this makes until it is deleted: see what --dry-run would send first.
+    AWS charges for these until they are deleted. Check with --dry-run first.
 
     Example: crossrank sagemaker deploy reranker model.tar.gz --image ... --role ... --bucket ... --dry-run
     """
@@ -94,7 +94,7 @@ def deploy(
 
 @sagemaker_app.command("status")
 def status(name: Name, region: Region = None, profile: Profile = None, as_json: AsJson = False) -> None:
-    """Show whether an endpoint is in service, and what it is made of.
+    """Show whether an endpoint is in service, and its model and instances.
 
     Example: crossrank sagemaker status reranker --region eu-west-1
     """
@@ -111,14 +111,16 @@ def invoke(
     query: Query,
     file: PassagesFile,
     top_n: TopNOfAll = None,
-    max_pairs: Annotated[int, typer.Option(help="The most pairs in a request.")] = 128,
-    max_bytes: Annotated[int, typer.Option(help="The longest request; serverless takes 4 MiB.")] = 6_291_456,
+    max_pairs: Annotated[int, typer.Option(help="Maximum number of pairs per request.")] = 128,
+    max_bytes: Annotated[
+        int, typer.Option(help="Maximum size of a request; 4 MiB for serverless.")
+    ] = 6_291_456,
     region: Region = None,
     profile: Profile = None,
     dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/ranking.schema.json).")] = False,
 ) -> None:
-    """Rank passages for a question, as `crossrank rerank` does, with the model on an endpoint.
+    """Rank passages for a question, like `crossrank rerank`, with the model on an endpoint.
 
     Example: crossrank sagemaker invoke reranker "Who bakes bread?" candidates.jsonl --top-n 3
     """
@@ -159,7 +161,7 @@ def delete(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an endpoint, its configuration and its models, after asking; the archive in S3 stays.
+    """Delete an endpoint, its configuration and its models, after asking; the archive in S3 is kept.
 
     Example: crossrank sagemaker delete reranker --region eu-west-1
     """

@@ -48,12 +48,12 @@ def search(
         typer.Option(
             parser=given_path,
             metavar="INDEX",
-            help="Search this index instead of files (crossrank index add).",
+            help="Search this index instead of files (see crossrank index add).",
         ),
     ] = None,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="Of an index: a condition on the metadata, such as 'year>=2020'."),
+        typer.Option("--filter", help="With --index: a condition on the metadata, such as 'year>=2020'."),
     ] = None,
     candidates: Candidates = 20,
     top_n: TopN = 3,
@@ -68,17 +68,18 @@ def search(
     ] = None,
     retrieval: RetrievalOption = "hybrid",
     lexical_weight: Annotated[
-        float, typer.Option(help="For hybrid: how much a rank by words counts next to one by vectors.")
+        float, typer.Option(help="For hybrid: weight of the lexical ranking, relative to the dense one.")
     ] = 1.0,
     chunk_size: Annotated[
-        int | None, typer.Option(help="Of files: the longest passage, in characters.", show_default="500")
+        int | None,
+        typer.Option(help="For files: maximum length of a passage in characters.", show_default="500"),
     ] = None,
     chunk_overlap: Annotated[
-        int | None, typer.Option(help="Of files: characters repeated between passages.", show_default="100")
+        int | None, typer.Option(help="For files: characters that passages overlap.", show_default="100")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question from files, or from an index of them: fetch candidates, rerank them, show the best.
+    """Search files, or an index of them, for a question: retrieve candidates, rerank them, show the best.
 
     Reads text, Markdown, HTML, PDF, Word (.docx), CSV, JSON Lines, and folders of them.
 
@@ -103,10 +104,10 @@ def search(
 
 
 def demo(
-    query: Annotated[str, typer.Argument(help="A question to the sample texts.")] = _SAMPLE_QUESTION,
+    query: Annotated[str, typer.Argument(help="A question about the sample texts.")] = _SAMPLE_QUESTION,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the sample texts that come with crossrank, and see the ranking before and after.
+    """Search the sample texts that come with crossrank, and compare the ranking before and after reranking.
 
     Example: crossrank demo "How is vaccine kept cold?"
     """
@@ -126,7 +127,7 @@ def rerank(
     device: Device = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank given passages, in the order of a first stage of your own, for a question.
+    """Rerank passages for a question; the passages are in the order of your own first stage.
 
     Example: crossrank rerank "Who bakes bread?" candidates.jsonl --top-n 3 --json
     """
@@ -162,7 +163,7 @@ class _Stages:
 def _search_index(
     query: str, index: Path, embedder: str | None, filters: Sequence[str], stages: _Stages
 ) -> Ranking:
-    """All candidates from an index, ranked."""
+    """Search an index; returns all candidates, ranked."""
     from crossrank.index import Index
     from crossrank.ranking.reranker import check_query
     from crossrank.search import Searcher
@@ -183,7 +184,7 @@ def _search(
     stages: _Stages,
     chunks: tuple[int | None, int | None] | None = None,
 ) -> Ranking:
-    """All candidates, ranked; the commands cut. Without ``chunks``, documents are passages as they are."""
+    """Search documents; returns all candidates, ranked. Without ``chunks``, documents are not split."""
     from crossrank.ranking.reranker import check_query
     from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents

@@ -1,4 +1,4 @@
-"""crossrank serve: a cross-encoder over HTTP, as SageMaker calls a container."""
+"""crossrank serve: a cross-encoder over HTTP, with the API of a SageMaker container."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def serve(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A bundled model, a folder, or a Hub name. Without one: that in /opt/ml/model, else the one "
-            "that HF_MODEL_ID names; where there is no such folder and no such name, the bundled one.",
+            help="A bundled model, a folder, or a Hub name. By default the model in /opt/ml/model, else the "
+            "one that HF_MODEL_ID names, else the bundled one.",
             show_default=False,
         ),
     ] = None,
@@ -24,18 +24,18 @@ def serve(
     host: Annotated[
         str | None,
         typer.Option(
-            help="Where to listen: by default on this machine alone, in a SageMaker container everywhere.",
+            help="Address to listen on: by default 127.0.0.1, in a SageMaker container all addresses.",
             show_default=False,
         ),
     ] = None,
-    port: Annotated[int, typer.Option(envvar="SAGEMAKER_BIND_TO_PORT", help="Where to listen.")] = PORT,
+    port: Annotated[int, typer.Option(envvar="SAGEMAKER_BIND_TO_PORT", help="Port to listen on.")] = PORT,
     max_body: Annotated[
-        int, typer.Option(envvar="CROSSRANK_MAX_BODY", help="Refuse bodies with more bytes.")
+        int, typer.Option(envvar="CROSSRANK_MAX_BODY", help="Maximum size of a request body in bytes.")
     ] = MAX_BODY,
 ) -> None:
     """Serve a cross-encoder: GET /ping, and POST /invocations with pairs to score (docs/sagemaker.md).
 
-    There is no authentication: whoever reaches the port can use it. Needs the extra crossrank[server].
+    There is no authentication: anyone who can reach the port can use it. Needs the extra crossrank[server].
 
     Example: crossrank serve BAAI/bge-reranker-base --port 8080
     """

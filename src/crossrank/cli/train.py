@@ -1,4 +1,4 @@
-"""crossrank train: a cross-encoder for your own questions."""
+"""crossrank train: train a cross-encoder on your own questions."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def train(
         str | None, typer.Option(help="The model to train further; by default the bundled one.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Which qrels/SPLIT.tsv of each collection; by default train.")
+        str | None, typer.Option(help="The split of each collection, qrels/SPLIT.tsv; by default train.")
     ] = None,
-    passes: Annotated[int | None, typer.Option(help="How often each question is seen.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the random choices.")] = None,
+    passes: Annotated[int | None, typer.Option(help="Number of epochs.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Train a cross-encoder on judged questions; run the same command again after a stop, and it goes on.
+    """Train a cross-encoder on judged questions; run the same command again to resume after an interruption.
 
     Needs the extra crossrank[train].
 
@@ -95,7 +95,7 @@ def _print(report: TrainingReport) -> None:
 def _report() -> Iterator[
     tuple[Callable[[str, int, int], object], Callable[[dict[str, float], int], object]]
 ]:
-    """Bars for people at a terminal; a line for each validation, and each task, for logs."""
+    """Progress bars on a terminal; otherwise one line per validation and task, for logs."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 

@@ -27,7 +27,7 @@ LOWEST_SPEARMAN = 0.98
 LOWEST_TOP_10 = 0.9
 
 _SAMPLES = Path(__file__).parents[1] / "samples" / "judged"
-# Every fourth of the thirty sample questions, which makes eight, and so many passages for each.
+# Every fourth of the thirty sample questions, which makes eight, and the number of passages for each.
 _QUESTION_STEP, _PASSAGES = 4, 24
 _ROUNDS = 3
 # Every fifth pair is timed: enough for a rate, and large models stay bearable.

@@ -85,10 +85,10 @@ def pull_model(
     *,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> PullReport:
-    """Fetch a model, write a copy of it, and let the copy be used if it ranks as the original does.
+    """Fetch a model, convert it, and keep the copy if it ranks like the original.
 
-    The copy is made in a folder next to it, and gets its name when it is accepted. A copy that was refused
-    is gone; what a kill leaves has another name (``.NAME.*.partial``).
+    The copy is written to a temporary folder next to the output, and renamed when it is accepted. A rejected
+    copy is deleted; a kill may leave a folder with another name (``.NAME.*.partial``).
 
     Args:
         name: A bundled model, a folder, or a Hugging Face name; a cross-encoder or a bi-encoder.

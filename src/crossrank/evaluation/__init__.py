@@ -1,4 +1,4 @@
-"""Judged collections and runs in, measures, comparisons and plots out."""
+"""Evaluation: measures, comparisons and plots from judged collections and runs."""
 
 from crossrank.evaluation.collection import Collection, load_collection
 from crossrank.evaluation.compare import Comparison, compare, mean_interval

@@ -1,4 +1,4 @@
-"""Judged collections in the BEIR layout: documents, queries, and who judged what."""
+"""Judged collections in the BEIR layout: documents, queries, and relevance judgements."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ def load_collection(folder: Path | str, *, split: str | None = None) -> Collecti
     """Read a judged collection in the BEIR layout.
 
     Args:
-        folder: Holds ``corpus.jsonl`` (``_id``, ``text`` and, as it likes, ``title`` and ``metadata``),
+        folder: A folder with ``corpus.jsonl`` (``_id``, ``text`` and optionally ``title`` and ``metadata``),
             ``queries.jsonl`` (``_id``, ``text``) and ``qrels/SPLIT.tsv``, all UTF-8.
-        split: Which judgements: ``"test"`` for ``qrels/test.tsv``. None takes test, or else the only split.
+        split: The split of the judgements, such as ``"test"`` for ``qrels/test.tsv``. None takes test, or
+            else the only split.
 
     Returns:
         The whole corpus, and the split's judged queries.
 
     Raises:
-        InputError: Something is missing, unreadable or malformed, an id is there twice, or a judged query
-            has no text.
+        InputError: A file is missing, unreadable or malformed, an id occurs twice, or a judged query has no
+            text.
 
     Example:
         >>> import tempfile

@@ -1,7 +1,6 @@
-"""One experiment: a first stage over a judged collection, and what reranking makes of it.
+"""An experiment: evaluate a first stage and its reranking on a judged collection.
 
-Candidates are made and ranked as a :class:`crossrank.Searcher` does it, so that what is measured is what is
-searched.
+Candidates are retrieved and ranked in the same way as by a :class:`crossrank.Searcher`.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What came of an experiment.
+    """The result of an experiment.
 
     Attributes:
-        first_stage: The first stage's run: query id to document id to a number that falls from rank to rank.
-        reranked: The same after reranking.
-        before: The first stage's measures.
-        after: Those of what was reranked.
-        notices: What a person should know of the rankings, each once.
+        first_stage: The first stage's run: query id to document id to a number that decreases with the rank.
+        reranked: The run after reranking.
+        before: The evaluation of the first stage.
+        after: The evaluation after reranking.
+        notices: Warnings about the rankings, without duplicates.
     """
 
     first_stage: Run
@@ -43,7 +42,7 @@ class Experiment:
 
     @property
     def comparisons(self) -> dict[str, Comparison]:
-        """By measure, what was reranked against the first stage, paired by query."""
+        """Comparisons of reranking with the first stage by measure, paired by query."""
         return {measure: compare(self.before, self.after, measure) for measure in self.before.means}
 
     def to_dict(self, *, per_query: bool = False) -> dict[str, Any]:
@@ -67,13 +66,13 @@ def run_experiment(
     candidates: int = 100,
     progress: Callable[[int], object] | None = None,
 ) -> Experiment:
-    """Rerank what a first stage found for every query, and measure both.
+    """Rerank the first stage's candidates of each query, and evaluate both rankings.
 
     Args:
         collection: The queries and their judgements.
-        found: Query id to candidates, of :func:`retrieve_candidates` or :func:`candidates_of_run`.
-        reranker: What ranks.
-        candidates: How many a query are reranked; those below keep their places, under the reranked ones.
+        found: Query id to candidates, from :func:`retrieve_candidates` or :func:`candidates_of_run`.
+        reranker: The reranker.
+        candidates: How many candidates to rerank per query; the others keep their order below them.
         progress: Called with the number of candidates scored since the last call.
 
     Raises:
@@ -166,7 +165,7 @@ def rerank_candidates(
     candidates: int = 100,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Ranking]:
-    """Rank the best candidates of every query; arguments as for :func:`run_experiment`.
+    """Rerank the best candidates of each query; see :func:`run_experiment` for the arguments.
 
     Returns:
         Query id to ranking.

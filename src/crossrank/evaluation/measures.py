@@ -1,4 +1,4 @@
-"""How good a run is: the measures, for each query and on average."""
+"""Evaluation measures of a run, per query and on average."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ are not these; nDCG@10 uses the grades themselves and is the same.
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a run scored.
+    """The evaluation of a run.
 
     Attributes:
         means: Measure to its mean over all judged queries, between 0 and 1; in the order of ``MEASURES``.
@@ -46,7 +46,7 @@ class Evaluation:
 
 
 def require_eval() -> None:
-    """Say that the extra is missing before hours of ranking, and not after.
+    """Check that the extra is installed before hours of ranking, not after.
 
     Raises:
         MissingExtraError: ir_measures is not installed.
@@ -72,7 +72,7 @@ def evaluate_run(run: Run, qrels: Qrels) -> Evaluation:
         qrels: Query id to document id to grade.
 
     Returns:
-        The mean and each query's value of every measure in ``MEASURES``.
+        The mean and the value per query, for each measure in ``MEASURES``.
 
     Raises:
         InputError: There are no judgements, the run and they have no query in common, or a score is no

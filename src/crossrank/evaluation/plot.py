@@ -1,4 +1,4 @@
-"""Two runs in one picture: where the second is better, where it is worse, and by how much on average."""
+"""Plot a comparison of two runs, by query and on average."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def plot_comparison(
 ) -> None:
     """Draw how the run b compares with the run a.
 
-    On the left, one bar a query: how much b gained or lost on ``measure``, best first. On the right, both
-    means of every measure with their 95% bootstrap intervals. A colour means the same on both sides: blue is
-    b, and the queries on which b is better.
+    On the left, one bar per query: how much b gained or lost on ``measure``, best first. On the right, the
+    means of both runs for each measure, with 95% bootstrap intervals. Blue is b, and the queries on which b
+    is better.
 
     Args:
-        path: Where; ``.png`` (1650 by 810 pixels) or ``.svg``. An existing file is replaced.
-        a_name: What to call a, such as ``"BM25"``.
+        path: The file to write, ``.png`` (1650 by 810 pixels) or ``.svg``. An existing file is replaced.
+        a_name: The name of a, such as ``"BM25"``.
         a: The baseline's evaluation.
-        b_name: What to call b, such as ``"BM25 + reranker"``.
+        b_name: The name of b, such as ``"BM25 + reranker"``.
         b: The evaluation to compare with it, over the same queries.
         measure: One of ``MEASURES``.
 
@@ -77,10 +77,10 @@ def plot_comparison(
 
 
 def require_plot(path: Path) -> None:
-    """Say what stands in the way of a picture before hours of ranking, and not after.
+    """Check that a plot can be written before hours of ranking, not after.
 
     Raises:
-        InputError: The suffix is none of a picture's.
+        InputError: The suffix is not that of a supported format.
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix.lower() not in _SUFFIXES:

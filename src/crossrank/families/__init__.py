@@ -1,4 +1,4 @@
-"""Architectures: all that is known about one is in its own file.
+"""Architectures, one file per architecture.
 
 A module of this package that defines ``FAMILY`` is an architecture; there is no list to add it to. What the
 files share is in ``graphs/`` (OpenVINO) and ``networks/`` (PyTorch).

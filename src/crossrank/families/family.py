@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What a language model is asked, where its folder does not say so.
+    """The prompt of a language model whose folder has none.
 
     Attributes:
-        before: Stands before the query; ``{instruction}`` in it is replaced.
-        between: Stands between query and passage.
-        after: Stands after the passage.
-        instruction: What is asked for.
-        yes: The token that says relevant.
-        no: The token that says not.
+        before: The text before the query; ``{instruction}`` is replaced.
+        between: The text between query and passage.
+        after: The text after the passage.
+        instruction: The default instruction.
+        yes: The token for relevant.
+        no: The token for not relevant.
     """
 
     before: str
@@ -36,9 +36,9 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """An architecture: how its models run, and what is peculiar to them.
+    """An architecture: how its models run, and how they differ from others.
 
-    Everything but the names may be left out; transformers then runs the model, in padded batches.
+    Everything except the names is optional; by default, transformers runs the model in padded batches.
 
     Attributes:
         names: Values of ``model_type`` in config.json.

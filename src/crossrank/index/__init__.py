@@ -1,4 +1,4 @@
-"""The index on disk: files in, candidates out, and it lasts."""
+"""The persistent index: files in, candidates out."""
 
 from crossrank.index.index import Index
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo

@@ -1,4 +1,4 @@
-"""Bringing an index up to date with the files that it was told of."""
+"""Update an index from its sources."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from crossrank.index.writing import (
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.text import Notice, is_supported, read_documents, split_documents
 
-# So many passages are embedded and written at a time: full batches, and little to lose in a kill.
+# Number of passages embedded and written at a time: enough for full batches, and a kill loses little.
 _PASSAGES_AT_ONCE = 1024
-# Longer texts are read, split and written in parts, so that a file of any size fits into memory.
+# Longer texts are processed in parts, so that files of any size fit into memory.
 _PART_CHARACTERS = 1_000_000
-# A file modified so shortly before it was read may be modified again without a new time of modification.
+# A file modified less than this before it was read may change again with the same modification time.
 _CLOCK_NS = 2_000_000_000
-# The state of a file that must be looked at again in any case.
+# The state of a file that must always be checked again.
 _UNSURE = FileState(size=0, modified_ns=-1, read_ns=0, digest=b"")
 
 
@@ -52,11 +52,11 @@ class _Work:
     """A file that must be read.
 
     Attributes:
-        path: Where it is.
-        size: Bytes, to tell how much there is to do.
-        is_new: Whether the index does not have it.
-        sources: The sources that mean it.
-        state: What it was when it was read; known once it has been read to its end.
+        path: The path.
+        size: Size in bytes, for the progress.
+        is_new: Whether it is not in the index yet.
+        sources: The sources that include it.
+        state: Its state when it was read; set after reading the whole file.
     """
 
     path: Path
@@ -68,24 +68,24 @@ class _Work:
 
 @dataclass(slots=True)
 class _Batch:
-    """Files that were read, and whose passages are to be embedded together."""
+    """Files that were read, and whose passages are embedded together."""
 
     files: list[tuple[_Work, list[Split]]] = field(default_factory=list)
     passages: int = 0
 
 
 class Adder:
-    """Reads what is new or changed among the files of some sources, and forgets what is gone.
+    """Adds new and changed files of some sources to an index, and removes deleted ones.
 
-    A file's passages are written in one transaction, and only then is it reported: what is reported lasts.
+    A file's passages are written in one transaction, and the file is reported only after the commit.
 
     Args:
-        database: To write with; nobody else writes.
+        database: A connection for writing; the caller holds the writer's lock.
         index: The index's folder, which is never indexed itself.
-        embedder: The index's.
+        embedder: The index's embedder.
         sizes: ``chunk_size`` and ``chunk_overlap``.
         strict: Whether a file that cannot be read is an error.
-        progress: Told how many bytes are done, and of how many.
+        progress: Called with the number of bytes done and the total number of bytes.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class Adder:
         self._progress = progress
         self._done = self._total = 0
         self._report = AddReport()
-        # Of each file that was looked at: its id in the index, and the work where it must be read.
+        # For each file checked so far: its id in the index, and the work if it must be read.
         self._seen: dict[Path, tuple[int | None, _Work | None]] = {}
 
     def add(self, sources: Sequence[Source]) -> AddReport:
-        """Bring the index up to date with these sources.
+        """Update the index from these sources.
 
         Raises:
-            InputError: With ``strict``, the first file that cannot be read; those before it are kept.
+            InputError: With ``strict``, for the first file that cannot be read; files before it are kept.
         """
         work = self._plan(sources)
         self._total = sum(item.size for item in work)
@@ -134,14 +134,14 @@ class Adder:
             if second is not None:
                 self._write_long(item, itertools.chain(first, [second], parts))
         self._write(batch)
-        # Last, so that a file that was moved finds the vectors of its passages still there.
+        # Deleted last, so that a moved file can reuse the vectors of its passages.
         if gone := unfound_files(self._database):
             with transaction(self._database):
                 self._report.removed += delete_files(self._database, gone)
         return self._report
 
     def _plan(self, sources: Sequence[Source]) -> list[_Work]:
-        """Which files must be read, and which files each source means."""
+        """Find the files that must be read, and update which files each source includes."""
         removed = removed_paths(self._database)
         for source in sources:
             meant = self._meant(source, removed)
@@ -151,7 +151,7 @@ class Adder:
         return [item for _, item in self._seen.values() if item is not None]
 
     def _meant(self, source: Source, removed: frozenset[str]) -> set[int] | None:
-        """The index's files that a source means; None where that cannot be told, and stays as it was."""
+        """The ids of the indexed files that a source includes; None if that is not known just now."""
         if not os.path.lexists(source.path):
             if _was_deleted(source.path):
                 return set()
@@ -174,7 +174,7 @@ class Adder:
         return meant | self._hidden([notice.folder for notice in notices if notice.folder is not None])
 
     def _file(self, source: Source, path: Path, named: bool) -> int | None:
-        """The id of a file that a source means; None where the index does not have it, or cannot."""
+        """The id of a file that a source includes; None if it is not in the index."""
         if not named and not is_supported(path):
             suffix = path.suffix.lower()
             self._report.unsupported[suffix] = self._report.unsupported.get(suffix, 0) + 1
@@ -187,7 +187,7 @@ class Adder:
         return file
 
     def _hidden(self, folders: Sequence[Path]) -> set[int]:
-        """The index's files in folders that cannot be read: what cannot be seen just now is not gone."""
+        """The ids of indexed files in folders that cannot be read just now; they are kept."""
         real = [os.path.realpath(folder) for folder in folders]
         if not real:
             return set()
@@ -195,7 +195,7 @@ class Adder:
         return {file for file, path in files if any(within(path, folder) for folder in real)}
 
     def _look_at(self, path: Path) -> tuple[int | None, _Work | None]:
-        """The file's id where the index has it, and the work where it is not as the index has it."""
+        """The file's id if it is in the index, and the work if it is new or has changed."""
         try:
             str(path).encode()
         except UnicodeEncodeError:
@@ -232,7 +232,7 @@ class Adder:
         return file, None
 
     def _cannot_open(self, path: Path, file: int | None, problem: str) -> int:
-        """Write down why a file cannot be read just now; what the index has of it stays."""
+        """Record why a file cannot be read just now; its passages are kept."""
         self._skip(problem)
         with transaction(self._database):
             if file is None:
@@ -241,7 +241,7 @@ class Adder:
         return file
 
     def _split(self, item: _Work) -> Iterator[Split]:
-        """The file's documents with their passages; InputError, at any time, where it cannot be read."""
+        """Yield the file's documents with their passages; raises InputError if it cannot be read."""
         size, overlap = self._sizes
         try:
             before = item.path.stat()
@@ -256,13 +256,13 @@ class Adder:
             yield document, split_documents([document], chunk_size=size, chunk_overlap=overlap)
         after = item.path.stat() if item.path.exists() else None
         if after is None or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            item.state = _UNSURE  # it changed while it was read: the next time tells
+            item.state = _UNSURE  # it changed while it was read: read it again next time
 
     def _give_up(self, item: _Work, problem: InputError | MissingExtraError) -> None:
-        """Write down why a file cannot be read.
+        """Record why a file cannot be read.
 
-        If that lies in the file, it is not read again until it changes. If it lies elsewhere (a library that
-        is missing, a disk that fails), it is tried again, and what the index has of the file stays.
+        If the file is the cause, it is not read again until it changes. If the cause is elsewhere (a missing
+        library, a failing disk), it is tried again next time, and its passages are kept.
         """
         lasting = not isinstance(problem, MissingExtraError) and not isinstance(problem.__cause__, OSError)
         with transaction(self._database):
@@ -278,7 +278,7 @@ class Adder:
         self._report.skipped.append(problem)
 
     def _write(self, batch: _Batch) -> None:
-        """Embed what the batch holds, and write its files in one transaction."""
+        """Embed the passages of a batch, and write its files in one transaction."""
         if not batch.files:
             return
         vectors = self._embedded([split for _, parts in batch.files for split in parts])
@@ -290,7 +290,7 @@ class Adder:
             self._advance(item.size)
 
     def _write_long(self, item: _Work, parts: Iterator[Split]) -> None:
-        """Write a file that is too long to be held in memory; it is there whole or, as before, not."""
+        """Write a file that does not fit into memory, in one transaction."""
         done = self._done
         try:
             with transaction(self._database):
@@ -310,12 +310,12 @@ class Adder:
             if not some:
                 return
             yield some, self._embedded(some)
-            # Not quite all of it: that it is done is told once it is written.
+            # Slightly less than all: the file is reported as done after it is written.
             read = sum(len(document.text) for document, _ in some)
             self._advance(max(0, min(read, item.size - 1 - (self._done - done))))
 
     def _put(self, item: _Work, portions: Iterator[tuple[list[Split], dict[str, Vector]]]) -> None:
-        """Write a file's passages in place of those that it had."""
+        """Replace a file's passages."""
         file = put_file(self._database, str(item.path), item.sources)
         old = documents_of(self._database, file)
         for parts, vectors in portions:
@@ -324,7 +324,7 @@ class Adder:
         put_state(self._database, file, item.state, None)
 
     def _embedded(self, parts: Sequence[Split]) -> dict[str, Vector]:
-        """The vector of each passage by its content: as the index has it for the same words, or embedded."""
+        """The vector of each passage, by content: reused from the index for the same text, or embedded."""
         contents = {passage.content for _, passages in parts for passage in passages}
         digests = {content: content_digest(content) for content in sorted(contents)}
         known = known_vectors(self._database, digests.values())
@@ -343,7 +343,7 @@ class Adder:
 
 
 def _was_deleted(path: str) -> bool:
-    """Whether a path that is missing is gone, rather than on a drive that is not mounted."""
+    """Whether a missing path was deleted, rather than being on a drive that is not mounted."""
     try:
         return any(Path(path).parent.iterdir())
     except OSError:
@@ -355,7 +355,7 @@ def _kept_as_it_was(source: Source, why: str) -> str:
 
 
 def _take(parts: Iterator[Split], passages: int) -> tuple[list[Split], int]:
-    """Documents until there are so many passages, or no more."""
+    """Take documents until they have at least this number of passages."""
     taken: list[Split] = []
     count = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""Connections to read an index with: one a thread, across forks, and in folders that cannot be written to."""
+"""Connections for reading an index: one per thread, safe across forks, also in read-only folders."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 from crossrank.errors import InputError
 
-# SQLite's errors where it cannot make the files beside that readers and a writer share.
+# SQLite's errors when it cannot create the files that readers and a writer share.
 _UNSHARED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
-# How long a fork waits for a search that another thread is at, in seconds.
+# How long a fork waits for a running search of another thread, in seconds.
 _FORK_WAITS = 5.0
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Connection:
-    """A thread's connection to read with; closed when nothing refers to it any more, and before a fork.
+    """A thread's connection for reading; closed when it is garbage-collected, and before a fork.
 
     Attributes:
         database: The connection.
-        state: The file's, when it was opened.
-        unlocked: Whether SQLite reads the file as one that nobody writes to.
-        process: Which made it.
+        state: The state of the file when it was opened.
+        unlocked: Whether SQLite reads the file without locks, assuming that nobody writes to it.
+        process: The process that opened it.
         lock: Held while it is in use.
         closed: Whether it was closed before a fork.
     """
@@ -38,11 +38,11 @@ class Connection:
     closed: bool = False
 
     def is_current(self, file: Path) -> bool:
-        """Whether it still reads what lies there."""
+        """Whether the file is still the one that was opened."""
         return self.state == _state(file, self.unlocked)
 
     def check_unchanged(self, file: Path) -> None:
-        """InputError where somebody wrote to a file that was read without locks."""
+        """Raise InputError if the file was written to while it was read without locks."""
         if self.unlocked and not self.is_current(file):
             raise InputError(
                 f"{file} was written to while it was read, by one who may write there; try again"
@@ -59,9 +59,9 @@ def _close(process: int, database: sqlite3.Connection) -> None:
 
 
 def _close_before_fork() -> None:
-    """Close the connections of all threads: they open new ones.
+    """Close the connections of all threads; they open new ones when needed.
 
-    SQLite's locks do not pass to a child, and it would not know
+    A child process does not inherit SQLite's locks, and SQLite does not notice
     (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
     """
     _connecting.acquire()
@@ -84,7 +84,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def connect(file: Path) -> Connection:
-    """A connection to read with, wherever the file lies.
+    """Open a connection for reading, also in a read-only folder.
 
     Raises:
         sqlite3.DatabaseError: It cannot be opened.
@@ -97,12 +97,12 @@ def connect(file: Path) -> Connection:
 
 def _connect(file: Path) -> Connection:
     uri = file.resolve().as_uri()
-    # A folder that is writable is opened so: only then can SQLite share the log with a writer.
+    # If possible, the file is opened for writing, since only then can SQLite share the log with a writer.
     ways = [f"{uri}?mode=rw", f"{uri}?mode=ro"]
     state = _state(file, unlocked=True)
     if not _has_log(file):
-        # Without a log nobody is writing, and SQLite needs no files beside to read a folder it cannot write
-        # to, or on a full disk.
+        # Without a log nobody is writing, and SQLite can read the file without creating others. This works in
+        # read-only folders and on full disks.
         ways.append(f"{uri}?immutable=1")
     for last, way in enumerate(ways, start=1 - len(ways)):
         database = sqlite3.connect(way, uri=True, isolation_level=None, timeout=60, check_same_thread=False)
@@ -122,7 +122,7 @@ def _connect(file: Path) -> Connection:
 
 
 def _state(file: Path, unlocked: bool) -> tuple[int, ...]:
-    """Which file it is; of one that is read without locks, also what changes when it is written to."""
+    """The identity of a file; for one that is read without locks, also its size and modification time."""
     status = file.stat()
     same = status.st_dev, status.st_ino
     return (*same, status.st_size, status.st_mtime_ns, _has_log(file)) if unlocked else same

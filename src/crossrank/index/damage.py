@@ -1,4 +1,4 @@
-"""Whether an index holds what was written: rows of the right kind that belong together, and their vectors."""
+"""Detect damage in an index: rows of the wrong type or without their counterpart, and altered vectors."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 
 _TABLES = ("setting", "source", "removed", "file", "found", "document", "passage", "vector")
-# What must be true of every row, apart from the kinds that the tables declare. With CASE, since JSON that is
-# malformed is an error where it is looked into.
+# Conditions that every row must meet, in addition to the declared types. They use CASE, since reading
+# malformed JSON raises an error.
 _LIST_OF_TEXTS = (
     "CASE WHEN json_valid({0}) AND json_type({0}) = 'array' "
     "THEN NOT EXISTS (SELECT 1 FROM json_each({0}) WHERE type <> 'text') END"
@@ -26,14 +26,14 @@ _SETTINGS = {"generation", "epoch", "embedder", "similarity", "dimension", "chun
 
 
 def checksum(value: bytes) -> int:
-    """Kept with a vector, so that altered bytes are found."""
+    """The checksum that is stored with a vector to detect damage."""
     return zlib.crc32(value)
 
 
 def damaged_rows(database: sqlite3.Connection) -> str | None:
-    """What is wrong with the first row that no crossrank writes; None where all are good.
+    """Describe the first damaged row; None if there is none.
 
-    Vectors are not looked into: :func:`damaged_vectors` does, and they can be made again.
+    The values of vectors are checked by :func:`damaged_vectors`, since they can be computed again.
     """
     return next(_damaged_rows(database), None)
 
@@ -63,6 +63,6 @@ def _listed(kinds: tuple[str, ...]) -> str:
 
 
 def damaged_vectors(database: sqlite3.Connection) -> int:
-    """How many vectors are not the bytes that were written."""
+    """The number of vectors whose bytes were altered."""
     rows = database.execute("SELECT value, checksum FROM vector")
     return sum(not isinstance(value, bytes) or checksum(value) != kept for value, kept in rows)

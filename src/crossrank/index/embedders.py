@@ -1,4 +1,4 @@
-"""Which embedding model an index belongs to, and whether that is the one at hand."""
+"""The embedding model of an index, and whether the given one is the same."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 
 class IndexEmbedder:
-    """The embedder of one index, loaded when it is needed.
+    """The embedder of an index, loaded on first use.
 
     Args:
         index: The index's folder, for messages.
-        given: The bi-encoder that the caller wants, or its name or folder; None for the index's own.
+        given: The bi-encoder to use, or its name or folder; None for the index's own.
     """
 
     def __init__(self, index: Path, given: str | Path | BiEncoder | None) -> None:
@@ -27,10 +27,10 @@ class IndexEmbedder:
         self._lock = threading.Lock()
 
     def wanted(self, own: str = DEFAULT_BI_ENCODER) -> BiEncoder:
-        """The embedder that was given; where none was, the one of this name.
+        """The embedder that was given, or else the one of this name.
 
         Raises:
-            ModelError: It cannot be loaded.
+            ModelError: The embedder cannot be loaded.
         """
         name = own if self._given is None else lasting_name(self._given)
         with self._lock:
@@ -39,11 +39,11 @@ class IndexEmbedder:
             return self._loaded
 
     def own(self, database: sqlite3.Connection) -> BiEncoder:
-        """The embedder that the index was made with, whatever it is called by now.
+        """The embedder that the index was made with, identified by its fingerprint.
 
         Raises:
-            InputError: Another one was given, or the model of that name gives other vectors by now.
-            ModelError: It cannot be loaded.
+            InputError: Another embedder was given, or the model of that name has changed.
+            ModelError: The embedder cannot be loaded.
         """
         name = setting(database, "embedder")
         embedder = self.wanted(name)
@@ -53,28 +53,28 @@ class IndexEmbedder:
         if used == name:
             raise InputError(
                 f"the embedding model {name} is no longer the one that {self._index} was made with: it gives "
-                f"other vectors; embed all anew: crossrank index rebuild {index}"
+                f"different vectors; embed all passages again: crossrank index rebuild {index}"
             )
         raise InputError(
             f"{self._index} was made with the embedding model {name}, not {used}; leave the embedder out, or "
-            f"embed all anew: crossrank index rebuild {index} --embedder {shlex.quote(used)}"
+            f"embed all passages again: crossrank index rebuild {index} --embedder {shlex.quote(used)}"
         )
 
     def keep_name(self, database: sqlite3.Connection) -> None:
-        """Have the index call its model as it is called now: its folder may have moved."""
+        """Store the current name of the model, since its folder may have moved."""
         name = lasting_name(self.own(database))
         if name != setting(database, "embedder"):
             database.execute("UPDATE setting SET value = ? WHERE name = 'embedder'", (name,))
 
 
 def lasting_name(embedder: str | Path | BiEncoder) -> str:
-    """The name of an embedder; of one in a folder, where that lies, so that it is found from anywhere."""
+    """The name of an embedder; for one in a folder, the absolute path."""
     name = embedder.name if isinstance(embedder, BiEncoder) else str(embedder)
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def embedder_settings(embedder: BiEncoder) -> dict[str, str]:
-    """What an index keeps of its embedder."""
+    """The settings of an embedder that an index stores."""
     return {
         "embedder": lasting_name(embedder),
         "fingerprint": embedder.fingerprint,

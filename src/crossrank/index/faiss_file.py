@@ -1,4 +1,4 @@
-"""The FAISS file of an index: written whole, told by name which state it holds, and never trusted unread."""
+"""The FAISS file of an index: written atomically, with its generation in its name, and checked when read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from crossrank.index.store import setting
 
 _BYTES_AT_ONCE = 1 << 20
-# At the end of the file, CRC-32 of the rest: FAISS itself takes damaged numbers for good ones, and may crash.
+# The file ends with a CRC-32 of the rest, since FAISS does not detect damage, and may crash on it.
 _CHECKSUM = 4
 
 
 def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
-    """The FAISS files of an epoch by the generation that they were written at, newest first."""
+    """The FAISS files of an epoch with their generations, newest first."""
     found = []
     for path in folder.glob(f"vectors-{epoch}-*.faiss"):
         with suppress(ValueError):
@@ -26,23 +26,23 @@ def _files(folder: Path, epoch: str = "*") -> list[tuple[int, Path]]:
 
 
 def newest_file(folder: Path, epoch: str) -> int:
-    """The generation that the newest file of an epoch was written at; -1 where there is none."""
+    """The generation of the newest file of an epoch; -1 if there is none."""
     return next((generation for generation, _ in _files(folder, epoch)), -1)
 
 
 def is_current(folder: Path, database: sqlite3.Connection) -> bool:
-    """Whether the newest file was written at the present generation, and is whole."""
+    """Whether the newest file has the current generation and is complete."""
     wanted = int(setting(database, "generation"))
     newest = next(iter(_files(folder, setting(database, "epoch"))), None)
     return newest is not None and newest[0] == wanted and _is_whole(newest[1])
 
 
 def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
-    """The generation and the content of the newest file that can be read; -1 and None where there is none."""
+    """The generation and the content of the newest readable file; -1 and None if there is none."""
     import faiss
 
     for generation, path in _files(folder, epoch):
-        # A damaged file, or one that a writer has just replaced, costs time and loses nothing.
+        # A damaged file, or one that was just replaced, is skipped: SQLite has all vectors.
         with suppress(OSError, RuntimeError):
             index = faiss.read_index(str(path)) if _is_whole(path) else None
             if _is_ours(index, dimension, similarity):
@@ -51,7 +51,7 @@ def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tupl
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is as it was written."""
+    """Whether a file is complete and undamaged."""
     checksum = 0
     with path.open("rb") as file:
         left = path.stat().st_size - _CHECKSUM
@@ -62,7 +62,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
-    """Whether an index that was read is one that this module made: a damaged file may hold any other."""
+    """Whether a FAISS index is of the kind that this module writes."""
     import faiss
 
     if not isinstance(index, faiss.IndexIDMap2):
@@ -77,24 +77,24 @@ def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
 
 
 def metric_of(similarity: str) -> int:
-    """FAISS's name for how vectors are compared."""
+    """FAISS's metric for a similarity."""
     import faiss
 
     return int(faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT)
 
 
 def write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
-    """Write an index as that of the present generation; the files of others go.
+    """Write an index for the current generation, and delete the files of other generations.
 
     Raises:
-        OSError: It cannot be written; what was there stays.
+        OSError: It cannot be written; the existing files are kept.
     """
     import faiss
 
     name = f"vectors-{setting(database, 'epoch')}-{setting(database, 'generation')}.faiss"
     partial = folder / f"{name}.partial"
     try:
-        # Through Python's file: FAISS's own passes over the disk being full when it is closed.
+        # Written with Python, since FAISS's own writer ignores a full disk when it closes the file.
         with partial.open("wb") as file:
             checksum = 0
 
@@ -119,8 +119,8 @@ def write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:
 
 
 def forget_files(folder: Path, but: str = "") -> None:
-    """Delete all FAISS files but one."""
+    """Delete all FAISS files except one."""
     for path in folder.glob("vectors-*"):
         if path.name != but:
-            with suppress(OSError):  # Windows keeps a file that is being read
+            with suppress(OSError):  # on Windows, a file that is being read cannot be deleted
                 path.unlink()

@@ -1,4 +1,4 @@
-"""Filters such as ``year>=2020``: from what a person types to SQL over the documents' metadata."""
+"""Filters such as ``year>=2020``: parsed, and converted to SQL over the documents' metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Condition:
     Attributes:
         field: The field's name, such as ``year``, ``source`` or ``page``.
         operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
-        text: What to compare with, as it was typed.
+        text: The value to compare with, as text.
     """
 
     field: str
@@ -31,11 +31,11 @@ class Condition:
     text: str
 
     def sql(self) -> tuple[str, list[object]]:
-        """A condition on the table ``document``, with its parameters.
+        """The condition as SQL on the table ``document``, with its parameters.
 
-        A field that is a list fulfils a condition if one of its elements does; ``!=`` holds where ``=`` does
-        not, so also where there is no such field. Numbers compare as numbers, everything else as text, letter
-        by letter: dates in ISO 8601 come in their order. An object fulfils none. ``title`` is the document's.
+        A list matches if one of its elements does. ``!=`` is the negation of ``=``, so it also matches
+        documents without the field. Numbers are compared as numbers, everything else as text, so dates in
+        ISO 8601 are in order. An object never matches. ``title`` is the title of the document.
         """
         if self.operator == "!=":
             same, compared = Condition(self.field, "=", self.text).sql()
@@ -50,7 +50,7 @@ class Condition:
             parameters.append(_FLAGS[self.text.lower()])
         if self.field == "title":
             return f"document.title {self.operator} ?", [self.text]
-        # A quotation mark in a name would end the path: SQLite has no way to escape it.
+        # A quotation mark in a name would end the JSON path: SQLite cannot escape it.
         path = f"$.{json.dumps(self.field, ensure_ascii=False)}"
         return (
             "(json_type(document.metadata, ?) IS NOT 'object' AND "
@@ -60,18 +60,18 @@ class Condition:
 
 
 def _number(text: str) -> float:
-    """Whole numbers stay exact, as far as SQLite holds them."""
+    """Parse a number; integers stay exact within SQLite's range."""
     return int(text) if text.lstrip("+-").isdecimal() and len(text) < 19 else float(text)
 
 
 def parse_filters(filters: str | Iterable[str]) -> tuple[Condition, ...]:
-    """Read filters; a document must fulfil all of them.
+    """Parse filters; a document must match all of them.
 
     Args:
-        filters: Each ``FIELD OPERATOR VALUE``, with =, !=, <, <=, > or >=. A value may stand in quotes.
+        filters: Each ``FIELD OPERATOR VALUE``, with =, !=, <, <=, > or >=. A value may be quoted.
 
     Raises:
-        InputError: One is nothing of the kind.
+        InputError: A filter is malformed.
 
     Example:
         >>> parse_filters("year >= 2020")

@@ -1,4 +1,4 @@
-"""The index that lasts."""
+"""The persistent index."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _PATIENCE = 5.0
 
 
 class Index:
-    """Passages of files, kept in a folder: found by words and vectors, brought up to date file by file.
+    """A persistent index of passages from files, with lexical and dense search and incremental updates.
 
-    One object serves any number of threads, and processes forked off it. Any number of processes may search
-    while one writes; they see what was last written whole. Killed at any moment, it opens again and holds
-    every file that was reported.
+    Thread-safe; can also be used in forked processes. Any number of processes can search while one writes;
+    they see the last committed state. If a process is killed while writing, the index stays valid and keeps
+    every file that was reported as added.
 
     Args:
-        path: The folder. :meth:`add` makes it.
+        path: The folder of the index; :meth:`add` creates it.
         embedder: The bi-encoder, or its name or folder; by default the index's own, or the bundled one.
-        chunk_size: The longest passage, in characters, for a new index; 500 by default.
-        chunk_overlap: Characters repeated between passages, for a new index; 100 by default.
+        chunk_size: Maximum length of a passage in characters, for a new index; 500 by default.
+        chunk_overlap: Characters that passages overlap, for a new index; 100 by default.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -68,7 +68,7 @@ class Index:
         chunk_overlap: int | None = None,
     ) -> None:
         self.path = Path(path)
-        # Absolute, so that a change of the working directory does not lose it; messages say what was given.
+        # Absolute, so that the working directory may change; messages show the path as given.
         self._store = Store(self.path.absolute(), shown=self.path)
         self._sizes = (chunk_size, chunk_overlap)
         self._vectors = VectorCache(self._store)
@@ -83,28 +83,28 @@ class Index:
         strict: bool = False,
         progress: Callable[[int, int], object] = lambda *_: None,
     ) -> AddReport:
-        """Read files and folders into the index, which is made where there is none.
+        """Add files and folders to the index, or update them; the index is created if it does not exist.
 
-        An unchanged file costs a look at its size and time. A changed one replaces its passages, a new one is
-        added, and one that has vanished from an added folder disappears. Files are written one after another,
-        each whole: an interruption loses only what was not written yet.
+        Unchanged files are skipped by their size and modification time. For changed files, the passages are
+        replaced; files that were deleted from an added folder are removed. Each file is written in one
+        transaction, so an interruption loses only files that were not written yet.
 
         Args:
-            paths: Files and folders; without any, all that were added before are looked at again.
-            include: For folders, patterns of files to take, in the syntax of .gitignore, relative to the
-                folder; they are remembered.
-            exclude: Patterns of those to leave. ``.gitignore`` files count as well.
-            strict: Whether a file that cannot be read is an error. By default it is reported and passed over.
-            progress: Told how many bytes of files are done, and of how many.
+            paths: Files and folders; if empty, everything that was added before is updated.
+            include: Patterns of files to include from folders, in .gitignore syntax, relative to the folder;
+                they are stored.
+            exclude: Patterns of files to exclude. ``.gitignore`` files are respected as well.
+            strict: Whether a file that cannot be read is an error. By default it is reported and skipped.
+            progress: Called with the number of bytes done and the total number of bytes.
 
         Returns:
-            What was done.
+            A report of the changes.
 
         Raises:
             InputError: A path does not exist; another process is writing; the index was made with another
-                embedding model, or other sizes; with ``strict``, a file cannot be read.
+                embedding model or other chunk sizes; with ``strict``, a file cannot be read.
             ModelError: The embedding model cannot be loaded.
-            OSError: The disk is full, or fails; the index is as it was after the last file reported.
+            OSError: The disk is full, or fails; files that were already reported are kept.
         """
         given = [
             Source(path, _listed("include", include), _listed("exclude", exclude))
@@ -128,7 +128,7 @@ class Index:
         return report
 
     def ls(self) -> list[IndexedFile]:
-        """The files that the index knows, by path."""
+        """List the files in the index, sorted by path."""
         with self._store.reading() as database:
             rows = database.execute(
                 "SELECT path, (SELECT count(*) FROM document JOIN passage ON passage.document = document.id "
@@ -137,16 +137,16 @@ class Index:
             return [IndexedFile(*row) for row in rows]
 
     def rm(self, paths: Iterable[Path | str]) -> list[str]:
-        """Take files and folders out of the index. They stay out until they are added by name again.
+        """Remove files and folders from the index. They stay removed until they are added by name again.
 
         Args:
-            paths: Files or folders; they need not exist any more.
+            paths: Files or folders; they do not have to exist any more.
 
         Returns:
-            The files whose passages are gone.
+            The files whose passages were removed.
 
         Raises:
-            InputError: The index holds nothing at one of the paths, or another process is writing.
+            InputError: The index contains nothing at one of the paths, or another process is writing.
         """
         wanted = _resolved(paths)
         with self._writing() as database:
@@ -157,11 +157,11 @@ class Index:
         return gone
 
     def info(self) -> IndexInfo:
-        """What the index holds, whether that is what was written, and how well its search over vectors works.
+        """Return statistics of the index, check it for damage, and measure the recall of its vector search.
 
         Raises:
-            InputError: There is no index, or a row is none that crossrank writes. Vectors that were altered
-                are counted, since :meth:`rebuild` mends them.
+            InputError: There is no index, or a row is damaged. Damaged vectors are only counted, since
+                :meth:`rebuild` repairs them.
         """
         with self._store.reading() as database:
             self._store.check_rows(database)
@@ -196,16 +196,16 @@ class Index:
             )
 
     def rebuild(self, *, progress: Callable[[int, int], object] = lambda *_: None) -> int:
-        """Make vectors and words anew from the stored passages, with the embedder that this object was given.
+        """Embed and index all stored passages again, with the embedder of this object.
 
-        This is how an index changes its embedding model, and how vectors that were altered are mended; the
-        files are not read. It is done whole, or not.
+        Use it to change the embedding model of an index, or to repair damaged vectors. The files are not read
+        again. All changes are made in one transaction.
 
         Args:
-            progress: Told how many passages are done, and of how many.
+            progress: Called with the number of passages done and the total number of passages.
 
         Returns:
-            How many vectors were not as they had been written.
+            The number of damaged vectors that were repaired.
 
         Raises:
             InputError: There is no index, or another process is writing.
@@ -227,24 +227,24 @@ class Index:
         retrieval: Retrieval = "hybrid",
         lexical_weight: float = 1.0,
     ) -> list[Candidate]:
-        """The first stage: candidates for a question. :class:`crossrank.Searcher` reranks them.
+        """Retrieve candidates for a question, as a first stage; :class:`crossrank.Searcher` reranks them.
 
         Args:
-            query: The question; none of it is read as query syntax.
-            k: How many candidates at most.
-            filters: Conditions on the metadata, such as ``year>=2020``; all must hold. Passages that do not
-                fulfil them are not looked at, in either search.
+            query: The question; nothing in it is read as query syntax.
+            k: The maximum number of candidates.
+            filters: Conditions on the metadata, such as ``year>=2020``; all of them must hold. Both searches
+                only consider passages that match.
             retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
-            lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
+            lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one.
 
         Returns:
-            Candidates, best first, with all that words and vectors know of them
-            (:func:`crossrank.retrieval.hybrid.find`). A passage's metadata has ``source``, ``start`` and
-            ``end`` (characters), and what its format knows, such as ``page``.
+            Candidates, best first, with scores and evidence (:func:`crossrank.retrieval.hybrid.find`). A
+            passage's metadata has ``source``, ``start`` and ``end`` (in characters), and values of its file
+            format, such as ``page``.
 
         Raises:
-            InputError: ``k`` is below 1, a filter is not understood, there is no index, it is damaged, or it
-                was made with another embedding model.
+            InputError: ``k`` is below 1, a filter is malformed, there is no index, it is damaged, or it was
+                made with another embedding model.
         """
         check_retrieval(retrieval, lexical_weight)
         conditions = parse_filters(filters)
@@ -262,65 +262,65 @@ class Index:
             )
 
     def retriever(self, *, retrieval: Retrieval = "hybrid", lexical_weight: float = 1.0) -> IndexRetriever:
-        """This index as a first stage that always searches in one way, for a :class:`crossrank.Searcher`.
+        """A first stage over this index with fixed search options, for a :class:`crossrank.Searcher`.
 
         Args:
-            retrieval: As for :meth:`retrieve`.
-            lexical_weight: As for :meth:`retrieve`.
+            retrieval: See :meth:`retrieve`.
+            lexical_weight: See :meth:`retrieve`.
 
         Raises:
-            InputError: There is no such first stage, or the weight is not above 0.
+            InputError: The first stage does not exist, or the weight is not above 0.
         """
         check_retrieval(retrieval, lexical_weight)
         return IndexRetriever(self, retrieval, lexical_weight)
 
     def load(self) -> None:
-        """Load the embedder now, rather than when the first question comes.
+        """Load the embedder now instead of at the first query.
 
         Raises:
-            InputError: As for :attr:`embedder`.
+            InputError: See :attr:`embedder`.
             ModelError: The model cannot be loaded.
         """
         _ = self.embedder
 
     @property
     def embedder(self) -> BiEncoder:
-        """The bi-encoder whose vectors the index holds; loaded when first asked for.
+        """The bi-encoder of the index, loaded on first use.
 
         Raises:
-            InputError: There is no index, or it was made with another embedding model than the one given.
+            InputError: There is no index, or it was made with another embedding model than the given one.
             ModelError: The model cannot be loaded.
         """
         with self._store.reading() as database:
             return self._embedder.own(database)
 
     async def aadd(self, paths: Iterable[Path | str] = (), **options: Any) -> AddReport:
-        """:meth:`add` on another thread, so that the event loop goes on."""
+        """:meth:`add` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.add, paths, **options)
 
     async def als(self) -> list[IndexedFile]:
-        """:meth:`ls` on another thread."""
+        """:meth:`ls` in another thread."""
         return await asyncio.to_thread(self.ls)
 
     async def arm(self, paths: Iterable[Path | str]) -> list[str]:
-        """:meth:`rm` on another thread."""
+        """:meth:`rm` in another thread."""
         return await asyncio.to_thread(self.rm, paths)
 
     async def ainfo(self) -> IndexInfo:
-        """:meth:`info` on another thread."""
+        """:meth:`info` in another thread."""
         return await asyncio.to_thread(self.info)
 
     async def arebuild(self, **options: Any) -> int:
-        """:meth:`rebuild` on another thread."""
+        """:meth:`rebuild` in another thread."""
         return await asyncio.to_thread(self.rebuild, **options)
 
     async def aretrieve(self, query: str, k: int, **options: Any) -> list[Candidate]:
-        """:meth:`retrieve` on another thread."""
+        """:meth:`retrieve` in another thread."""
         return await asyncio.to_thread(self.retrieve, query, k, **options)
 
     @contextmanager
     def _writing(self, new: dict[str, str] | None = None) -> Iterator[sqlite3.Connection]:
-        """The connection to write with, while no other process or thread writes; ``new`` makes an index."""
+        """A connection for writing, under the writer's lock; ``new`` has the settings of a new index."""
         with self._lock(new is not None):
             if new is not None and not self._store.exists():
                 self._store.create(new)
@@ -328,7 +328,7 @@ class Index:
                 yield database
 
     def _lock(self, create: bool) -> AbstractContextManager[object]:
-        """The writer's lock, held until the context is left."""
+        """The writer's lock, held until the context exits."""
         try:
             self._store.prepare() if create else self._store.check_exists()
             return FileLock(self._store.folder / "writer.lock", timeout=_PATIENCE).acquire()
@@ -345,7 +345,7 @@ class Index:
             ) from error
 
     def _settings_of_new(self) -> dict[str, str]:
-        """What a new index keeps; whatever is wrong shows before anything is made."""
+        """The settings of a new index, checked before anything is written."""
         size, overlap = chunk_sizes(*self._sizes)
         sizes = {"chunk_size": str(size), "chunk_overlap": str(overlap)}
         return {**embedder_settings(self._embedder.wanted()), **sizes}
@@ -363,12 +363,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class IndexRetriever:
-    """An index that is searched in one way; :meth:`Index.retriever` makes it.
+    """An index with fixed search options; created by :meth:`Index.retriever`.
 
     Attributes:
-        index: What is searched.
+        index: The index.
         retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
-        lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
+        lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one.
     """
 
     index: Index
@@ -382,7 +382,7 @@ class IndexRetriever:
         )
 
     def load(self) -> None:
-        """Load the embedder now, where it is needed; as :meth:`Index.load`."""
+        """Load the embedder now if it is needed; see :meth:`Index.load`."""
         if self.retrieval != "lexical":
             self.index.load()
 

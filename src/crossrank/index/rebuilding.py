@@ -1,4 +1,4 @@
-"""Vectors and words made anew from the stored passages."""
+"""Rebuild vectors and words from the stored passages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _AT_ONCE = 1024
 def rebuild(
     database: sqlite3.Connection, embedder: BiEncoder, progress: Callable[[int, int], object]
 ) -> None:
-    """Embed and index every passage again, in one transaction, and make the embedder the index's own.
+    """Embed and index every passage again, in one transaction, and store the new embedder.
 
     Args:
-        database: To write with; nobody else writes.
-        embedder: The model from now on.
-        progress: Told how many passages are done, and of how many.
+        database: A connection for writing; the caller holds the writer's lock.
+        embedder: The new embedder.
+        progress: Called with the number of passages done and the total number of passages.
     """
     (total,) = database.execute("SELECT count(*) FROM passage").fetchone()
     with transaction(database):

@@ -1,4 +1,4 @@
-"""What an index says of itself and of what was done to it."""
+"""Reports: the content of an index, and the changes made to it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from crossrank.index.sources import Source
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """A file that an index knows.
+    """A file in an index.
 
     Attributes:
-        path: Absolute.
-        passages: How many of its passages can be found.
-        size: Bytes, when it was read.
-        problem: Why it cannot be searched; None where it can.
+        path: The absolute path.
+        passages: The number of its passages.
+        size: Size in bytes when it was read.
+        problem: Why it cannot be searched; None if it can.
     """
 
     path: str
@@ -26,18 +26,18 @@ class IndexedFile:
 
 @dataclass(slots=True)
 class AddReport:
-    """What :meth:`crossrank.Index.add` did.
+    """The result of :meth:`crossrank.Index.add`.
 
     Attributes:
-        added: Files that were not in the index.
+        added: New files.
         changed: Files whose passages were replaced.
-        unchanged: How many files were as the index knows them.
-        removed: Files that are no longer where they were.
-        passages: How many passages were written.
+        unchanged: Number of unchanged files.
+        removed: Files that no longer exist and were removed.
+        passages: Number of passages written.
         skipped: One sentence for each file or folder that cannot be read, with the reason.
-        notices: What a person should know about files that were read: records without text, bytes that are
-            not UTF-8.
-        unsupported: How many files in folders are of types that are not read, by their suffix.
+        notices: Warnings about files that were read, such as records without text or bytes that are not
+            UTF-8.
+        unsupported: Number of files in folders whose type is not supported, by suffix.
     """
 
     added: list[str] = field(default_factory=list)
@@ -52,30 +52,30 @@ class AddReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What an index holds.
+    """Statistics of an index.
 
     Attributes:
         path: The folder.
-        embedder: The bi-encoder whose vectors it holds.
-        files: How many files can be searched.
-        problems: How many cannot.
-        documents: How many documents those files hold: records, pages, or the files themselves.
-        passages: How many passages.
-        dimension: Of the vectors; 0 where there are none.
-        vector_search: ``exact`` or ``HNSW``; ``damaged`` where vectors are not as they were written.
-        recall: The share of the exact ten nearest that the search over vectors finds, on average over
-            passages drawn by chance; 1.0 where it is exact, None where there are no vectors, or damaged ones.
-        damaged: How many vectors are not as they were written; ``rebuild`` makes them again.
-        pending: Vectors that were added since the FAISS file was written; they are searched exactly.
-        tombstones: Vectors in the FAISS file of passages that are gone; they are passed over.
-        bytes: On disk.
-        chunk_size: The longest passage, in characters.
-        chunk_overlap: Characters repeated between passages.
-        format: Of the SQLite file.
-        generation: How often it was written.
-        sources: The folders and files that were added, with their patterns; ``add`` without paths reads them
-            again.
-        removed: What was taken out by hand and stays out.
+        embedder: The name of the bi-encoder that computed the vectors.
+        files: Number of files that can be searched.
+        problems: Number of files that cannot be searched.
+        documents: Number of documents in those files: records, pages, or whole files.
+        passages: Number of passages.
+        dimension: Dimension of the vectors; 0 if there are none.
+        vector_search: ``exact`` or ``HNSW``; ``damaged`` if any vector is damaged.
+        recall: Recall@10 of the vector search compared with exact search, on average over randomly drawn
+            passages; 1.0 if the search is exact, None if there are no vectors or damaged ones.
+        damaged: Number of damaged vectors; ``rebuild`` repairs them.
+        pending: Number of vectors added since the FAISS file was written; they are searched exactly.
+        tombstones: Number of vectors of deleted passages in the FAISS file; they are skipped.
+        bytes: Size on disk.
+        chunk_size: Maximum length of a passage in characters.
+        chunk_overlap: Characters that passages overlap.
+        format: Format version of the SQLite file.
+        generation: Number of writes so far.
+        sources: The folders and files that were added, with their patterns; ``add`` without paths updates
+            them.
+        removed: Paths that were removed with ``rm`` and stay removed.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""What an index holds, as the first stage searches it: words, vectors, and the documents themselves."""
+"""Search in an index: words, vectors, and the documents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crossrank.retrieval.hybrid import Passages
 
 
 class VectorCache:
-    """The vectors of the newest generation that was asked for, read once for all threads."""
+    """Caches the vectors of the newest generation for all threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class VectorCache:
         self._vectors: Vectors | None = None
 
     def get(self, database: sqlite3.Connection) -> Vectors:
-        """The vectors that belong to what this transaction sees."""
+        """The vectors of the generation that this transaction sees."""
         wanted = setting(database, "epoch"), int(setting(database, "generation"))
         kept = self._vectors
         if kept is not None and (kept.epoch, kept.generation) == wanted:
@@ -46,12 +46,12 @@ class VectorCache:
 def passages_of(
     database: sqlite3.Connection, vectors: Vectors | None, conditions: Sequence[Condition]
 ) -> Passages:
-    """The passages as one transaction sees them, for a search.
+    """The passages that one transaction sees, for a search.
 
     Args:
-        database: In a transaction.
-        vectors: Those that belong to what the transaction sees; None to search by words alone.
-        conditions: Passages whose documents do not fulfil them are never looked at.
+        database: A connection in a transaction.
+        vectors: The vectors of the same generation; None to search by words only.
+        conditions: Only passages whose documents match these are considered.
     """
     return Passages(
         _Words(database, conditions),
@@ -70,7 +70,7 @@ class _Words:
         if not self.conditions:
             return best_by_words(self.database, query, k)
         where, parameters = _where(self.conditions)
-        # CROSS JOIN keeps SQLite from going through all documents first.
+        # CROSS JOIN prevents SQLite from scanning all documents first.
         joined = (
             "CROSS JOIN passage ON passage.id = words.rowid "
             "CROSS JOIN document ON document.id = passage.document"
@@ -95,14 +95,14 @@ class _Vectors:
         if not passages:
             return {}
         ids, similarity = sorted(passages), self.vectors.similarity
-        # What SQLite holds, since a FAISS file of any age may be without it.
+        # Read from SQLite, since the FAISS file may lack some vectors.
         rows = prepared(stored_vectors(self.database, np.array(ids, np.int64)), similarity)
         query = prepared(vector[np.newaxis], similarity)[0]
         return dict(zip(ids, similarities(rows, query, similarity), strict=True))
 
 
 def _allowed(database: sqlite3.Connection, conditions: Sequence[Condition]) -> Ids | None:
-    """The passages whose documents fulfil the conditions; None where there are none."""
+    """The ids of passages whose documents match the conditions; None if there are no conditions."""
     if not conditions:
         return None
     where, parameters = _where(conditions)
@@ -119,7 +119,7 @@ def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
 
 
 def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
-    """Passages by file, document and number: so equal scores are ordered, however an index came about."""
+    """Sort passages by file, document and number, so that ties do not depend on the order of insertion."""
     rows = database.execute(
         "SELECT passage.id FROM passage JOIN document ON document.id = passage.document "
         "JOIN file ON file.id = document.file WHERE passage.id IN (SELECT value FROM json_each(?)) "
@@ -130,7 +130,7 @@ def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
 
 
 def _documents(database: sqlite3.Connection, ids: Sequence[int]) -> list[Document]:
-    """The passages by their ids, in their order."""
+    """The passages of these ids, in the same order."""
     rows = database.execute(
         "SELECT passage.id, path, name, title, metadata, number, text, start, end FROM passage "
         "JOIN document ON document.id = passage.document JOIN file ON file.id = document.file "
@@ -139,7 +139,7 @@ def _documents(database: sqlite3.Connection, ids: Sequence[int]) -> list[Documen
     )
     found = {}
     for passage, path, name, title, metadata, number, text, start, end in rows:
-        # Records are named by their files: two files may number them alike.
+        # Ids of records include the file, since two files may have records with the same id.
         owner = name if name.startswith(path) else f"{path}:{name}"
         known = {**json.loads(metadata), "file": path, "start": start, "end": end}
         found[passage] = Document(f"{owner}#{number}", text, title, known)

@@ -1,4 +1,4 @@
-"""What was added to an index, and which files that means now."""
+"""The files and folders that were added to an index, and the files that they contain now."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Source:
     """A file or folder that was added.
 
     Attributes:
-        path: Absolute, with symbolic links resolved: so a file has one name, however it is reached.
-        include: For a folder, patterns of the files to take, in the syntax of .gitignore; all where none.
-        exclude: Patterns of those to leave.
-        device: The drive that it lay on when it last held files; None before that.
+        path: The absolute path, with symbolic links resolved, so that each file has exactly one path.
+        include: For a folder, patterns of files to include, in .gitignore syntax; all files if empty.
+        exclude: Patterns of files to exclude.
+        device: The drive that it was on when it last contained files; None before that.
     """
 
     path: str
@@ -30,16 +30,16 @@ class Source:
     device: int | None = None
 
     def check(self) -> None:
-        """InputError where it does not exist, or a pattern is malformed."""
+        """Raise InputError if the path does not exist or a pattern is malformed."""
         find_files([self.path], include=self.include, exclude=self.exclude)
 
     def files(self, removed: frozenset[str], notify: Notify) -> Iterator[tuple[Path, bool]]:
-        """Every file that this means now, and whether it was named itself.
+        """Yield each file that this source contains now, and whether it was added by its own path.
 
         Args:
-            removed: What was removed by hand. It binds the folders that it lies in, and not what was added
-                within it afterwards.
-            notify: Called with a notice of each folder that cannot be read.
+            removed: Paths that were removed with ``rm``. They are left out of folders that contain them, but
+                not of a source within them that was added later.
+            notify: Called with a notice for each folder that cannot be read.
         """
         out = {path for path in removed if not within(self.path, path)}
         for found in find_files([self.path], include=self.include, exclude=self.exclude, notify=notify):
@@ -49,10 +49,10 @@ class Source:
 
 
 def resolve(path: Path | str) -> str:
-    """The one name of a file or folder.
+    """The absolute path of a file or folder, with symbolic links resolved.
 
     Raises:
-        InputError: It is no path, or has a name that is not UTF-8.
+        InputError: It is not a valid path, or its name is not UTF-8.
     """
     if not str(path):
         raise InputError("a path is empty; write . for the working directory")
@@ -65,12 +65,12 @@ def resolve(path: Path | str) -> str:
 
 
 def within(path: str, folder: str) -> bool:
-    """Whether a path is that folder's or lies in it."""
+    """Whether a path is the folder itself or inside it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def is_unmounted(source: Source) -> bool:
-    """Whether another drive is there than when the source held files: an empty mount point, perhaps."""
+    """Whether the source is on another drive than before, such as an empty mount point."""
     try:
         return source.device not in (None, Path(source.path).stat().st_dev)
     except OSError:
@@ -85,7 +85,7 @@ def keep_device(database: sqlite3.Connection, source: Source) -> None:
 
 
 def read_sources(database: sqlite3.Connection) -> list[Source]:
-    """All that was added, by path."""
+    """All sources, sorted by path."""
     rows = database.execute("SELECT path, include, exclude, device FROM source ORDER BY path")
     return [
         Source(path, tuple(json.loads(include)), tuple(json.loads(exclude)), device)
@@ -94,10 +94,10 @@ def read_sources(database: sqlite3.Connection) -> list[Source]:
 
 
 def keep_source(database: sqlite3.Connection, source: Source) -> Source:
-    """Remember a source, which is no longer removed; what was removed within it stays out.
+    """Store a source, and mark it as no longer removed; paths that were removed inside it stay removed.
 
     Returns:
-        The source, with the patterns that it had before where it has none now.
+        The source; if it has no patterns, with those that it had before.
     """
     database.execute("DELETE FROM removed WHERE path = ?", (source.path,))
     before = next((known for known in read_sources(database) if known.path == source.path), None)
@@ -112,15 +112,15 @@ def keep_source(database: sqlite3.Connection, source: Source) -> Source:
 
 
 def removed_paths(database: sqlite3.Connection) -> frozenset[str]:
-    """What was removed by hand."""
+    """The paths that were removed with ``rm``."""
     return frozenset(row[0] for row in database.execute("SELECT path FROM removed"))
 
 
 def remove(database: sqlite3.Connection, paths: Sequence[str]) -> None:
-    """Forget sources and files at or within the paths; folders that remain leave them out from now on.
+    """Delete the sources and files at or inside the paths; other sources leave them out from now on.
 
     Raises:
-        InputError: The index holds nothing at one of the paths.
+        InputError: The index contains nothing at one of the paths.
     """
     for path in paths:
         ours = [source.path for source in read_sources(database) if within(source.path, path)]

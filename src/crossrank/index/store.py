@@ -1,4 +1,4 @@
-"""The SQLite file of an index: the only truth about what it holds."""
+"""The SQLite file of an index: the source of truth for its content."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from crossrank.index.damage import damaged_rows, damaged_vectors
 from crossrank.retrieval.words import create_words_table
 
 FORMAT = 2
-"""Of the SQLite file; it is raised when the tables change."""
+"""The version of the SQLite file's format; increased when the tables change."""
 
 _FILE = "index.sqlite"
-_APPLICATION = 0x63726E6B  # 'crnk', by which SQLite's file tells whose it is
+_APPLICATION = 0x63726E6B  # 'crnk', the application id in the file's header
 _TABLES = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- What was added: a folder with its patterns, or a file. `add` without paths reads these again.
+-- The folders (with patterns) and files that were added. `add` without paths updates these.
 CREATE TABLE source (
     path TEXT PRIMARY KEY, include TEXT NOT NULL, exclude TEXT NOT NULL, device INTEGER
 ) WITHOUT ROWID;
--- What was removed by hand within a folder that was added.
+-- Paths inside an added folder that were removed with `rm`.
 CREATE TABLE removed (path TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE file (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,7 +38,7 @@ CREATE TABLE file (
     digest BLOB NOT NULL,
     problem TEXT
 );
--- Which sources mean a file; a file that none means is deleted.
+-- The sources that include a file; a file without a source is deleted.
 CREATE TABLE found (
     source TEXT NOT NULL, file INTEGER NOT NULL REFERENCES file(id), PRIMARY KEY (file, source)
 ) WITHOUT ROWID;
@@ -51,7 +51,7 @@ CREATE TABLE document (
     metadata TEXT NOT NULL
 );
 CREATE INDEX document_of_file ON document(file);
--- Ids are never used again, so a vector elsewhere that has one is a passage's own or nobody's.
+-- Ids are never reused, so an id in the FAISS file belongs to this passage or to a deleted one.
 CREATE TABLE passage (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     document INTEGER NOT NULL REFERENCES document(id),
@@ -61,8 +61,8 @@ CREATE TABLE passage (
     end INTEGER NOT NULL
 );
 CREATE INDEX passage_of_document ON passage(document);
--- By the digest of its content, the vector of a passage is found again wherever the same words stand. The
--- checksum is of the vector.
+-- The digest of a passage's content finds the vector of the same text, to reuse it. The checksum is of the
+-- vector.
 CREATE TABLE vector (
     passage INTEGER PRIMARY KEY REFERENCES passage(id),
     digest BLOB NOT NULL,
@@ -76,12 +76,12 @@ CREATE INDEX vector_by_digest ON vector(digest);
 class Store:
     """The SQLite file of one index folder.
 
-    Readers see what was last committed, whatever a writer is doing (write-ahead logging,
-    https://www.sqlite.org/wal.html). Each thread and process has a connection of its own.
+    Readers see the last committed state while a writer is active (write-ahead logging,
+    https://www.sqlite.org/wal.html). Each thread and process has its own connection.
 
     Args:
-        folder: The index.
-        shown: What messages call it; the folder by default.
+        folder: The folder of the index.
+        shown: The path to show in messages; the folder by default.
     """
 
     def __init__(self, folder: Path, shown: Path | None = None) -> None:
@@ -91,14 +91,14 @@ class Store:
         self._local = threading.local()
 
     def exists(self) -> bool:
-        """Whether the folder holds an index."""
+        """Whether the folder contains an index."""
         return self._file.is_file()
 
     def prepare(self) -> None:
-        """Make the folder where there is none.
+        """Create the folder if it does not exist.
 
         Raises:
-            InputError: It holds other things.
+            InputError: It contains other files.
         """
         if self.exists():
             return
@@ -109,10 +109,10 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, settings: dict[str, str]) -> None:
-        """Make an empty index in the folder; the caller holds the writer's lock."""
-        # Made beside and moved into its place whole, so that a kill leaves no half-made one.
+        """Create an empty index in the folder; the caller holds the writer's lock."""
+        # Created under another name and then renamed, so that a kill leaves no incomplete index.
         partial = self.folder / f"{_FILE}.partial"
-        # Also what is left of an index whose file was lost: SQLite would take its log for the new one's.
+        # Also delete leftovers of a lost index, since SQLite would apply its log to the new file.
         for left in self.folder.glob(f"{_FILE}*"):
             left.unlink()
         with _sqlite_errors(self._file):
@@ -132,11 +132,11 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose queries all see one and the same state.
+        """A connection in a read transaction: all queries see the same state.
 
         Raises:
-            InputError: There is no index, or its file is damaged, or of another format; or, where this user
-                may not write, somebody else wrote meanwhile.
+            InputError: There is no index, or its file is damaged or of another format; or, in a read-only
+                folder, somebody else wrote to it meanwhile.
         """
         with _sqlite_errors(self._file):
             kept = self._reader()
@@ -155,10 +155,10 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A connection to write with; the caller begins and commits. Only one at a time: see ``Index``.
+        """A connection for writing; the caller begins and commits. Only one at a time: see ``Index``.
 
         Raises:
-            InputError: As for :meth:`reading`, or the folder is not writable.
+            InputError: See :meth:`reading`; or the folder is not writable.
             OSError: The disk is full, or fails.
         """
         self.check_exists()
@@ -188,7 +188,7 @@ class Store:
 
     @contextmanager
     def _checked(self, database: sqlite3.Connection) -> Iterator[None]:
-        """Where something unexpected goes wrong, look whether that is due to what the index holds."""
+        """On an unexpected error, check whether it is caused by a damaged index."""
         try:
             yield
         except (CrossrankError, OSError, MemoryError):
@@ -201,12 +201,12 @@ class Store:
             raise
 
     def check_rows(self, database: sqlite3.Connection, cause: Exception | None = None) -> None:
-        """InputError where a row is none that crossrank writes."""
+        """Raise InputError if a row is damaged."""
         if problem := damaged_rows(database):
             raise _damaged(self._file, problem) from cause
 
     def check_vectors(self, database: sqlite3.Connection, cause: Exception | None = None) -> None:
-        """InputError where a vector is not as it was written."""
+        """Raise InputError if a vector is damaged."""
         if count := damaged_vectors(database):
             raise InputError(
                 f"{self._file} is damaged ({count} vectors are not as they were written); make them again: "
@@ -214,7 +214,7 @@ class Store:
             ) from cause
 
     def check_exists(self) -> None:
-        """InputError where the folder holds no index."""
+        """Raise InputError if the folder contains no index."""
         if not self.exists():
             raise InputError(
                 f"there is no index at {self._shown}; make one: "
@@ -223,7 +223,7 @@ class Store:
 
 
 def new_epoch() -> str:
-    """A name for a set of vectors that no other has: files of vectors made before are of no use then."""
+    """A unique name for a set of vectors; FAISS files of earlier epochs are ignored."""
     return uuid.uuid4().hex[:12]
 
 
@@ -233,13 +233,13 @@ def setting(database: sqlite3.Connection, name: str) -> str:
 
 
 def count_generation(database: sqlite3.Connection) -> None:
-    """Say that passages changed: who searches looks again which vectors there are."""
+    """Increase the generation after passages changed, so that readers load the vectors again."""
     database.execute("UPDATE setting SET value = value + 1 WHERE name = 'generation'")
 
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing of what is written within."""
+    """A transaction: commits at the end, rolls back on an error."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -259,7 +259,7 @@ def _check(database: sqlite3.Connection, folder: Path) -> None:
         raise InputError(f"{folder / _FILE} was not made by crossrank; name another folder")
     if version != FORMAT:
         database.close()
-        advice = "update crossrank" if version > FORMAT else "remove the folder, and make the index anew"
+        advice = "update crossrank" if version > FORMAT else "remove the folder, and make the index again"
         raise InputError(
             f"{folder} is an index of format {version}, and this crossrank reads format {FORMAT}; {advice}"
         )
@@ -267,7 +267,7 @@ def _check(database: sqlite3.Connection, folder: Path) -> None:
 
 @contextmanager
 def _sqlite_errors(file: Path) -> Iterator[None]:
-    """Raise SQLite's errors as ours."""
+    """Convert SQLite's errors to crossrank's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -282,7 +282,7 @@ def _sqlite_errors(file: Path) -> Iterator[None]:
             raise InputError(f"{file} cannot be opened ({error}); check the folder's permissions") from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
             raise InputError(f"{file} is in use by another program ({error}); try again") from error
-        # What was not written by us: text that is no text, a table without its columns, an id that is taken.
+        # Content not written by crossrank: invalid text, missing columns or tables, duplicate ids.
         strange = any(sign in str(error) for sign in ("decode to UTF-8", "no such column", "no such table"))
         if strange or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
             raise _damaged(file, error) from error
@@ -295,10 +295,10 @@ def _code(error: sqlite3.DatabaseError) -> int:
 
 def _damaged(file: Path, problem: object) -> InputError:
     return InputError(
-        f"{file} is damaged ({problem}); remove the folder and make the index anew with crossrank index add"
+        f"{file} is damaged ({problem}); remove the folder and make the index again with crossrank index add"
     )
 
 
 def _others(folder: Path) -> Iterator[Path]:
-    """What a folder holds besides the traces of an index that was about to be made."""
+    """The files in a folder that are not leftovers of an interrupted creation."""
     return (path for path in folder.iterdir() if not path.name.startswith((_FILE, "writer.lock")))

@@ -1,4 +1,4 @@
-"""The vectors of an index: a FAISS file, and what SQLite knows that the file does not."""
+"""The vectors of an index: a FAISS file, and the vectors in SQLite that were added since."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, pr
 
 Ids = NDArray[np.int64]
 
-# Up to so many vectors all are compared; above, neighbours are followed (HNSW), until there are much fewer.
+# Up to this number of vectors, search is exact; above it, HNSW is used until there are far fewer.
 EXACT_UP_TO, _EXACT_AGAIN_SHARE = 100_000, 0.8
-# The file is written anew when more than this share of it is out of date, and above a few hundred.
+# The file is written again when more than this share of it, and a few hundred vectors or more, are outdated.
 _STALE_SHARE, _STALE_FEW = 0.02, 256
-# HNSW cannot forget: it is built anew when more than this share of its vectors is of passages that are gone.
+# HNSW cannot delete vectors: it is built again when more than this share belongs to deleted passages.
 _TOMBSTONE_SHARE = 0.2
-# Malkov and Yashunin (2016), https://arxiv.org/abs/1603.09320: links a vector, and candidates while building
-# and searching.
+# Malkov and Yashunin (2016), https://arxiv.org/abs/1603.09320: links per vector, and candidates while
+# building and searching.
 _LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
 _ROWS_AT_ONCE = 20_000
-# By which the same product may differ when it is computed by FAISS and by NumPy.
+# The tolerance between a product computed by FAISS and by NumPy.
 _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Passages by their ids, best first, and the score of each."""
+    """The ids of passages, best first, and their scores."""
 
     ids: Ids
     scores: NDArray[np.float32]
@@ -49,18 +49,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The vectors at one generation; made once, never changed, so that threads can share it.
+    """The vectors of one generation; immutable, so that threads can share it.
 
     Attributes:
-        epoch: The index's, to which this belongs.
-        generation: The same.
+        epoch: The epoch of the index.
+        generation: The generation of the index.
         similarity: How vectors are compared.
-        base: What the FAISS file holds, under the passages' ids; None where there is no file of use.
-        written: The generation that the file was written at; -1 where there is none.
+        base: The content of the FAISS file, by passage id; None if there is no usable file.
+        written: The generation of the file; -1 if there is none.
         approximate: Whether the base is HNSW.
-        gone: Ids that the base holds and the index does not.
-        new: The vectors that the index holds and the base does not, under their ids; None for none.
-        count: How many vectors the index holds.
+        gone: Ids that are in the base but no longer in the index.
+        new: Vectors that are in the index but not in the base, by id; None if there are none.
+        count: The number of vectors in the index.
     """
 
     epoch: str
@@ -75,14 +75,14 @@ class Vectors:
 
     @property
     def pending(self) -> int:
-        """How many vectors the file lacks."""
+        """The number of vectors that are not in the file."""
         return 0 if self.new is None else int(self.new.ntotal)
 
     def search(self, vector: NDArray[np.float32], k: int, allowed: Ids | None = None) -> Found:
-        """The ``k`` passages or fewer that are nearest to a query's vector, shape [d].
+        """Find the ``k`` or fewer passages nearest to a query's vector, shape [d].
 
-        All that tie for the last place are returned. With ``allowed``, only those ids; the search is then
-        exact, since few links lead from one allowed vector to the next.
+        All passages that tie for the last place are returned. With ``allowed``, only these ids are searched,
+        exactly, since HNSW works badly with few allowed vectors.
         """
         query = prepared(vector[np.newaxis], self.similarity)
         on_one_thread()
@@ -102,12 +102,12 @@ class Vectors:
             distances, ids = (
                 row[0] for row in part.search(query, fetched, params=self._parameters(part, fetched))
             )
-            # HNSW may find fewer; they come as -1.
+            # HNSW may find fewer; the missing ids are -1.
             distances, ids = distances[ids >= 0], ids[ids >= 0]
             if fetched == size or len(ids) < fetched or distances[-1] != distances[k - 1]:
                 scores = -np.sqrt(distances) if self.similarity == "euclidean" else distances
                 return ids, scores
-            fetched = min(2 * fetched, size)  # FAISS returns any of those that tie: none may be cut off
+            fetched = min(2 * fetched, size)  # until no passage that ties for the last place is cut off
         return np.empty(0, np.int64), np.empty(0, np.float32)
 
     def _parameters(self, part: Any, fetched: int) -> Any:
@@ -123,7 +123,7 @@ class Vectors:
         return faiss.SearchParameters(**given) if given else None
 
     def _all_scores(self, query: NDArray[np.float32], allowed: Ids) -> tuple[Ids, NDArray[np.float32]]:
-        """Of the allowed ids that have a vector, each one's score."""
+        """The scores of all allowed ids that have a vector."""
         ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
         for part in (self.base, self.new):
             if part is None:
@@ -136,7 +136,7 @@ class Vectors:
         return np.concatenate(ids), np.concatenate(scores)
 
     def recall(self, *, at: int = 10, sample: int = 100) -> float | None:
-        """The share of the exact nearest that :meth:`search` finds, for passages drawn by chance."""
+        """The recall of :meth:`search` compared with exact search, for randomly drawn passages."""
         if not self.count:
             return None
         if not self.approximate:
@@ -144,7 +144,7 @@ class Vectors:
         ids = np.setdiff1d(_ids(self.base), self.gone)
         chosen = np.random.default_rng(7).choice(ids, min(sample, len(ids)), replace=False)
         queries = self.base.reconstruct_batch(chosen)
-        # How near the nearest are, without the passage itself; of two that are equally near either will do.
+        # Compares similarities, not ids, since of two equally near passages either is correct.
         best = np.full((len(chosen), at), -np.inf, np.float32)
         parts = [(self.base, ids)] + ([(self.new, _ids(self.new))] if self.new is not None else [])
         for part, held in parts:
@@ -163,7 +163,7 @@ class Vectors:
 
 
 def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | None = None) -> Vectors:
-    """The vectors of the index as a transaction sees it: those of the FAISS file, and the difference."""
+    """Read the vectors that a transaction sees: the FAISS file, and the difference to SQLite."""
     epoch, generation = setting(database, "epoch"), int(setting(database, "generation"))
     similarity = setting(database, "similarity")
     if before is not None and (before.epoch, before.written) == (epoch, newest_file(folder, epoch)):
@@ -171,7 +171,7 @@ def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | N
     else:
         written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity)
     gone = new_ids = np.empty(0, np.int64)
-    # Every passage has a vector. A file of HNSW may hold more: it was brought up to date, and cannot forget.
+    # Every passage has a vector. An HNSW file may contain more, since it cannot delete vectors.
     (count,) = database.execute("SELECT count(*) FROM passage").fetchone()
     if written != generation or base.ntotal != count:
         live = _live(database)
@@ -191,10 +191,10 @@ def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | N
 
 
 def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
-    """Bring the FAISS file up to date, where that is worth it; the caller holds the writer's lock.
+    """Update the FAISS file if enough has changed; the caller holds the writer's lock.
 
     Raises:
-        OSError: The file cannot be written; the one that was there stays.
+        OSError: The file cannot be written; the existing one is kept.
     """
     if is_current(folder, database):
         return
@@ -213,7 +213,7 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
         if not wanted and vectors.pending + len(vectors.gone) <= few:
             return
     if vectors.count <= _STALE_FEW:
-        forget_files(folder)  # so few are read from SQLite as fast
+        forget_files(folder)  # reading this few vectors from SQLite is as fast
         return
     build = _hnsw if wanted else _flat
     write_file(folder, database, build(database, _live(database), setting(database, "similarity")))
@@ -250,13 +250,13 @@ def _filled(index: Any, database: sqlite3.Connection, ids: Ids, similarity: str)
 
 
 def stored_vectors(database: sqlite3.Connection, ids: Ids) -> NDArray[np.float32]:
-    """The vectors of passages as SQLite holds them, shape [n, d], in the order of their ids.
+    """Read the vectors of passages from SQLite, shape [n, d], in the order of the ids.
 
     Args:
-        ids: Ascending; each has a vector.
+        ids: Ids in ascending order; each must have a vector.
 
     Raises:
-        ValueError: A vector is missing, or not as it was written.
+        ValueError: A vector is missing or damaged.
     """
     wanted = set(ids.tolist())
     query = "SELECT passage, value, checksum FROM vector WHERE passage BETWEEN ? AND ? ORDER BY passage"
@@ -273,7 +273,7 @@ def stored_vectors(database: sqlite3.Connection, ids: Ids) -> NDArray[np.float32
 
 
 def _best(ids: Ids, scores: NDArray[np.float32], k: int) -> Found:
-    """The best ``k``, and those that tie with the last of them."""
+    """The best ``k``, and all that tie with the last of them."""
     order = np.argsort(-scores, kind="stable")
     if len(order) > k:
         order = order[: k + int(np.sum(scores[order[k:]] == scores[order[k - 1]]))]

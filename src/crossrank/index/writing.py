@@ -1,4 +1,4 @@
-"""Files and their passages into the SQLite file, and out of it again."""
+"""Write files and their passages to the SQLite file, and delete them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from crossrank.retrieval.words import indexed_text
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What tells whether a file is still the one that was read.
+    """The state of a file when it was read, to detect changes.
 
     Attributes:
-        size: Bytes.
-        modified_ns: When it was modified, in nanoseconds.
-        read_ns: When it was read.
-        digest: Of its content.
+        size: Size in bytes.
+        modified_ns: Modification time in nanoseconds.
+        read_ns: Time of reading in nanoseconds.
+        digest: Digest of its content.
     """
 
     size: int
@@ -38,7 +38,7 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A passage's vector as SQLite keeps it, and the digest of the content that it was made of."""
+    """A passage's vector as stored in SQLite, and the digest of the passage's content."""
 
     digest: bytes
     value: bytes
@@ -49,7 +49,7 @@ Split: TypeAlias = tuple[Document, Sequence[Document]]
 
 
 def put_file(database: sqlite3.Connection, path: str, sources: Iterable[str]) -> int:
-    """The id of a file, which is written where it is new, and is now meant by these sources."""
+    """Return the id of a file, inserted if it is new, and record that these sources include it."""
     row = database.execute("SELECT id FROM file WHERE path = ?", (path,)).fetchone()
     if row is None:
         file = database.execute(
@@ -63,7 +63,7 @@ def put_file(database: sqlite3.Connection, path: str, sources: Iterable[str]) ->
 
 
 def put_state(database: sqlite3.Connection, file: int, state: FileState, problem: str | None) -> None:
-    """Write what a file was when it was read, and why it cannot be searched, if so."""
+    """Write the state of a file when it was read, and why it cannot be searched, if so."""
     database.execute(
         "UPDATE file SET size = ?, modified_ns = ?, read_ns = ?, digest = ?, problem = ? WHERE id = ?",
         (state.size, state.modified_ns, state.read_ns, state.digest, _valid(problem or "") or None, file),
@@ -73,12 +73,12 @@ def put_state(database: sqlite3.Connection, file: int, state: FileState, problem
 def put_passages(
     database: sqlite3.Connection, file: int, parts: Iterable[Split], vectors: Mapping[str, Vector]
 ) -> int:
-    """Write documents of a file with their passages; returns how many passages.
+    """Write the documents of a file with their passages; returns the number of passages.
 
     Args:
-        file: Its id.
-        parts: Documents and passages.
-        vectors: Each passage's vector by its content.
+        file: The file's id.
+        parts: Documents and their passages.
+        vectors: The vector of each passage, by content.
     """
     count_generation(database)
     count = 0
@@ -102,18 +102,18 @@ def put_passages(
 
 
 def put_vector(database: sqlite3.Connection, passage: int | None, vector: Vector) -> None:
-    """Write a passage's vector, with the checksum that tells whether it was altered since."""
+    """Write a passage's vector, with a checksum to detect damage."""
     row = (passage, vector.digest, vector.value, checksum(vector.value))
     database.execute("INSERT INTO vector VALUES (?, ?, ?, ?)", row)
 
 
 def content_digest(content: str) -> bytes:
-    """By which a passage's vector is found again, wherever the same words stand."""
+    """The digest by which the vector of the same text is found and reused."""
     return hashlib.blake2b(content.encode("utf-8", errors="replace"), digest_size=16).digest()
 
 
 def known_vectors(database: sqlite3.Connection, digests: Iterable[bytes]) -> dict[bytes, bytes]:
-    """The vectors that the index has for these contents, by the contents' digests; altered ones left out."""
+    """The undamaged vectors in the index for these contents, by digest."""
     found = {}
     for digest in digests:
         rows = database.execute("SELECT value, checksum FROM vector WHERE digest = ?", (digest,))
@@ -124,17 +124,17 @@ def known_vectors(database: sqlite3.Connection, digests: Iterable[bytes]) -> dic
 
 
 def as_blobs(vectors: NDArray[np.float32]) -> list[bytes]:
-    """Each row as SQLite keeps it."""
+    """Each row as stored in SQLite."""
     return [row.astype("<f4").tobytes() for row in vectors]
 
 
 def found_files(database: sqlite3.Connection, source: str) -> set[int]:
-    """The index's files that a source means, as far as is known."""
+    """The ids of the indexed files that a source includes."""
     return {row[0] for row in database.execute("SELECT file FROM found WHERE source = ?", (source,))}
 
 
 def find_now(database: sqlite3.Connection, source: str, files: set[int]) -> None:
-    """Say which of the index's files a source means."""
+    """Update which of the indexed files a source includes."""
     before = found_files(database, source)
     database.executemany(
         "DELETE FROM found WHERE source = ? AND file = ?", ((source, file) for file in before - files)
@@ -143,14 +143,14 @@ def find_now(database: sqlite3.Connection, source: str, files: set[int]) -> None
 
 
 def unfound_files(database: sqlite3.Connection) -> list[tuple[int, str]]:
-    """Id and path of the files that no source means any more, by path."""
+    """Id and path of the files that no source includes any more, by path."""
     return database.execute(
         "SELECT id, path FROM file WHERE NOT EXISTS (SELECT 1 FROM found WHERE file = file.id) ORDER BY path"
     ).fetchall()
 
 
 def delete_files(database: sqlite3.Connection, files: Sequence[tuple[int, str]]) -> list[str]:
-    """Delete files with all that they hold; returns their paths."""
+    """Delete files with their documents and passages; returns their paths."""
     for file, _ in files:
         delete_documents(database, documents_of(database, file))
         database.execute("DELETE FROM file WHERE id = ?", (file,))
@@ -168,7 +168,7 @@ def delete_documents(database: sqlite3.Connection, documents: Sequence[int]) -> 
         count_generation(database)
     for document in documents:
         for passage, text in _contents(database, "WHERE document.id = ?", document):
-            # FTS5 keeps no texts here, so it must be told which words the passage had.
+            # FTS5 stores no texts here, so deleting a row needs the passage's text.
             database.execute(
                 "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)",
                 (passage, indexed_text(text)),
@@ -194,7 +194,7 @@ def _contents(database: sqlite3.Connection, which: str, *parameters: object) -> 
 
 
 def _metadata(database: sqlite3.Connection, document: Document) -> str:
-    """A document's metadata as JSON that SQLite can search; the spans are the passages' own."""
+    """A document's metadata as JSON that SQLite can search, without the spans, which belong to passages."""
     values = {name: value for name, value in document.metadata.items() if name not in ("start", "end")}
     try:
         text = json.dumps(_plain(values), ensure_ascii=False)
@@ -202,12 +202,12 @@ def _metadata(database: sqlite3.Connection, document: Document) -> str:
             return text
     except RecursionError:
         pass
-    # Nested deeper than Python or SQLite follow: of no use as a filter.
+    # Nested too deep for Python or SQLite, and useless as a filter.
     return json.dumps({"source": _plain(values.get("source"))}, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON, SQLite and terminals can all hold."""
+    """A value that JSON, SQLite and terminals can represent."""
     if isinstance(value, str):
         return _valid(value)
     if isinstance(value, Mapping):

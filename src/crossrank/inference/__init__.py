@@ -1,4 +1,4 @@
-"""Texts to numbers: tokens, batches, engines, and the two kinds of encoder."""
+"""Inference: tokenisation, batching, engines, cross-encoders and bi-encoders."""
 
 from __future__ import annotations
 

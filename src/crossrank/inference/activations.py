@@ -1,4 +1,4 @@
-"""Activations: from a model's outputs to scores, by name or as a function of PyTorch's tensors."""
+"""Activations: functions from a model's outputs to scores, by name or as a function of PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SAVED: dict[str, ActivationName] = {"identity": "none", "sigmoid": "sigmoid", "
 
 
 def activation_of(given: object) -> Activation | None:
-    """An activation as people give it; None for None.
+    """Check an activation that a caller passed; returns None for None.
 
-    PyTorch's Identity, Sigmoid and Tanh become names, since NumPy computes the same without PyTorch.
+    PyTorch's Identity, Sigmoid and Tanh are replaced by their names, and computed with NumPy.
 
     Raises:
         InputError: It is neither a known name nor a function.
@@ -56,7 +56,7 @@ def activation_of(given: object) -> Activation | None:
 
 
 def activation_name(activation: Activation) -> str:
-    """What to call an activation where a ranking or a report says which it was.
+    """The name of an activation, for rankings and reports.
 
     Example:
         >>> activation_name("sigmoid"), activation_name(abs)
@@ -68,10 +68,10 @@ def activation_name(activation: Activation) -> str:
 
 
 def activated(outputs: NDArray[np.float32], activation: Activation) -> NDArray[np.float32]:
-    """Outputs [n, labels] through an activation, [n, labels].
+    """Apply an activation to outputs [n, labels]; returns [n, labels].
 
     Raises:
-        InputError: The function gives something else than as many rows of numbers.
+        InputError: The function does not return one row of numbers per input.
         MissingExtraError: It is a function of tensors, and PyTorch is not installed.
     """
     if isinstance(activation, str):
@@ -85,7 +85,7 @@ def activated(outputs: NDArray[np.float32], activation: Activation) -> NDArray[n
 
 
 def as_tensor(values: NDArray[np.float32], device: str = "cpu") -> Any:
-    """An array as PyTorch's tensor.
+    """Convert an array to a PyTorch tensor.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
@@ -98,10 +98,10 @@ def as_tensor(values: NDArray[np.float32], device: str = "cpu") -> Any:
 
 
 def as_module(activation: Activation) -> Any:
-    """An activation as PyTorch's object.
+    """The PyTorch module of an activation.
 
     Raises:
-        MissingExtraError: It is one of ours by name, and PyTorch is not installed.
+        MissingExtraError: The activation is given by name, and PyTorch is not installed.
     """
     if not isinstance(activation, str):
         return activation
@@ -113,10 +113,10 @@ def as_module(activation: Activation) -> Any:
 
 
 def name_to_save(activation: Activation) -> str:
-    """What sentence-transformers writes into a model's folder for an activation.
+    """The name under which sentence-transformers saves an activation with a model.
 
     Raises:
-        InputError: It is a function, which cannot be made again from its name.
+        InputError: It is a function that cannot be restored from its name.
 
     Example:
         >>> name_to_save("sigmoid")
@@ -134,11 +134,11 @@ def name_to_save(activation: Activation) -> str:
 
 
 def saved_activation(model: ModelFolder) -> Activation | None:
-    """The activation that a model was saved with; None where none is said, or one of its own code.
+    """The activation that a model was saved with; None if there is none, or it is the model's own code.
 
     Raises:
-        ModelError: ``torch.nn`` does not have it.
-        MissingExtraError: Only PyTorch has it, which is not installed.
+        ModelError: The activation is not in ``torch.nn``.
+        MissingExtraError: It needs PyTorch, which is not installed.
     """
     nested = model.config.get("sentence_transformers")
     saved = (

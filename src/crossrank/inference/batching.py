@@ -1,4 +1,4 @@
-"""Inputs to batches: few shapes, little padding, and the same arithmetic for a pair in any company."""
+"""Batching: few shapes, little padding, and scores that do not depend on the other inputs of a batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crossrank.inference.tokenizer import Tokens
 Batch: TypeAlias = Mapping[str, NDArray[np.int32]]
 """``input_ids``, ``attention_mask`` and ``token_type_ids``, each int32 [batch, length]."""
 
-# Every batch reads all weights once, so that small ones wait for memory; beyond so many tokens, what lies
-# between the layers no longer fits into a core's own cache.
+# Every batch reads all weights once, so small batches are limited by memory bandwidth; with more tokens than
+# this, the activations no longer fit into a core's cache.
 _TOKENS_A_BATCH = 1024
 _LARGEST_BATCH = 16
 _STEP = 16
@@ -23,8 +23,8 @@ _STEP = 16
 def padded_length(length: int, limit: int) -> int:
     """The length that an input of ``length`` tokens is padded to: the next multiple of 16, at most ``limit``.
 
-    It depends on the input alone and never on its neighbours, so that a pair is computed in the same shape,
-    and gets the same score, whatever it is batched with.
+    It depends only on the input and not on the rest of the batch, so a pair always has the same shape and
+    gets the same score.
 
     Example:
         >>> padded_length(100, 512), padded_length(511, 512), padded_length(60, 60)
@@ -36,14 +36,14 @@ def padded_length(length: int, limit: int) -> int:
 def make_batches(
     inputs: Sequence[Tokens], *, pad_id: int, limit: int, shares: int
 ) -> Iterator[tuple[NDArray[np.intp], Batch]]:
-    """Group inputs of one padded length into batches of 16 or fewer, longest first.
+    """Group inputs with the same padded length into batches of 16 or fewer, longest first.
 
     Args:
         inputs: The inputs.
-        pad_id: The padding token.
-        limit: The model's longest input, in tokens.
-        shares: No batch is more than this part of all tokens, where several inputs are in it: so few inputs
-            still give every thread something to do.
+        pad_id: The id of the padding token.
+        limit: The maximum length of an input, in tokens.
+        shares: A batch of several inputs has at most 1/shares of all tokens, so that a few inputs still keep
+            every thread busy.
 
     Yields:
         Positions in ``inputs`` [batch], and the arrays ``input_ids``, ``attention_mask`` and
@@ -54,7 +54,7 @@ def make_batches(
     for length in sorted(set(lengths.tolist()), reverse=True):
         same = np.flatnonzero(lengths == length)
         size = min(_LARGEST_BATCH, max(1, most // length))
-        # Parts of nearly one size: an engine prepares itself for each shape that it meets.
+        # Parts of nearly equal size, since an engine has to prepare for each new shape.
         for positions in np.array_split(same, -(-len(same) // size)):
             yield positions, _pad([inputs[i] for i in positions], length, pad_id)
 

@@ -1,4 +1,4 @@
-"""The bi-encoder: a vector for each text, made once, compared later."""
+"""The bi-encoder: computes one vector per text."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER
 if TYPE_CHECKING:
     from crossrank.families.graphs.openvino_library import ov
 
-# So many texts are tokenised and sorted at a time: enough for full batches, and memory stays flat.
+# Number of texts tokenised and sorted at a time: enough for full batches, with bounded memory.
 _CHUNK = 4096
 
 
 class BiEncoder:
-    """An embedder, read from its own sentence-transformers files.
+    """An embedding model, loaded from its sentence-transformers files.
 
-    One object serves any number of threads, and processes forked off it. Pickled, it is its name and options,
-    and is loaded again where it is unpickled; a copy is the object itself, which never changes.
+    Thread-safe; can also be used in forked processes. Pickling stores the name and the options, and
+    unpickling loads the model again. Copying returns the object itself, since it is immutable.
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
-        threads: Processors to use; by default all that this process may use.
+        threads: Number of threads; by default one per processor available to this process.
 
     Attributes:
-        name: What was asked for.
-        similarity: How two of its vectors are compared: ``cosine``, ``dot`` or ``euclidean``.
-        fingerprint: Says which model its vectors are of, whatever it is called
+        name: The name or path that was given.
+        similarity: How to compare two vectors: ``cosine``, ``dot`` or ``euclidean``.
+        fingerprint: Identifies the model by its content, independent of its name
             (:func:`~crossrank.inference.fingerprint.embedder_fingerprint`).
-        notices: What a person should know about the loaded model, one sentence each.
+        notices: Warnings about the loaded model, one sentence each.
 
     Raises:
-        ModelError: The model does not exist, cannot be loaded, or is no embedder.
+        ModelError: The model does not exist, cannot be loaded, or is not an embedding model.
 
     Example:
         >>> BiEncoder().encode_queries(["How do bees find flowers?"]).shape
@@ -77,23 +77,23 @@ class BiEncoder:
         return self
 
     def encode_queries(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Questions to vectors, float32 [n, d], with the model's query prompt where it has one."""
+        """Embed questions, with the model's query prompt if it has one; returns float32 [n, d]."""
         return self._encode(_prompted(queries, self._prompts["query"]))
 
     def encode_documents(
         self, documents: Sequence[str], *, progress: Progress | None = None
     ) -> NDArray[np.float32]:
-        """Passages to vectors, float32 [n, d], with the model's document prompt where it has one.
+        """Embed passages, with the model's document prompt if it has one; returns float32 [n, d].
 
         Args:
-            documents: Passages; what exceeds the model's length is not read.
+            documents: Passages; tokens beyond the model's maximum length are cut off.
             progress: Called with the number of passages done since the last call.
         """
         return self._encode(_prompted(documents, self._prompts["document"]), progress)
 
     def _encode(self, texts: list[str], progress: Progress | None = None) -> NDArray[np.float32]:
         if not texts:
-            return self._encode([""])[:0]  # no rows, but the right number of columns
+            return self._encode([""])[:0]  # no rows, but the correct number of columns
         vectors = np.concatenate(
             [
                 self._engine.run(self._tokenizer.texts(texts[start : start + _CHUNK]), progress)
@@ -114,7 +114,7 @@ def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
 
 
 def embedder_task(settings: EmbedderSettings) -> Task:
-    """What is asked of an embedder with these settings when it is loaded."""
+    """The task for loading an embedder with these settings."""
     return Task(
         partial(_embedder, settings=settings),
         lambda tokenizer: tokenizer.texts([text for pair in PROBE_PAIRS for text in pair]),

@@ -30,14 +30,14 @@ from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
 
-# So many pairs are tokenised and sorted at a time: enough for full batches, and memory stays flat. A GPU
-# gets fewer at first, so that it has not to wait.
+# Number of pairs tokenised and sorted at a time: enough for full batches, with bounded memory. The first part
+# is smaller for a GPU, so that it can start early.
 _CHUNK, _FIRST_CHUNK = 4096, 512
 
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Different pairs, each tokenised once, and which of them each pair of the caller is."""
+    """Distinct pairs, each tokenised once, and the position of each of the caller's pairs among them."""
 
     pairs: list[Pair]
     inputs: list[Tokens]
@@ -47,48 +47,49 @@ class _Portion:
 class CrossEncoder(DropIn):
     """A cross-encoder, with sentence-transformers' arguments, methods and results (docs/coming-from.md).
 
-    One object serves any number of threads, and, unless it is on a GPU, processes forked off it. Pickled, it
-    is its name and options, and is loaded again where it is unpickled; a copy shares its weights.
+    Thread-safe. On the CPU, it can also be used in forked processes. Pickling stores the name and options,
+    and unpickling loads the model again; a copy shares the weights.
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
-        modules: Only None.
-        device: ``cpu``, the default, ``cuda``, ``cuda:1`` or ``mps``. A GPU needs the extra
-            ``crossrank[torch]``, and so do models that OpenVINO has no graph for.
-        prompts: Texts to put before a query, by name; they come before those that were saved with the model.
-        default_prompt_name: The one to put there where none is asked for.
-        cache_folder: Where downloads are kept; by default where the Hub's client keeps them.
-        trust_remote_code: Only False: code that comes with a model is never run.
+        modules: Must be None.
+        device: ``cpu`` (the default), ``cuda``, ``cuda:1`` or ``mps``. GPUs need the extra
+            ``crossrank[torch]``, and so do architectures without an OpenVINO graph.
+        prompts: Texts to put before the query, by name; they take precedence over prompts saved with the
+            model.
+        default_prompt_name: The prompt to use if none is given.
+        cache_folder: Folder for downloaded models; by default the Hugging Face cache.
+        trust_remote_code: Must be False: code that comes with a model is never run.
         revision: A branch, tag or commit of the repository on the Hub.
         local_files_only: Do not download.
-        token: For the Hub; by default HF_TOKEN or the one that was saved.
-        model_kwargs: As far as they ask for what happens anyway, and ``device_map`` for a single device.
-        processor_kwargs: ``model_max_length``, and what happens anyway.
-        config_kwargs: ``num_labels``, and what happens anyway.
-        model_card_data: Kept as an attribute.
-        backend: Checked, and has no effect: on a processor OpenVINO runs, on a GPU PyTorch.
-        num_labels: How many outputs the model has to have.
-        max_length: Cut pairs to so many tokens; the model's own limit by default.
-        activation_fn: Instead of the model's own: ``"none"``, ``"sigmoid"``, ``"tanh"``, or a function of
-            tensors such as ``torch.nn.Softmax(dim=1)``.
-        keep_in_fp32_modules: Only None or empty.
-        threads: Processors to use; by default all that this process may use.
+        token: Token for the Hub; by default HF_TOKEN or the saved token.
+        model_kwargs: Only ``device_map`` for a single device, and options that ask for the default behaviour.
+        processor_kwargs: Only ``model_max_length``, and options that ask for the default behaviour.
+        config_kwargs: Only ``num_labels``, and options that ask for the default behaviour.
+        model_card_data: Stored as an attribute.
+        backend: Checked, but has no effect: OpenVINO runs on CPUs, PyTorch on GPUs.
+        num_labels: The number of outputs that the model must have.
+        max_length: Maximum number of tokens per pair; the model's limit by default.
+        activation_fn: Replaces the model's own activation: ``"none"``, ``"sigmoid"``, ``"tanh"``, or a
+            function of tensors such as ``torch.nn.Softmax(dim=1)``.
+        keep_in_fp32_modules: Must be None or empty.
+        threads: Number of threads; by default one per processor available to this process.
 
     Attributes:
-        name: What was asked for.
-        path: The folder that holds the model's files.
-        scoring: What the model's outputs mean.
-        interpolation: How its logit goes together with what first stages know; None: not known.
-        tokenizer: The model's tokenizer, crossrank's own.
-        scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
-        notices: What a person should know about the loaded model, one sentence each.
-        prompts: As given, and those saved with the model.
-        default_prompt_name: As given, or the saved one.
+        name: The name or path that was given.
+        path: The folder with the model's files.
+        scoring: How the model's outputs become scores.
+        interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
+        tokenizer: The model's tokenizer, a crossrank object.
+        scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
+        notices: Warnings about the loaded model, one sentence each.
+        prompts: The given prompts, and those saved with the model.
+        default_prompt_name: The given default, or the saved one.
 
     Raises:
-        ModelError: The model does not exist, cannot be loaded, or has no classifier.
-        InputError: ``max_length`` is too short for a query and a passage, there is no such device here, or an
-            argument asks for what cannot be done.
+        ModelError: The model does not exist, cannot be loaded, or has no classification head.
+        InputError: ``max_length`` is too short for a query and a passage, the device does not exist, or an
+            argument is not supported.
         MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
@@ -189,7 +190,7 @@ class CrossEncoder(DropIn):
         self._engine, self.notices, self._device = engine, notices, Device.named(device)
 
     def get_backend(self) -> str:
-        """What runs the model: ``openvino`` or ``torch``."""
+        """The library that runs the model: ``openvino`` or ``torch``."""
         return "openvino" if runs_on_openvino(self._folder, self._device) else "torch"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -211,7 +212,7 @@ class CrossEncoder(DropIn):
         return copy(self)
 
     def __copy__(self) -> Self:
-        # The engine never changes, so that copies can share it; what may be set is each one's own.
+        # The engine is immutable, so copies share it; attributes that can be set are separate.
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.prompts, other.tokenizer = dict(self.prompts), copy(self.tokenizer)
@@ -220,19 +221,19 @@ class CrossEncoder(DropIn):
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """Score pairs, each different pair once, with the default prompt where there is one.
+        """Score pairs, with the default prompt if there is one; duplicate pairs are scored once.
 
         Args:
-            pairs: (query, passage) each.
+            pairs: (query, passage) tuples.
             progress: Called with the number of pairs done since the last call.
 
         Returns:
-            The logits, float32 [n], and how many tokens of each passage did not fit, [n].
+            The logits, float32 [n], and the number of tokens cut off each passage, [n].
 
         Raises:
-            InputError: A text is no string or no valid Unicode.
-            ModelError: The model gave a number that is not finite, or has several outputs of which none is
-                known to mean relevance.
+            InputError: A text is not a string or not valid Unicode.
+            ModelError: The model returned a number that is not finite, or has several outputs and it is not
+                known which one means relevance.
         """
         for_ranking(self)
         outputs, truncated = self._run(pairs, self._asking(self.prompt_named(None)), progress)

@@ -1,4 +1,4 @@
-"""Where a model runs: on the processor by OpenVINO or PyTorch, on a GPU by PyTorch."""
+"""The device that a model runs on: OpenVINO or PyTorch on the CPU, PyTorch on a GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
 
 class Device(str):
-    """A device's name, with the two parts that ``torch.device`` has, which it equals.
+    """A device name with the attributes of ``torch.device``, to which it compares equal.
 
     Example:
         >>> Device("cuda:1").type, Device("cuda:1").index, Device("cpu").index
@@ -22,7 +22,7 @@ class Device(str):
 
     @classmethod
     def named(cls, name: str | None) -> Device:
-        """The device that a name means: None is the processor, and ``cuda`` the first GPU."""
+        """The device of a name: None is the CPU, ``cuda`` is the first GPU."""
         return cls({None: "cpu", "cuda": "cuda:0"}.get(name, name))
 
     @property

@@ -1,5 +1,5 @@
-"""What sentence-transformers' CrossEncoder has next to ``predict`` and ``rank``: obeyed, or refused with what
-to use instead. docs/coming-from.md has the table.
+"""Other attributes and methods of sentence-transformers' CrossEncoder: supported, or an error that names the
+replacement. docs/coming-from.md has the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PUBLISH = "write a folder with save_pretrained, then: hf upload OWNER/NAME FOLD
 _PRECISION = (
     "a GPU computes in bfloat16, and int8 weights (`crossrank pull`) are what is faster on a processor"
 )
-# Every name of theirs that this class lacks, by what to use instead.
+# Names of sentence-transformers' class that this class lacks, by what to use instead.
 _INSTEAD = {
     _TRAIN: """fit old_fit smart_batching_collate smart_batching_collate_text_only
         gradient_checkpointing_enable model_card_data_class requires_grad_ zero_grad""",
@@ -48,7 +48,7 @@ REFUSED = {name: advice for advice, names in _INSTEAD.items() for name in names.
 
 
 class ReadOnlyConfig:
-    """config.json, by attribute, as it was read: no defaults, and nothing can be set.
+    """The values of config.json as read-only attributes, without transformers' defaults.
 
     Example:
         >>> ReadOnlyConfig({"id2label": {"0": "LABEL_0"}}).id2label
@@ -62,7 +62,7 @@ class ReadOnlyConfig:
         self.__dict__.update(content | ints)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """The content of config.json."""
         return dict(self.__dict__)
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -77,10 +77,10 @@ class ReadOnlyConfig:
 
 
 class EvaluationMetrics:
-    """What sentence-transformers' evaluators report their results to.
+    """Collects the results of sentence-transformers' evaluators.
 
     Attributes:
-        results: The metrics, one dictionary an evaluation.
+        results: The metrics, one dictionary per evaluation.
     """
 
     def __init__(self) -> None:
@@ -94,11 +94,11 @@ class EvaluationMetrics:
 
 
 class DropIn(PairScorer):
-    """A cross-encoder on this machine, with the attributes and methods that people use of theirs.
+    """A local cross-encoder with the commonly used attributes and methods of sentence-transformers' class.
 
     Attributes:
-        tokenizer: The model's tokenizer, crossrank's own.
-        model_card_data: What evaluators report to.
+        tokenizer: The model's tokenizer, a crossrank object.
+        model_card_data: Where evaluators store their results.
     """
 
     tokenizer: Tokenizer
@@ -108,11 +108,11 @@ class DropIn(PairScorer):
 
     @abstractmethod
     def _load(self, device: str) -> None:
-        """Make an engine on a device."""
+        """Load the engine for a device."""
 
     @property
     def path(self) -> Path:
-        """The folder that holds the model's files."""
+        """The folder with the model's files."""
         return self._folder.path
 
     @property
@@ -122,17 +122,17 @@ class DropIn(PairScorer):
 
     @property
     def num_labels(self) -> int:
-        """How many outputs the model has."""
+        """The number of outputs of the model."""
         return self.scoring.labels
 
     @property
     def max_seq_length(self) -> int:
-        """How many tokens a pair is cut to, at most the model's own limit, which None stands for."""
+        """The maximum number of tokens per pair; None sets the model's limit."""
         return self.tokenizer.max_tokens
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        # A tokenizer of its own, so that a copy of the model keeps its length.
+        # A new tokenizer, so that copies of the model keep their length.
         value = self.tokenizer.limit if value is None else value
         self.tokenizer = self.tokenizer.adjusted(prompt=self.tokenizer.prompt, max_tokens=value)
 
@@ -144,7 +144,7 @@ class DropIn(PairScorer):
 
     @property
     def activation_fn(self) -> Any:
-        """From the model's outputs to scores, as PyTorch's object. None sets the model's own.
+        """The function from outputs to scores, as a PyTorch module. None sets the model's own.
 
         Raises:
             MissingExtraError: PyTorch is not installed.
@@ -164,11 +164,11 @@ class DropIn(PairScorer):
         return self._device
 
     def move(self, device: str) -> None:
-        """Run on another device from now on.
+        """Move the model to another device.
 
         Raises:
-            InputError: There is no such device.
-            ModelError: The model cannot run there.
+            InputError: The device does not exist.
+            ModelError: The model cannot run on the device.
             MissingExtraError: The device needs PyTorch, which is not installed.
         """
         check_device(device)
@@ -179,7 +179,7 @@ class DropIn(PairScorer):
         """Move the model to a device.
 
         Raises:
-            InputError: There is no such device, or a precision is asked for.
+            InputError: The device does not exist, or a dtype was given.
         """
         if dtype is not None or "float" in str(device):
             raise InputError(f"a model cannot be moved to {dtype or device}: {_PRECISION}")
@@ -188,7 +188,7 @@ class DropIn(PairScorer):
         return self
 
     def cpu(self) -> Self:
-        """Move the model to the processor."""
+        """Move the model to the CPU."""
         return self.to("cpu")
 
     def cuda(self, device: Any = None) -> Self:
@@ -196,11 +196,11 @@ class DropIn(PairScorer):
         return self.to(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
 
     def eval(self) -> Self:
-        """Nothing: the model never trains."""
+        """Does nothing: the model is always in evaluation mode."""
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Nothing where ``mode`` is False.
+        """Does nothing if ``mode`` is False.
 
         Raises:
             InputError: ``mode`` is True.
@@ -211,19 +211,19 @@ class DropIn(PairScorer):
 
     @property
     def backend(self) -> str:
-        """What runs the model: ``openvino`` or ``torch``."""
+        """The library that runs the model: ``openvino`` or ``torch``."""
         return self.get_backend()
 
     @abstractmethod
     def get_backend(self) -> str:
-        """What runs the model: ``openvino`` or ``torch``."""
+        """The library that runs the model: ``openvino`` or ``torch``."""
 
     def evaluate(self, evaluator: Any, output_path: str | None = None) -> Any:
-        """Run an evaluator of sentence-transformers.
+        """Run a sentence-transformers evaluator.
 
         Args:
-            evaluator: Called with this model and the folder.
-            output_path: The folder that it writes to; it is made.
+            evaluator: The evaluator; called with this model and the folder.
+            output_path: The folder for its results; created if it does not exist.
         """
         if output_path is not None:
             Path(output_path).mkdir(parents=True, exist_ok=True)
@@ -237,14 +237,14 @@ class DropIn(PairScorer):
         train_datasets: list[str] | None = None,
         safe_serialization: bool = True,
     ) -> None:
-        """Write the model's files to a folder, with the prompts, the length and the activation in use.
+        """Save the model to a folder, with the current prompts, maximum length and activation.
 
         Args:
-            path: The folder; it is made.
-            model_name: Has no effect: the card is the model's own.
-            create_model_card: Copy the model's README.md where there is one.
+            path: The folder; created if it does not exist.
+            model_name: Has no effect: the model card is copied.
+            create_model_card: Copy the model's README.md if there is one.
             train_datasets: Has no effect.
-            safe_serialization: Only True: weights are written as safetensors.
+            safe_serialization: Must be True: weights are saved as safetensors.
 
         Raises:
             InputError: ``safe_serialization`` is False, or the activation has no name.
@@ -269,7 +269,7 @@ class DropIn(PairScorer):
         raise AttributeError(f"crossrank's CrossEncoder has no {name!r}{_instead_of(name, dir(type(self)))}")
 
     def __setattr__(self, name: str, value: object) -> None:
-        # An assignment that nothing reads would change no score, and nobody would notice.
+        # Setting an attribute that is never read would silently have no effect.
         parts = [vars(kind) for kind in type(self).__mro__]
         known = {known for part in parts for known in (*part, *part.get("__annotations__", ()))}
         if name not in known and not name.startswith("_"):

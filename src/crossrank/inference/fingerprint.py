@@ -1,4 +1,4 @@
-"""Which embedder a vector is of, whatever the model is called and wherever it lies."""
+"""Identify the embedder of a vector by the model's content, independent of its name and location."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from crossrank.families.model import Model
 from crossrank.inference.pooling import EmbedderSettings
 from crossrank.models.weights import Weights
 
-# What libraries write into config.json of themselves, or of how a model was saved.
+# Keys of config.json that describe how the model was saved, not what it computes.
 _NOT_THE_MODEL = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
-# Of what is longer, this many pieces of this many bytes are read, so that a large model costs no more.
+# Of larger tensors, only this many pieces of this many bytes are read, so that large models take no longer.
 _PIECES, _PIECE = 16, 256
 
 
 def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
     """A digest of what determines an embedder's vectors: weights, configuration, pooling and tokenizer.
 
-    Two copies of a model have the same one, under any name. A copy with weights in int8 gives slightly other
-    vectors, and has another. Of each tensor, name, type, shape and 4 KB spread over it are read: training
-    changes all that it touches, so that this tells models apart, in milliseconds; it is no proof against
-    somebody who wants to deceive.
+    Copies of a model have the same fingerprint, under any name. A copy with int8 weights gives slightly
+    different vectors, and has a different fingerprint. The digest covers the name, type and shape of each
+    tensor and 4 KB spread over its data. That takes milliseconds and tells models apart, since training
+    changes whole tensors; it does not protect against deliberate manipulation.
 
     Args:
         model: The embedder's folder.
-        settings: How it goes from token vectors to one vector.
+        settings: Its pooling and similarity.
 
     Returns:
         32 hexadecimal digits.
@@ -40,7 +40,7 @@ def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     config = {name: value for name, value in model.config.items() if name not in _NOT_THE_MODEL}
-    # Only what differs from the default, so that a setting that comes later changes no model without it.
+    # Only values that differ from the default, so that a new setting does not change existing fingerprints.
     pooling = {
         field.name: value
         for field in dataclasses.fields(settings)
@@ -69,6 +69,6 @@ def _pieces(data: NDArray[np.uint8]) -> bytes:
 
 
 def _of_export(file: Path) -> list[Path]:
-    """An exported graph, and the files next to it that hold its weights."""
+    """An exported graph, and the files next to it with its weights."""
     parts = [part for part in file.parent.iterdir() if part.name.startswith(file.stem)]
     return sorted(part for part in parts if part.is_file() and part.stat().st_size)

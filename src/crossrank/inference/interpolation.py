@@ -1,7 +1,8 @@
-"""How a cross-encoder's logit goes together with what first stages know of a passage.
+"""Combine a cross-encoder's logit with the evidence of the first stage.
 
-The three err differently: a similarity knows what a passage is about, a word match which words it has, and a
-cross-encoder whether it answers. A model that says so in its crossrank.json is ranked by their weighted sum.
+The three make different errors: the similarity compares topics, the word match compares words, and the
+cross-encoder estimates whether a passage answers the question. If a model has weights for them in its
+crossrank.json, candidates are ranked by the weighted sum.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from crossrank.models.folder import ModelFolder
 
 @dataclass(frozen=True, slots=True)
 class EvidenceWeights:
-    """How a cross-encoder's logit and the evidence for a passage add up to one logit.
+    """Weights for combining a cross-encoder's logit and the evidence for a passage into one logit.
 
     Attributes:
-        logit: What the cross-encoder's logit is multiplied by.
-        constant: What is added.
-        similarity: What the bi-encoder's similarity is multiplied by; None: it is no part of the sum.
-        word_match: What the word match is multiplied by; None: it is no part of the sum.
-        doubt: How likely it is, from 0 to below 0.5, that the cross-encoder is wrong whatever it says. The
-            logit's log-odds are bounded accordingly before they are multiplied: a model that was trained on
-            other texts is sure too often, and should not outvote all the rest then.
+        logit: Weight of the cross-encoder's logit.
+        constant: The constant term.
+        similarity: Weight of the bi-encoder's similarity; None if it is not used.
+        word_match: Weight of the word match; None if it is not used.
+        doubt: The probability, from 0 to below 0.5, that the cross-encoder is wrong regardless of its logit.
+            The logit's log-odds are bounded accordingly before they are weighted, because a model is
+            overconfident on texts unlike its training data and should not dominate the sum then.
 
     Example:
         >>> weights = EvidenceWeights(logit=0.5, constant=-4.0, similarity=8.0)
@@ -62,27 +63,27 @@ class EvidenceWeights:
 
     @property
     def name(self) -> str:
-        """What is added to the logit, for a person: ``with similarity``, say."""
+        """The evidence that is used, for display, such as ``with similarity``."""
         return "with " + " and ".join({WORD_MATCH: "words"}.get(name, name) for name in self.evidence)
 
     def contributions(self, logit: float, evidence: Mapping[str, float]) -> dict[str, float]:
-        """What each part adds: ``logit``, each kind of evidence by its name, and ``constant``.
+        """The terms of the sum: ``logit``, each kind of evidence by its name, and ``constant``.
 
         Args:
-            logit: The cross-encoder's.
-            evidence: What is known of the passage; it has all that these weights are for.
+            logit: The cross-encoder's logit.
+            evidence: The evidence for the passage; must include every kind that has a weight.
         """
         own = _doubted(logit, self.doubt) if self.doubt else logit
         added = {name: weight * float(evidence[name]) for name, weight in self.evidence.items()}
         return {"logit": self.logit * own, **added, "constant": self.constant}
 
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
-        """One logit: the sum of the :meth:`contributions`."""
+        """The combined logit: the sum of the :meth:`contributions`."""
         return sum(self.contributions(logit, evidence).values())
 
 
 def _doubted(logit: float, doubt: float) -> float:
-    """The log-odds of relevance where what the logit says is wrong with this probability."""
+    """The log-odds of relevance if the cross-encoder is wrong with this probability."""
     small = exp(-abs(logit))
     less_likely = doubt + (1 - 2 * doubt) * small / (1 + small)
     return copysign(log((1 - less_likely) / less_likely), logit)
@@ -90,12 +91,12 @@ def _doubted(logit: float, doubt: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Interpolation:
-    """What a model says of how its logit goes together with evidence.
+    """A model's weights for combining its logit with evidence.
 
     Attributes:
-        embedder: The name of the bi-encoder that the weights of similarities are for, for messages.
-        fingerprint: Its fingerprint (:attr:`crossrank.BiEncoder.fingerprint`), by which it is recognised.
-        weights: One for each choice of evidence.
+        embedder: The name of the bi-encoder that the similarity weights were fitted for, for messages.
+        fingerprint: The bi-encoder's fingerprint (:attr:`crossrank.BiEncoder.fingerprint`).
+        weights: Weights for each combination of evidence.
 
     Example:
         >>> by_words = EvidenceWeights(logit=0.9, constant=-1.0, word_match=3.0)
@@ -109,21 +110,21 @@ class Interpolation:
     weights: tuple[EvidenceWeights, ...]
 
     def weights_for(self, known: set[str]) -> EvidenceWeights | None:
-        """The weights that take most of the evidence that is known; None where there are none for it."""
+        """The weights that use most of the known evidence; None if there are none."""
         usable = (weights for weights in self.weights if weights.evidence.keys() <= known)
         return max(usable, key=lambda weights: len(weights.evidence), default=None)
 
     @property
     def takes_similarity(self) -> bool:
-        """Whether a similarity is part of any of the sums."""
+        """Whether any of the weights use a similarity."""
         return any(weights.similarity is not None for weights in self.weights)
 
 
 def interpolation_of(model: ModelFolder) -> Interpolation | None:
-    """Read a model's own interpolation from its crossrank.json; None where it has none.
+    """Read a model's interpolation from its crossrank.json; None if it has none.
 
     Raises:
-        ModelError: It is there and is not what it should be.
+        ModelError: The entry exists and is malformed.
     """
     saved = model.json("crossrank.json").get("interpolation")
     if saved is None:

@@ -1,4 +1,4 @@
-"""What sentence-transformers hands on to transformers when it loads a model: met, harmless, or refused."""
+"""Options that sentence-transformers passes to transformers: supported, without effect, or an error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from crossrank.errors import InputError
 from crossrank.inference.devices import check_device, on_gpu
 
 _FLOAT32 = frozenset({"None", "auto", "float32", "torch.float32"})
-# Values that ask for what happens anyway; None stands for any value.
+# Values that ask for the default behaviour; None stands for any value.
 _HARMLESS: Mapping[str, frozenset[str] | None] = {
     "attn_implementation": None,
     "classifier_dropout": None,
@@ -39,12 +39,12 @@ _ADVICE["torch_dtype"] = _ADVICE["dtype"]
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What is left of all that when a model is loaded.
+    """The options that have an effect when a model is loaded.
 
     Attributes:
-        device: Where it runs; None for the processor.
-        max_length: The most tokens of a pair.
-        num_labels: How many outputs the model has to have.
+        device: The device to run on; None for the CPU.
+        max_length: Maximum number of tokens per pair.
+        num_labels: The number of outputs that the model must have.
     """
 
     device: str | None
@@ -61,10 +61,10 @@ def load_options(
     processor_kwargs: Mapping[str, Any] | None,
     config_kwargs: Mapping[str, Any] | None,
 ) -> LoadOptions:
-    """Read the arguments of a model that sentence-transformers would hand on.
+    """Read the arguments that sentence-transformers would pass to transformers.
 
     Raises:
-        InputError: One cannot be met; the message says what to do instead.
+        InputError: One is not supported; the message says what to do instead.
     """
     network, processor, config = (
         dict(given or {}) for given in (model_kwargs, processor_kwargs, config_kwargs)
@@ -102,10 +102,10 @@ def refuse_what_cannot_be(
     keep_in_fp32_modules: object,
     backend: str,
 ) -> None:
-    """Refuse the constructor's arguments that PyTorch alone could meet.
+    """Check the constructor's arguments that need PyTorch.
 
     Raises:
-        InputError: One of them asks for that; the message says what to do instead.
+        InputError: One of them was given; the message says what to do instead.
     """
     if modules is not None:
         raise InputError(

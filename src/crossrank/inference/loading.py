@@ -1,4 +1,4 @@
-"""From a model's folder to a checked engine."""
+"""Load a model into an engine, and check that its outputs are valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crossrank.models.locate import no_usable_weights
 if TYPE_CHECKING:
     from crossrank.families.graphs.openvino_library import ov
 
-# Scored at every load. A model whose weights are damaged gives something that is not a number here.
+# Scored at every load. A model with damaged weights returns NaN here.
 PROBE_PAIRS = (
     (
         "how do bees find flowers",
@@ -36,15 +36,15 @@ PROBE_PAIRS = (
     ),
     ("what is the plan for the economy", "Yes."),
 )
-# How far int8 may move any of the probes' outputs from float32 before it counts as broken arithmetic, in
-# standard deviations of the float32 outputs. The bundled reranker's 4 move by 0.05 at most, the 3,072 of the
-# bundled embedder by 0.4.
+# The largest accepted difference between int8 and float32 outputs on these pairs, in standard deviations of
+# the float32 outputs; a larger one means broken arithmetic. It is 0.05 for the 4 outputs of the bundled
+# reranker, and 0.4 for the 3,072 outputs of the bundled embedder.
 _INT8_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of a model: which graph to build, and which inputs prove it."""
+    """What a model is loaded for: which graph to build, and which inputs to check it with."""
 
     build: Callable[..., Any]
     probe: Callable[[Tokenizer], list[Tokens]]
@@ -60,7 +60,7 @@ def _classifier(model: Model, *, keep_int8: bool) -> ov.Model:
 
 
 def unsupported(model: Model) -> str:
-    """The message for a model that neither a graph nor an exported file can run."""
+    """The error message for a model that has neither a graph nor an exported file."""
     if not model.has_safetensors:
         return no_usable_weights(model.name, model.pickles)
     if "auto_map" in model.config:
@@ -76,10 +76,10 @@ def unsupported(model: Model) -> str:
 
 @refuses_damage
 def require_head(model: Model) -> None:
-    """Refuse a model that has no classifier, and so no scores.
+    """Check that a model has a classification head.
 
     Raises:
-        ModelError: Its safetensors hold none. Of an exported file, its outputs tell when it is loaded.
+        ModelError: Its safetensors have none. The outputs of an exported file are checked at load.
     """
     if not model.has_graph or any(name.startswith(model.family.head) for name in model.weights.names()):
         return
@@ -96,10 +96,10 @@ def _is_embedder(model: Model) -> bool:
 
 
 def exported(model: Model, *outputs: str) -> ov.Model:
-    """An ONNX or OpenVINO file as a graph with one output, the first of these names that it has.
+    """Read an ONNX or OpenVINO file as a graph with one output, the first of these names that it has.
 
     Raises:
-        ModelError: The file cannot be read, or its inputs or outputs are not those of a text model.
+        ModelError: The file cannot be read, or does not have the inputs or outputs of a text model.
     """
     from crossrank.families.graphs.openvino_library import ov
 
@@ -140,24 +140,24 @@ CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS)
 def load_engine(
     model: Model, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
 ) -> tuple[Engine, tuple[str, ...]]:
-    """Compile a model and prove that it works here.
+    """Compile a model and check that it works on this processor.
 
-    Weights in float32 or float16 are multiplied in float32. int8 weights allow what is faster: bfloat16 where
-    the processor has it, else int8. Where that moves the outputs (int8 saturates on some), float32 is
-    used instead.
+    float32 and float16 weights are multiplied in float32. For int8 weights, a faster precision is used:
+    bfloat16 if the processor supports it, otherwise int8. If the outputs then differ too much (int8
+    saturates on some processors), float32 is used instead.
 
     Args:
         model: The model's folder.
-        task: What is asked of it.
-        tokenizer: Its tokenizer.
-        threads: As for the engine.
-        width: How many outputs config.json promises, where it does.
+        task: What the model is loaded for.
+        tokenizer: The model's tokenizer.
+        threads: See the engine.
+        width: The number of outputs according to config.json, if it is there.
 
     Returns:
-        The engine, and notices for the person who loads it.
+        The engine, and notices for the user.
 
     Raises:
-        ModelError: The model cannot be built, or gives outputs that are not finite, or not so many.
+        ModelError: The model cannot be built, or its outputs are not finite or have the wrong number.
     """
     from crossrank.inference.engines.openvino import OpenVinoEngine, Precision, has_bfloat16
 
@@ -176,8 +176,8 @@ def load_engine(
     reference = np.array(expected, np.float32) if expected else None
     if reference is None:
         reference = _probe(model, engine(), inputs)
-    # bfloat16 is twice as fast as int8 with AMX, 0.7 to 1 times without, and three times as exact: int8 first
-    # has to quantise what it multiplies.
+    # bfloat16 is twice as fast as int8 with AMX, 0.7 to 1 times as fast without, and three times as exact,
+    # because int8 has to quantise the activations first.
     fast = [("bf16", False)] if has_bfloat16() else []
     for precision, keep_int8 in (*fast, ("f32", True)):
         faster = engine(precision, keep_int8=keep_int8)  # type: ignore[arg-type]
@@ -199,27 +199,27 @@ def load_torch_engine(
     threads: int | None,
     width: int,
 ) -> Engine:
-    """Load a reranker into PyTorch and prove that it works here.
+    """Load a reranker into PyTorch and check that it works on the device.
 
     Args:
         model: The model's folder.
-        tokenizer: Its tokenizer.
-        device: Where it runs; None for the processor.
-        threads: As for the engine.
-        width: How many outputs config.json promises.
+        tokenizer: The model's tokenizer.
+        device: The device to run on; None for the CPU.
+        threads: See the engine.
+        width: The number of outputs according to config.json.
 
     Raises:
-        ModelError: The model cannot be built, or gives outputs that are not finite, or not so many; or its
+        ModelError: The model cannot be built, or its outputs are not finite or have the wrong number; or its
             family needs PyTorch, which is not installed.
         MissingExtraError: The device needs PyTorch, which is not installed.
-        InputError: The device is not there.
+        InputError: The device does not exist.
     """
     engine = _torch_engine(model, tokenizer, device, threads)
     try:
         outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
     except CrossrankError:
         raise
-    except Exception as error:  # a network of transformers that wants what nobody gave it
+    except Exception as error:  # some transformers networks need inputs that are not known here
         line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
     _check_width(model, outputs, width)

@@ -1,4 +1,4 @@
-"""Inputs end to end in one row: no padding, and so no work that nobody needs."""
+"""Packing: inputs are concatenated to one row, so that no work is wasted on padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossrank.inference.tokenizer import Tokens
 
 
 def pack(inputs: Sequence[Tokens]) -> Pack:
-    """Put at least one input end to end."""
+    """Concatenate at least one input."""
     return Pack(
         np.concatenate([tokens.ids for tokens in inputs]),
         np.concatenate([tokens.types for tokens in inputs]),
@@ -21,12 +21,12 @@ def pack(inputs: Sequence[Tokens]) -> Pack:
 
 
 def fitting(lengths: NDArray[np.intp], budget: int, *, padded: bool) -> int:
-    """How many of the first inputs make a batch: as many as the budget allows, and at least one.
+    """How many of the first inputs fit into a batch; at least one.
 
     Args:
-        lengths: Tokens of each input, longest first.
-        budget: Tokens of a batch.
-        padded: Whether all inputs take the room of the longest.
+        lengths: Number of tokens of each input, longest first.
+        budget: Maximum number of tokens per batch.
+        padded: Whether all inputs are padded to the longest.
 
     Example:
         >>> fitting(np.array([50, 40, 10, 10]), 100, padded=False)

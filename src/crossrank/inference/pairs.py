@@ -1,4 +1,4 @@
-"""Pairs as people have them at hand: lists, tuples, generators, arrays and frames."""
+"""Convert inputs to pairs: lists, tuples, generators, arrays and data frames."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Pair: TypeAlias = tuple[str, str]
 
 
 def as_pairs(given: Any) -> tuple[list[Pair], bool]:
-    """Make (query, passage) pairs of what was given.
+    """Convert the argument of ``predict`` to (query, passage) pairs.
 
     Args:
-        given: Pairs, or one pair: two strings. An array or a frame [n, 2], a series of pairs or any other
-            iterable of them will do.
+        given: Pairs, or a single pair of two strings. Arrays and data frames [n, 2], series of pairs and any
+            other iterables of pairs are accepted.
 
     Returns:
-        The pairs, and whether one pair was given by itself.
+        The pairs, and whether a single pair was given.
 
     Raises:
-        InputError: Something is no pair of strings.
+        InputError: An item is not a pair of strings.
 
     Example:
         >>> as_pairs(["a question", "a passage"])
@@ -30,7 +30,7 @@ def as_pairs(given: Any) -> tuple[list[Pair], bool]:
         ([('one', 'a passage'), ('two', 'a passage')], False)
     """
     items = _listed(given)
-    # As sentence-transformers tells them apart: by the first item.
+    # Like sentence-transformers, looks at the first item only.
     single = bool(items) and isinstance(items[0], str) and not isinstance(given, str)
     if single:
         items = [items]
@@ -38,7 +38,7 @@ def as_pairs(given: Any) -> tuple[list[Pair], bool]:
 
 
 def _listed(given: Any) -> list[Any]:
-    # Arrays have tolist, and so have series; frames of pandas and polars come to it by to_numpy.
+    # Arrays and series have tolist; pandas and polars frames have it after to_numpy.
     given = given.to_numpy() if hasattr(given, "to_numpy") else given
     given = given.tolist() if hasattr(given, "tolist") else given
     if isinstance(given, str) or not isinstance(given, Iterable):

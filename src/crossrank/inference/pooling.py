@@ -1,4 +1,4 @@
-"""What a sentence-transformers embedder does after its transformer, read from its own files."""
+"""The modules of a sentence-transformers embedder after the transformer, read from its files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _ACTIVATIONS = {"Identity": None, "Tanh": "tanh", "ReLU": "relu", "GELU": "gelu"
 
 @dataclass(frozen=True)
 class EmbedderSettings:
-    """How an embedder goes from token vectors to one vector, and how two vectors are compared.
+    """How an embedder pools token vectors, and how its vectors are compared.
 
     Attributes:
         pooling: ``mean``, ``cls``, ``max`` or ``mean_sqrt_len_tokens``.
         dense: Folders of dense layers after pooling.
-        normalize: Whether vectors are made unit length.
-        similarity: What the model was trained for.
-        prompts: What is put before a text, by kind: ``query``, ``document``.
+        normalize: Whether vectors are normalised to unit length.
+        similarity: The similarity that the model was trained for.
+        prompts: Texts to put before a text, by kind: ``query``, ``document``.
     """
 
     pooling: str
@@ -47,10 +47,10 @@ class EmbedderSettings:
 
 @refuses_damage
 def read_settings(model: ModelFolder) -> EmbedderSettings:
-    """Read modules.json and what it names.
+    """Read modules.json and the modules that it lists.
 
     Raises:
-        ModelError: It is no embedder, or has a module that is not supported.
+        ModelError: The model is not an embedder, or has a module that is not supported.
     """
     modules = _modules(model)
     pooling, dense, normalize = None, [], False
@@ -62,7 +62,7 @@ def read_settings(model: ModelFolder) -> EmbedderSettings:
         elif kind == "Dense":
             if pooling is None or normalize or settings.get("use_residual"):
                 raise ModelError(f"{model.name} has a dense layer with a residual, or out of its usual place")
-            # A layer that names no activation has tanh, sentence-transformers' own default.
+            # sentence-transformers' default activation is tanh.
             function = str(settings.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
             if function not in _ACTIVATIONS:
                 raise ModelError(f"{model.name}: a dense layer uses {function}, which is not supported")
@@ -107,8 +107,9 @@ def _similarity(model: ModelFolder, extra: dict[str, Any], normalize: bool) -> S
         return cast("Similarity", named)
     if named is not None:
         raise ModelError(f"{model.name} compares by {named!r}, which is not supported")
-    # Models saved before sentence-transformers 3 do not say; those trained for the dot product say it in
-    # their name (msmarco-distilbert-dot-v5, multi-qa-mpnet-base-dot-v1) and do not normalise.
+    # Models saved before sentence-transformers 3 do not store the similarity. Those trained for the dot
+    # product have it in their name (msmarco-distilbert-dot-v5, multi-qa-mpnet-base-dot-v1) and do not
+    # normalise.
     return "dot" if not normalize and "-dot-" in f"{model.name}-{model.path.name}-" else "cosine"
 
 
@@ -121,7 +122,7 @@ def _prompts(extra: dict[str, Any]) -> dict[str, str]:
 
 
 def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
-    """Token vectors [batch, length, d] and a mask [batch, length] to text vectors [batch, d]."""
+    """Pool token vectors [batch, length, d] with a mask [batch, length] to text vectors [batch, d]."""
     if mode == "cls":
         return op.squeeze(
             op.slice(hidden, constant([0]), constant([1]), constant([1]), constant([1])), constant(1)
@@ -139,7 +140,7 @@ def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
 
 
 def after_pooling(model: ModelFolder, vectors: Tensor, settings: EmbedderSettings) -> Tensor:
-    """Dense layers and normalisation."""
+    """Apply the dense layers and the normalisation."""
     for folder, function in settings.dense:
         ops = Operations(Weights(model.path / folder), "", keep_int8=False)
         vectors = ops.linear(vectors, "linear")

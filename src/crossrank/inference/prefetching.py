@@ -1,4 +1,4 @@
-"""Work for which another thread has time while this one waits for a chip."""
+"""Prefetching: prepare the next item in another thread while the current one is processed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Result = TypeVar("Result")
 
 
 def prefetch(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """The results in order, each worked out on another thread while the one before is used.
+    """Yield the results in order; the next one is computed in another thread meanwhile.
 
     Example:
         >>> list(prefetch(len, ["a", "bb", "ccc"]))
         [1, 2, 3]
     """
-    if len(items) < 2:  # there is nothing to do meanwhile
+    if len(items) < 2:  # nothing to overlap
         yield from map(work, items)
         return
     with ThreadPoolExecutor(1) as other:
@@ -30,7 +30,7 @@ def prefetch(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[
 
 
 def growing_parts(total: int, first: int, largest: int) -> list[slice]:
-    """Parts of ``total`` items, each twice the size of the one before, so that the first is soon there.
+    """Split ``total`` items into parts that double in size, so that the first part is ready soon.
 
     Example:
         >>> growing_parts(10, 2, 4)

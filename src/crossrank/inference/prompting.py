@@ -22,7 +22,7 @@ from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
-# The card's length; the models could read more, as few passages need.
+# The length from the model card; the models support more, but few passages need it.
 _USUAL_TOKENS = 8192
 # What stands for the two texts while a chat template is read.
 _QUERY, _DOCUMENT = "crossrankquery", "crossrankdocument"
@@ -30,11 +30,11 @@ _QUERY, _DOCUMENT = "crossrankquery", "crossrankdocument"
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The tokens by which a language model answers.
+    """The tokens with which a language model answers.
 
     Attributes:
-        yes: The token that says relevant.
-        no: The one that says not; None where only ``yes`` counts.
+        yes: The token for relevant.
+        no: The token for not relevant; None if only ``yes`` is scored.
     """
 
     yes: int
@@ -49,7 +49,7 @@ def is_language_model(model: ModelFolder) -> bool:
 
 @refuses_damage
 def is_asked_by_template(model: ModelFolder) -> bool:
-    """Whether a model reads a pair within a template: as sentence-transformers decides it."""
+    """Whether a model reads pairs within a template, by sentence-transformers' rules."""
     modalities = model.json("sentence_bert_config.json").get("modality_config")
     by_messages = modalities is None or "message" in modalities
     return is_language_model(model) or (by_messages and _chat_template(model) is not None)
@@ -64,9 +64,9 @@ def _chat_template(model: ModelFolder) -> str | None:
 
 @refuses_damage
 def saved_prompts(model: ModelFolder) -> tuple[dict[str, str], str | None]:
-    """The prompts that were saved with a model, by name, and the name of the default one.
+    """The prompts that were saved with a model, by name, and the name of the default prompt.
 
-    As sentence-transformers reads them: of a folder that lists its modules (modules.json).
+    Like sentence-transformers, reads them only from a folder with a modules.json.
     """
     if not model.modules:
         return {}, None
@@ -75,18 +75,18 @@ def saved_prompts(model: ModelFolder) -> tuple[dict[str, str], str | None]:
 
 
 class PromptTokenizer(Tokenizer):
-    """Pairs as such a model is asked about them: the template around query and passage.
+    """Puts query and passage into the model's template, and tokenises the result.
 
     Args:
         model: The model's folder.
-        max_tokens: Cut inputs to so many tokens; 8192 by default, and at most the model's limit.
+        max_tokens: Maximum number of tokens per input; 8192 by default, and at most the model's limit.
         prompt: The instruction; None for the template's own.
 
     Attributes:
-        answers: The tokens that answer; None where a classifier does.
+        answers: The answer tokens of a language model; None for a classifier.
 
     Raises:
-        ModelError: Nothing says what the model is asked, or which tokens answer.
+        ModelError: The model's template or its answer tokens are not known.
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
@@ -130,13 +130,13 @@ class PromptTokenizer(Tokenizer):
         return int(found)
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Tokens]:
-        """Queries with passages in the template, cut to ``max_tokens``; see :meth:`Tokenizer.pairs`.
+        """Tokenise pairs within the template, truncated to ``max_tokens``; see :meth:`Tokenizer.pairs`.
 
-        The passage loses its end, the template never anything. A query that takes more than half of the
-        room loses its end too, as far as the passage needs the room.
+        The end of the passage is cut off; the template is never truncated. If the query takes more than half
+        of the room, its end is cut off as well, as far as the passage needs the room.
         """
-        # All at once, since tokens may reach from a text into the template, such as a question mark with
-        # the line break after it.
+        # The text is tokenised as a whole, since a token may span the border between a text and the template,
+        # such as a question mark with the line break after it.
         before, between, after = self._around
         texts = [before + query + between + passage + after for query, passage in pairs]
         return [
@@ -170,13 +170,13 @@ def _saved_answers(model: ModelFolder, settings: dict[str, Any]) -> Answers:
 
 
 def _family_template(family: Prompt, prompt: str | None) -> tuple[str, str, str]:
-    """As :func:`_saved_template`, of a family's prompt."""
+    """Like :func:`_saved_template`, for the prompt of a family."""
     before = family.before.format(instruction=prompt or family.instruction)
     return before, family.between, family.after
 
 
 def _saved_template(model: ModelFolder, prompt: str | None) -> tuple[str, str, str]:
-    """What a chat template puts before the query, between the two, and after the passage."""
+    """The text of a chat template before the query, between query and passage, and after the passage."""
     template, saved = _chat_template(model), model.json("tokenizer_config.json")
     if template is None:
         raise ModelError(f"{model.name} has no chat template, so nothing says what it is asked")
@@ -205,7 +205,7 @@ def _rendered(
     except ImportError as error:
         raise MissingExtraError(f"{model.name}, which is asked by a chat template,", "torch") from error
     try:
-        # In Jinja's sandbox, which transformers keeps for templates of strangers.
+        # Rendered in Jinja's sandbox, which transformers has for untrusted templates.
         rendered, _ = render_jinja_template([messages], chat_template=template, **options)
     except Exception as error:  # whatever the template does
         raise ModelError(f"{model.name}: its chat template fails: {str(error)[:200]}") from error

@@ -1,4 +1,4 @@
-"""A loaded cross-encoder to a folder that crossrank and sentence-transformers load."""
+"""Save a loaded cross-encoder to a folder that crossrank and sentence-transformers can load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crossrank.families.model import Model
 from crossrank.inference.activations import Activation, name_to_save
 from crossrank.inference.prompting import is_asked_by_template, is_language_model
 
-# sentence-transformers reads prompts only of a folder whose modules are listed.
+# sentence-transformers reads prompts only from a folder with a modules.json.
 _MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
 ]
@@ -34,20 +34,20 @@ def save_model(
     max_length: int,
     card: bool,
 ) -> None:
-    """Copy a model's files, and write how it is used.
+    """Copy a model's files, and write its settings.
 
     Args:
         model: The model.
-        folder: Where to; it is made.
-        activation: From its outputs to scores.
-        prompts: What may be put before a query.
-        default_prompt_name: What is, unless another is asked for.
-        max_length: How many tokens pairs are cut to.
+        folder: The folder to write; created if it does not exist.
+        activation: The function from outputs to scores.
+        prompts: Texts to put before a query, by name.
+        default_prompt_name: The prompt that is used if none is given.
+        max_length: Maximum number of tokens per pair.
         card: Whether to copy README.md.
 
     Raises:
-        InputError: The folder is the model's own, the activation has no name, or the folder of a language
-            model has no place for prompts.
+        InputError: The folder is the model's own, the activation has no name, or the model's format cannot
+            store prompts.
     """
     settings = {
         "activation_fn": name_to_save(activation),

@@ -1,4 +1,4 @@
-"""What every cross-encoder can do, wherever it runs: sentence-transformers' methods over its outputs."""
+"""The base class of all cross-encoders, local or remote, with sentence-transformers' methods."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from crossrank.keywords import checked_keywords
 
 
 class PairScorer(ABC):
-    """A cross-encoder that a reranker can use, on this machine or on another.
+    """A cross-encoder that a reranker can use, local or remote.
 
     Attributes:
-        name: What the model is called in messages.
-        scoring: What the model's outputs mean.
-        scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
-        notices: What a person should know about the model, one sentence each.
-        interpolation: How its logit goes together with what first stages know; None: not known.
-        prompts: Texts that may be put before a query, by name.
-        default_prompt_name: The one that is put there where none is asked for.
+        name: The model's name, for messages.
+        scoring: How the model's outputs become scores.
+        scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
+        notices: Warnings about the model, one sentence each.
+        interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
+        prompts: Texts to put before the query, by name.
+        default_prompt_name: The prompt that is used if none is given.
     """
 
     name: str
@@ -47,14 +47,14 @@ class PairScorer(ABC):
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-        """Score pairs, with the default prompt where there is one.
+        """Score pairs, with the default prompt if there is one.
 
         Args:
-            pairs: (query, passage) each.
+            pairs: (query, passage) tuples.
             progress: Called with the number of pairs done since the last call.
 
         Returns:
-            The logits, float32 [n], and how many tokens of each passage did not fit, [n].
+            The logits, float32 [n], and the number of tokens cut off each passage, [n].
         """
 
     @abstractmethod
@@ -72,13 +72,13 @@ class PairScorer(ABC):
         """The raw outputs for pairs, float32 [n, labels].
 
         Args:
-            pairs: (query, passage) each.
-            prompt: What is put before each query.
-            max_length: Cut these pairs to so many tokens.
-            progress: As for :meth:`logits`.
+            pairs: (query, passage) tuples.
+            prompt: The text to put before each query.
+            max_length: Maximum number of tokens per pair.
+            progress: See :meth:`logits`.
 
         Raises:
-            InputError: The model is elsewhere, and cuts pairs as it does.
+            InputError: The model is remote and does not support ``max_length``.
         """
         if max_length is not None:
             raise InputError(f"{self.name} is not on this machine, and cuts pairs to a length of its own")
@@ -87,22 +87,22 @@ class PairScorer(ABC):
 
     @property
     def device(self) -> Device:
-        """Where the model runs, as far as this machine is concerned."""
+        """The local device that the model runs on."""
         return Device("cpu")
 
     def move(self, device: str) -> None:
-        """Run on another device from now on.
+        """Move the model to another device.
 
         Raises:
-            InputError: The model is elsewhere.
+            InputError: The model is remote.
         """
         raise InputError(f"{self.name} is not on this machine, so it cannot be moved to {device}")
 
     def prompt_named(self, name: str | None) -> str | None:
-        """A prompt by its name, or the default one.
+        """The prompt of a name, or the default prompt.
 
         Raises:
-            InputError: There is none of that name.
+            InputError: There is no prompt of that name.
         """
         name = self.default_prompt_name if name is None else name
         if name is not None and name not in self.prompts:
@@ -127,30 +127,32 @@ class PairScorer(ABC):
         chunk_size: int | None = None,
         processing_kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Scores of pairs, as sentence-transformers' ``predict`` gives them (docs/coming-from.md).
+        """Score pairs, like sentence-transformers' ``predict`` (docs/coming-from.md).
 
         Args:
-            inputs: Pairs, or one pair: lists, tuples, an array or frame [n, 2], a generator.
-            prompt_name: Which of the model's prompts to put before each query; its default one where None.
-            prompt: What to put there instead.
-            batch_size: Must be positive, and has no other effect: batches follow from the inputs' lengths.
-            show_progress_bar: Show one on standard error.
-            activation_fn: Instead of the model's own: ``"none"``, ``"sigmoid"``, ``"tanh"``, or a function of
-                tensors [n, labels] such as ``torch.nn.Softmax(dim=1)``.
-            apply_softmax: Make the outputs of a model with several labels sum to 1.
-            convert_to_numpy: Return an array; otherwise a list of tensors.
-            convert_to_tensor: Return one tensor, whatever ``convert_to_numpy`` says.
-            device: Move the model there first.
-            pool: Only None: threads already use all processors.
+            inputs: Pairs, or a single pair: lists, tuples, an array or data frame [n, 2], or a generator.
+            prompt_name: The name of the prompt to put before each query; by default the model's default
+                prompt.
+            prompt: The prompt itself; takes precedence over ``prompt_name``.
+            batch_size: Must be positive, but has no other effect: batches depend on the inputs' lengths.
+            show_progress_bar: Show a progress bar on standard error.
+            activation_fn: Replaces the model's own activation: ``"none"``, ``"sigmoid"``, ``"tanh"``, or a
+                function of tensors [n, labels] such as ``torch.nn.Softmax(dim=1)``.
+            apply_softmax: Apply softmax to the outputs of a model with several labels.
+            convert_to_numpy: Return a NumPy array; otherwise a list of tensors.
+            convert_to_tensor: Return one tensor; takes precedence over ``convert_to_numpy``.
+            device: Move the model to this device first.
+            pool: Must be None: threads already use all processors.
             chunk_size: Has no effect.
-            processing_kwargs: ``{"text": {"max_length": n}}`` cuts these pairs to n tokens.
+            processing_kwargs: ``{"text": {"max_length": n}}`` truncates the pairs to n tokens.
 
         Returns:
-            float32 [n], or [n, labels] where the model has several; without the first axis for a single pair.
+            float32 [n], or [n, labels] if the model has several labels; without the first axis for a single
+            pair.
 
         Raises:
-            InputError: Something is no pair of strings, or an option cannot be met.
-            MissingExtraError: Tensors are asked for, and PyTorch is not installed.
+            InputError: An input is not a pair of strings, or an option is not supported.
+            MissingExtraError: Tensors were requested, and PyTorch is not installed.
 
         Example:
             >>> from crossrank import CrossEncoder
@@ -202,27 +204,27 @@ class PairScorer(ABC):
         pool: None = None,
         chunk_size: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Rank documents, as sentence-transformers' ``rank`` does; :class:`crossrank.Reranker` tells more.
+        """Rank documents, like sentence-transformers' ``rank``; :class:`crossrank.Reranker` returns more.
 
         Args:
             query: The question.
-            documents: Passages.
-            top_k: Return so many; all by default.
-            return_documents: Add the ``text`` of each.
-            prompt_name: As for :meth:`predict`, and so are the others.
-            prompt: As for :meth:`predict`.
-            batch_size: As for :meth:`predict`.
-            show_progress_bar: As for :meth:`predict`.
-            activation_fn: As for :meth:`predict`.
-            device: As for :meth:`predict`.
-            pool: As for :meth:`predict`.
-            chunk_size: As for :meth:`predict`.
+            documents: The passages.
+            top_k: How many documents to return; all by default.
+            return_documents: Add the ``text`` to each result.
+            prompt_name: See :meth:`predict`.
+            prompt: See :meth:`predict`.
+            batch_size: See :meth:`predict`.
+            show_progress_bar: See :meth:`predict`.
+            activation_fn: See :meth:`predict`.
+            device: See :meth:`predict`.
+            pool: See :meth:`predict`.
+            chunk_size: See :meth:`predict`.
 
         Returns:
-            ``corpus_id`` (position in ``documents``) and ``score`` each, best first.
+            Dictionaries with ``corpus_id`` (position in ``documents``) and ``score``, best first.
 
         Raises:
-            InputError: As for :meth:`predict`, or the model has several labels.
+            InputError: See :meth:`predict`; or the model has several labels.
         """
         if self.scoring.labels != 1:
             raise InputError(
@@ -248,13 +250,13 @@ class PairScorer(ABC):
         return sorted(results, key=lambda result: result["score"], reverse=True)[:top_k]
 
     async def apredict(self, inputs: Any, **options: Any) -> Any:
-        """:meth:`predict` on another thread, so that the event loop goes on."""
+        """:meth:`predict` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.predict, inputs, **options)
 
     async def arank(
         self, query: str, documents: Iterable[str], *args: Any, **options: Any
     ) -> list[dict[str, Any]]:
-        """:meth:`rank` on another thread, so that the event loop goes on."""
+        """:meth:`rank` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.rank, query, documents, *args, **options)
 
 
@@ -262,10 +264,10 @@ Model = TypeVar("Model", bound=PairScorer)
 
 
 def for_ranking(model: Model) -> Model:
-    """The model, if it is known which of its outputs means relevance.
+    """Return the model, if it is known which of its outputs means relevance.
 
     Raises:
-        ModelError: It has several, and none is known to.
+        ModelError: It has several outputs, and it is not known which one means relevance.
     """
     scoring = model.scoring
     if scoring.relevant is not None:
@@ -289,7 +291,7 @@ def _one_device(device: Any) -> str:
 
 
 def _max_length(processing_kwargs: dict[str, Any] | None) -> int | None:
-    """The one thing of a call's ``processing_kwargs`` that can be met."""
+    """The only supported entry of ``processing_kwargs``."""
     text = (processing_kwargs or {}).get("text", {})
     unknown = {*(processing_kwargs or {})} - {"text"} | {*text} - {"max_length", "truncation"}
     if unknown or text.get("truncation", True) not in {True, "longest_first"}:

@@ -1,4 +1,4 @@
-"""What a score is: from a model's raw output to a logit and a relevance score.
+"""How a model's raw output becomes a logit and a relevance score.
 
 ================  =======================================  ==========================================
 a model with      ``Hit.logit`` is, in float32             ``Hit.score`` is
@@ -14,11 +14,11 @@ more labels       refused: none is known to mean           refused
                   relevance
 ================  =======================================  ==========================================
 
-``CrossEncoder.predict`` is sentence-transformers': with several labels it gives all outputs, through the
-saved activation or, by default, as they are.
+``CrossEncoder.predict`` follows sentence-transformers: with several labels it returns all outputs, with the
+saved activation, or by default without one.
 
-``activation="none"`` makes the score the logit. An activation is applied once, and scores are never scaled
-by what they were ranked with.
+With ``activation="none"`` the score is the logit. An activation is applied once, and a score never depends on
+the other candidates.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from crossrank.inference.prompting import is_language_model
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
-# The names that people give to the label that means "this passage answers this query".
+# Common names of the label that means "this passage answers this query".
 _RELEVANT = frozenset({"relevant", "is_relevant", "relevance", "yes", "true", "match", "1", "positive"})
-# Two-label rerankers, by nboost and amberoad, whose configuration keeps the names LABEL_0 and LABEL_1; their
-# publishers rank by the second. Known by the last part of their name, since they have to be converted first.
+# Two-label rerankers by nboost and amberoad, whose configuration has the names LABEL_0 and LABEL_1; their
+# publishers rank by the second. Identified by the last part of their name, since they are converted first.
 _SECOND_IS_RELEVANT = frozenset(
     {
         "pt-bert-base-uncased-msmarco",
@@ -54,8 +54,9 @@ class Scoring:
     """How one model's raw outputs become logits and scores.
 
     Attributes:
-        labels: How many outputs the model has.
-        relevant: Which of them means relevant; None: that is not known, so that it cannot rank.
+        labels: The number of outputs.
+        relevant: The index of the output that means relevant; None if it is not known and the model cannot
+            rank.
         activation: The model's own activation, from logit to score.
         of_outputs: What ``predict`` applies to several outputs.
         names: What config.json calls the outputs, where it does.

@@ -1,4 +1,4 @@
-"""Texts to token ids: the query is read once, every passage once, and the pairs are put together."""
+"""Tokenisation: queries and passages are tokenised once each, and then combined to pairs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tokens:
     Attributes:
         ids: Token ids, special tokens included, int32 [length].
         types: Token types, int32 [length].
-        truncated: How many tokens of the passage were left out.
+        truncated: How many tokens of the passage were cut off.
     """
 
     ids: NDArray[np.int32]
@@ -31,7 +31,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """What stands around the texts: special tokens before, between and after, and each part's type."""
+    """The special tokens before, between and after the texts, and the token type of each part."""
 
     ids: tuple[list[int], ...]
     types: tuple[list[int], ...]
@@ -52,23 +52,23 @@ class _Template:
 
 
 class Tokenizer:
-    """A model's own tokenizer.
+    """A model's tokenizer.
 
     Args:
         model: The model's folder.
-        max_tokens: Cut inputs to so many tokens; the model's own limit by default, and at most that.
+        max_tokens: Maximum number of tokens per input; by default, and at most, the model's limit.
 
     Attributes:
-        limit: The most tokens that the model reads.
-        prompt: What is put before each query; None for nothing.
-        pad_id: The padding token.
+        limit: The maximum number of tokens that the model supports.
+        prompt: The text put before each query; None for no prompt.
+        pad_id: The id of the padding token.
 
     Raises:
-        ModelError: There is no tokenizer, or it cannot be read.
+        ModelError: The tokenizer is missing or cannot be read.
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
-    # Named, so that an assignment which would have no effect is an error.
+    # Slots, so that assigning to an unknown attribute is an error.
     __slots__ = ("_max_tokens", "_pair", "_single", "_tokenizer", "_unknown", "limit", "pad_id", "prompt")
 
     def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
@@ -80,7 +80,7 @@ class Tokenizer:
             raise
         except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
             raise ModelError(f"{model.name}: tokenizer.json cannot be read: {error}") from error
-        # Saved settings would cut and pad before the pair is put together.
+        # The saved settings would truncate and pad the texts before they are combined.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         if model.json("sentence_bert_config.json").get("do_lower_case"):
@@ -109,10 +109,10 @@ class Tokenizer:
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens an input is cut to: what it is set to, but at most ``limit``, which None means.
+        """The maximum number of tokens per input; at most ``limit``, which None sets.
 
         Raises:
-            InputError: It is set so that there is no room for a query and a passage.
+            InputError: The value leaves no room for a query and a passage.
         """
         return self._max_tokens
 
@@ -127,15 +127,15 @@ class Tokenizer:
         self._max_tokens = value
 
     model_max_length = max_tokens
-    """``max_tokens`` by the name that transformers gives it."""
+    """transformers' name for ``max_tokens``."""
 
     @property
     def _taken(self) -> int:
-        """The tokens of a pair's input that are neither of the query nor of the passage."""
+        """The number of tokens in an input that belong neither to the query nor to the passage."""
         return self._pair.special_tokens
 
     def adjusted(self, *, prompt: str | None, max_tokens: int | None = None) -> Self:
-        """A tokenizer with another prompt, or that cuts to another length.
+        """A copy of this tokenizer with another prompt or maximum length.
 
         Raises:
             InputError: ``max_tokens`` leaves no room for a query and a passage.
@@ -161,12 +161,12 @@ class Tokenizer:
         content = token.get("content") if isinstance(token, dict) else token
         if not isinstance(content, str):
             return None
-        # The library takes no lone surrogates, which JSON can escape.
+        # The library does not accept lone surrogates, which can occur as JSON escapes.
         found = self._tokenizer.token_to_id(content.encode(errors="replace").decode())
         return int(found) if found is not None else None
 
     def _template(self, *texts: str) -> _Template:
-        """Read off an example where the tokenizer puts its special tokens."""
+        """Find out from an example where the tokenizer puts its special tokens."""
         encoding = self._tokenizer.encode(texts[0], texts[1] if len(texts) > 1 else None)
         ids: list[list[int]] = [[] for _ in range(len(texts) + 1)]
         types: list[list[int]] = [[] for _ in range(len(texts) + 1)]
@@ -185,18 +185,18 @@ class Tokenizer:
         return template
 
     def pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Tokens]:
-        """Queries with passages, cut to ``max_tokens`` as transformers' ``longest_first`` does.
+        """Tokenise pairs, truncated to ``max_tokens`` like transformers' ``longest_first``.
 
-        A query that takes no more than half of the room is kept whole; a passage then loses its end.
+        If the query takes no more than half of the room, only the end of the passage is cut off.
 
         Args:
-            pairs: (query, passage) each. Equal texts are tokenised once.
+            pairs: (query, passage) tuples. Duplicate texts are tokenised once.
 
         Returns:
-            One input a pair, in order.
+            One input per pair, in order.
 
         Raises:
-            InputError: A text is no string, or holds lone surrogates.
+            InputError: A text is not a string, or contains lone surrogates.
         """
         if self.prompt:
             pairs = [(self.prompt + query, passage) for query, passage in pairs]
@@ -209,21 +209,21 @@ class Tokenizer:
         if len(query) + len(passage) <= room:
             return self._pair.fill((query, passage), 0)
         shorter = min(len(query), len(passage))
-        if 2 * shorter > room:  # both are longer than half: each gets its half
+        if 2 * shorter > room:  # both are longer than half of the room: each gets half
             shorter = room // 2
         longer = room - shorter
-        # Of two texts of one length, transformers cuts the second a token shorter or longer as it rounds:
-        # the longer half goes to the longer text, and to the passage where they are equal.
+        # With an odd number of tokens, transformers gives the extra token to the longer text, or to the
+        # passage if both have the same length.
         kept_query, kept_passage = (longer, shorter) if len(query) > len(passage) else (shorter, longer)
         return self._pair.fill((query[:kept_query], passage[:kept_passage]), len(passage) - kept_passage)
 
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
-        """Single texts, cut to ``max_tokens``."""
+        """Tokenise single texts, truncated to ``max_tokens``."""
         room = self.max_tokens - self._single.special_tokens
         return [self._single.fill((ids[:room],), max(0, len(ids) - room)) for ids in self._encode(texts)]
 
     def unknown_share(self, text: str) -> float:
-        """The share of a text's tokens that the vocabulary does not have, 0 to 1."""
+        """The share of a text's tokens that are not in the vocabulary, from 0 to 1."""
         ids = self._encode([text])[0]
         return ids.count(self._unknown) / len(ids) if ids and self._unknown is not None else 0.0
 

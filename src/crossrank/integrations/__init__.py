@@ -1,1 +1,1 @@
-"""crossrank inside other libraries; each adapter maps types, calls the package, and does nothing else."""
+"""Adapters for other libraries; each one only converts types and calls crossrank."""

@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.haystack", "haystack") from error
 
-# One for all components, which can then be copied as long as they have not loaded their model.
+# Shared by all components, so that a component can be copied before its model is loaded.
 _loading = Lock()
 
 
@@ -27,22 +27,22 @@ _loading = Lock()
 class CrossrankRanker:
     """Ranks documents with a cross-encoder.
 
-    Takes and returns what Haystack's own similarity rankers do: documents with the same id count once (the
-    one with the highest score), and those returned are copies with ``score`` set and everything else kept.
-    ``score`` is None where the model cannot read a document, which then follows the others.
+    Has the same inputs and outputs as Haystack's similarity rankers: documents with the same id are
+    deduplicated (the one with the highest score is kept), and the returned documents are copies with a new
+    ``score``. ``score`` is None if the model cannot read a document; it is ranked after the others.
 
     Args:
-        model: The name or folder of a cross-encoder, or one that is loaded already, to share it (``to_dict``
-            then writes its name).
-        top_k: Return at most so many documents.
-        meta_fields_to_embed: Meta fields that the model reads before a document's content.
-        embedding_separator: Stands between those and the content.
-        scale_score: Scores between 0 and 1, by sigmoid; otherwise logits.
-        score_threshold: Return only documents with at least this score; 0 and negative numbers count too.
+        model: The name or folder of a cross-encoder, or a loaded one, to share it (``to_dict`` then writes
+            its name).
+        top_k: The maximum number of documents to return.
+        meta_fields_to_embed: Meta fields to put before the content of a document.
+        embedding_separator: Separator between the meta fields and the content.
+        scale_score: Return scores between 0 and 1, by sigmoid; otherwise logits.
+        score_threshold: Return only documents with at least this score; it may be 0 or negative.
 
     Raises:
         InputError: ``top_k`` is below 1.
-        UnknownKeywordError: A keyword is not known.
+        UnknownKeywordError: A keyword argument is unknown.
 
     Example:
         >>> from haystack import Document
@@ -77,16 +77,16 @@ class CrossrankRanker:
         """Load the model, once.
 
         Raises:
-            ModelError: The model cannot be loaded, or is no reranker.
+            ModelError: The model cannot be loaded, or is not a reranker.
         """
         self._loaded()
 
     async def warm_up_async(self) -> None:
-        """:meth:`warm_up` on another thread, so that the event loop goes on."""
+        """:meth:`warm_up` in another thread, without blocking the event loop."""
         await asyncio.to_thread(self._loaded)
 
     def to_dict(self) -> dict[str, Any]:
-        """This component as Haystack writes it into a pipeline's YAML."""
+        """Serialise the component for a pipeline's YAML."""
         return default_to_dict(
             self,
             model=self.model,
@@ -99,7 +99,7 @@ class CrossrankRanker:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CrossrankRanker:
-        """The component that :meth:`to_dict` described."""
+        """Create a component from the dictionary of :meth:`to_dict`."""
         return default_from_dict(cls, data)
 
     @component.output_types(documents=list[Document])
@@ -117,16 +117,16 @@ class CrossrankRanker:
         Args:
             query: The question.
             documents: The candidates, in first-stage order.
-            top_k: Instead of the component's own; and so are the others.
-            scale_score: As for the component.
-            score_threshold: As for the component.
+            top_k: Overrides the component's ``top_k``.
+            scale_score: Overrides the component's ``scale_score``.
+            score_threshold: Overrides the component's ``score_threshold``.
 
         Returns:
-            ``documents``: the best first.
+            A dictionary with ``documents``, best first.
 
         Raises:
             InputError: The query is empty, or ``top_k`` is below 1.
-            ModelError: The model cannot be loaded, or is no reranker.
+            ModelError: The model cannot be loaded, or is not a reranker.
         """
         top_k = self.top_k if top_k is None else top_k
         scale_score = self.scale_score if scale_score is None else scale_score
@@ -159,7 +159,7 @@ class CrossrankRanker:
         scale_score: bool | None = None,
         score_threshold: float | None = None,
     ) -> dict[str, list[Document]]:
-        """:meth:`run` on another thread, so that the event loop goes on."""
+        """:meth:`run` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(
             self.run,
             query=query,
@@ -187,7 +187,7 @@ def _check_top_k(top_k: int) -> None:
 
 
 def _each_once(documents: list[Document]) -> list[Document]:
-    """Of the documents with one id the one with the highest score, in the first one's place."""
+    """Deduplicate documents by id: keep the one with the highest score, in the position of the first."""
     best: dict[str, Document] = {}
     for document in documents:
         known = best.setdefault(document.id, document)

@@ -29,25 +29,25 @@ _RETRIEVAL_SCORE = "retrieval_score"
 class CrossrankRerank(BaseNodePostprocessor):
     """Reranks nodes with a cross-encoder.
 
-    The model reads what LlamaIndex would embed: a node's text with the metadata that is not excluded from
-    embedding. Nodes are copied, never changed. A node's score becomes the relevance score; it is None where
-    the model cannot read the node, which then follows the others. To leave out nodes below a score, put
-    LlamaIndex's ``SimilarityPostprocessor`` after this one. ``apostprocess_nodes`` works on another thread,
-    so that the event loop goes on.
+    The model reads the text that LlamaIndex would embed: a node's text with the metadata that is not excluded
+    from embedding. Nodes are copied, not changed. A node's score is replaced by the relevance score; it is
+    None if the model cannot read the node, which is then ranked after the others. To leave out nodes below a
+    score, add LlamaIndex's ``SimilarityPostprocessor`` after this one. ``apostprocess_nodes`` runs in another
+    thread, without blocking the event loop.
 
     Args:
-        model: The name or folder of a cross-encoder, or one that is loaded already, to share it.
-        top_n: Return the best so many.
-        keep_retrieval_score: Keep the score that a node came with as ``metadata["retrieval_score"]``, which
-            neither embeddings nor language models get to read.
+        model: The name or folder of a cross-encoder, or a loaded one, to share it.
+        top_n: How many nodes to return.
+        keep_retrieval_score: Keep the original score of a node as ``metadata["retrieval_score"]``, excluded
+            from the text for embeddings and language models.
         activation: From logit to score; the model's own by default, ``"none"`` for logits.
-        callback_manager: LlamaIndex's own.
+        callback_manager: LlamaIndex's callback manager.
 
     Raises:
-        ModelError: The model cannot be loaded, or is no reranker.
+        ModelError: The model cannot be loaded, or is not a reranker.
         ValueError: ``top_n`` is below 1.
-        UnknownKeywordError: A keyword is not known. What the model takes, such as ``device``, is given to the
-            model: ``CrossrankRerank(CrossEncoder(device="cuda"))``.
+        UnknownKeywordError: A keyword argument is unknown. Options of the model, such as ``device``, are
+            passed to the model: ``CrossrankRerank(CrossEncoder(device="cuda"))``.
 
     Example:
         >>> from llama_index.core.schema import NodeWithScore, TextNode
@@ -85,7 +85,7 @@ class CrossrankRerank(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls this class in its traces and in ``to_dict``."""
+        """The name of this class in traces and in ``to_dict``."""
         return "CrossrankRerank"
 
     def _postprocess_nodes(

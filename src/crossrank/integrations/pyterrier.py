@@ -18,27 +18,27 @@ try:
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.pyterrier", "pyterrier") from error
 
-# PyTerrier and trec_eval sort by score, so that a candidate without one needs a number that keeps its place:
-# below every logit, and still exact to a unit in float32, which trec_eval computes with.
+# PyTerrier and trec_eval sort by score, so a candidate without a score needs a number that keeps its
+# position: below every logit, and with exact integers in float32, which trec_eval uses.
 _UNREAD = -1e6
 
 
 class CrossrankTransformer(pt.Transformer):
     """Reranks the results of each query with a cross-encoder.
 
-    Takes a frame with ``qid``, ``query``, ``docno`` and a column of texts, and returns it, best first within
-    each query, with ``score`` and ``rank`` (from 0, as PyTerrier counts) set and all other columns kept.
-    Candidates with equal logits keep the order of the ``rank`` that they came with, else of the rows. Those
-    that the model cannot read follow the others, with scores below -1000000.
+    Takes a data frame with ``qid``, ``query``, ``docno`` and a text column, and returns it sorted within each
+    query, best first, with new ``score`` and ``rank`` (from 0, as usual in PyTerrier); other columns are
+    kept. Ties keep the order of the original ``rank``, or else of the rows. Candidates that the model cannot
+    read are ranked after the others, with scores below -1000000.
 
     Args:
-        model: The name or folder of a cross-encoder, or one that is loaded already, to share it.
-        text_field: The column that the model reads.
+        model: The name or folder of a cross-encoder, or a loaded one, to share it.
+        text_field: The name of the text column.
         activation: From logit to score. Logits by default, since PyTerrier's measures sort by score, and
-            scores near 1 may tie where logits do not.
+            scores near 1 can tie when logits do not.
 
     Raises:
-        ModelError: The model cannot be loaded, or is no reranker.
+        ModelError: The model cannot be loaded, or is not a reranker.
 
     Example:
         >>> import pandas as pd
@@ -71,11 +71,11 @@ class CrossrankTransformer(pt.Transformer):
             inp: The results of any number of queries.
 
         Returns:
-            The same rows in their new order; ``inp`` is not changed.
+            The same rows in the new order; ``inp`` is not changed.
 
         Raises:
             pyterrier.validate.InputValidationError: A column is missing.
-            InputError: A query is empty, or a text is no string.
+            InputError: A query is empty, or a text is not a string.
         """
         pt.validate.columns(inp, includes=["qid", "query", "docno", self.text_field], context=self)
         if inp.empty:

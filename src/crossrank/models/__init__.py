@@ -1,1 +1,1 @@
-"""Where weights come from: a name or a folder in, checked files out."""
+"""Models: find or download a model's files, and check them."""

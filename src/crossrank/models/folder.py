@@ -136,7 +136,7 @@ class ModelFolder:
         Raises:
             ModelError: No weights can be used.
         """
-        # A file of the Hub's cache is a link to where it lies; one level of folders is all that models use.
+        # Files in the Hub's cache are symbolic links; models have at most one level of subfolders.
         found = [file for pattern in ("*", "*/*") for file in self.path.glob(pattern) if file.is_file()]
         names = sorted(file.relative_to(self.path).as_posix() for file in found)
         # No part of the model: SageMaker's code in an unpacked archive, and the int8 copy that training adds.

@@ -189,8 +189,8 @@ def _from_cache(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Pat
         folder = Path(snapshot_download(name, local_files_only=True, **hub.where))
         files = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
     except LocalEntryNotFoundError as error:
-        # From 1.28 on, the client knows what else the repository has, and calls a snapshot incomplete that
-        # lacks files that were never asked for.
+        # Since 1.28, the client knows all files of the repository, and treats a snapshot without files that
+        # were never requested as incomplete.
         if not hasattr(error, "snapshot_path"):
             raise
         from huggingface_hub import get_cached_repo_tree
@@ -248,14 +248,14 @@ def needed_files(files: list[str], *, safetensors: bool) -> list[str] | None:
 
 
 def _parts_of(export: PurePosixPath, files: list[str]) -> list[str]:
-    """An exported graph and its weights, which may lie beside it in files of their own."""
-    beside = [file for file in files if PurePosixPath(file).parent == export.parent]
+    """An exported graph and its weights, which may be in separate files next to it."""
+    neighbours = [file for file in files if PurePosixPath(file).parent == export.parent]
     if export.suffix == ".xml":
-        return [file for file in beside if file in {str(export), str(export.with_suffix(".bin"))}]
-    parts = [file for file in beside if file.startswith(str(export))]
+        return [file for file in neighbours if file in {str(export), str(export.with_suffix(".bin"))}]
+    parts = [file for file in neighbours if file.startswith(str(export))]
     if str(export.parent) != ".":
         # Exports of large models keep tensors in files named after them, without an ending.
-        parts += [file for file in beside if not PurePosixPath(file).suffix]
+        parts += [file for file in neighbours if not PurePosixPath(file).suffix]
     return parts
 
 

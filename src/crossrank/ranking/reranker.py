@@ -20,8 +20,8 @@ from crossrank.inference.scorer import PairScorer, for_ranking
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.text.readability import unreadable_share
 
-# A text counts as unreadable where more than this share of its letters is in scripts that the model was
-# not trained on, or of its tokens is unknown to the model's vocabulary.
+# A text is unreadable if more than this share of its letters is in scripts that the model was not trained
+# on, or more than this share of its tokens is not in the model's vocabulary.
 _UNREADABLE = 0.5
 _NO_LOGITS = np.empty(0, np.float32)
 _ADVICE = "A multilingual model such as BAAI/bge-reranker-v2-m3 may read it."
@@ -30,7 +30,7 @@ Progress: TypeAlias = Callable[[int], object]
 
 
 class _Output(NamedTuple):
-    """What the model gave for one candidate."""
+    """The model's output for one candidate."""
 
     logit: float
     truncated: int
@@ -39,18 +39,18 @@ class _Output(NamedTuple):
 class Reranker:
     """Ranks candidates with a cross-encoder and keeps the scores.
 
-    One object serves any number of threads, and, unless it is on a GPU, processes forked off it.
+    Thread-safe. On the CPU, it can also be used in forked processes.
 
     Args:
-        model: A cross-encoder, here or on an endpoint, or the name or folder of one.
-        threads: Processors to use; by default all available. This and the next two are for a model that is
-            loaded here, by its name or folder.
-        device: As for :class:`crossrank.CrossEncoder`.
-        max_length: As for :class:`crossrank.CrossEncoder`.
+        model: A cross-encoder, local or on an endpoint, or the name or folder of one.
+        threads: Number of threads; by default one per available processor. ``threads``, ``device`` and
+            ``max_length`` apply only if the model is given by name or folder.
+        device: See :class:`crossrank.CrossEncoder`.
+        max_length: See :class:`crossrank.CrossEncoder`.
 
     Raises:
-        ModelError: The model cannot be loaded, or is no reranker.
-        InputError: There is no such device, or the model is loaded already and has its own options.
+        ModelError: The model cannot be loaded, or is not a reranker.
+        InputError: The device does not exist, or options were given for a model that is already loaded.
         MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
@@ -84,26 +84,26 @@ class Reranker:
     ) -> Ranking:
         """Rank the candidates of one query.
 
-        Evidence that all candidates have is counted next to the logit where ``model.interpolation`` has
-        weights for it; a similarity only if it is of the embedder that these are for. Candidates with equal
-        sums keep their order. A candidate that the model cannot read (another script, unknown tokens) is not
-        scored: it follows the others, in the order it came in. If that is so of the query, all candidates
-        keep their order.
+        Evidence that all candidates have is added to the logit if ``model.interpolation`` has weights for it;
+        similarities only if they come from the embedder that the weights were fitted for. Candidates with
+        equal sums keep their order. A candidate that the model cannot read (another script, unknown tokens)
+        gets no score and is ranked after the others, in first-stage order. If the model cannot read the
+        query, all candidates keep their order.
 
         Args:
             query: The question.
-            candidates: Candidates of a :class:`~crossrank.retrieval.base.Retriever`, or strings, documents or
-                mappings, of which nothing else is known; in first-stage order.
+            candidates: Candidates from a :class:`~crossrank.retrieval.base.Retriever`, or strings, documents
+                or mappings; in first-stage order.
             top_n: How many hits to return; all by default.
             activation: From logit to score; the model's own by default, ``"none"`` for logits.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
-            The ranking; empty where there are no candidates. ``timings`` has ``rerank``, in seconds.
+            The ranking; empty if there are no candidates. ``timings`` has ``rerank``, in seconds.
 
         Raises:
-            InputError: The query is empty, ``top_n`` is below 1, a candidate is no document, or its evidence
-                is not a finite number.
+            InputError: The query is empty, ``top_n`` is below 1, a candidate is not a document, or its
+                evidence is not a finite number.
         """
         (ranking,) = self.rank_many(
             [(query, candidates)], top_n=top_n, activation=activation, progress=progress
@@ -121,16 +121,16 @@ class Reranker:
         """Rank the candidates of many queries, batched together.
 
         Args:
-            queries: Each query with its candidates, as for :meth:`rank`.
-            top_n: As for :meth:`rank`.
-            activation: As for :meth:`rank`.
-            progress: As for :meth:`rank`.
+            queries: Pairs of a query and its candidates; see :meth:`rank`.
+            top_n: See :meth:`rank`.
+            activation: See :meth:`rank`.
+            progress: See :meth:`rank`.
 
         Returns:
-            One ranking a query, in order; the scores are those that :meth:`rank` gives.
+            One ranking per query, in order, with the same scores as from :meth:`rank`.
 
         Raises:
-            InputError: As for :meth:`rank`.
+            InputError: See :meth:`rank`.
 
         Example:
             >>> passages = ["A tide table.", "Bakers bake bread."]
@@ -142,7 +142,7 @@ class Reranker:
         started = time.perf_counter()
         if top_n is not None and top_n < 1:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
-        # A wrong name is refused before the work, not after.
+        # An unknown activation raises an error before the scoring, not after it.
         self.model.scoring.scores(_NO_LOGITS, activation)
         asked: list[tuple[str, list[Candidate]]] = []
         for query, candidates in queries:
@@ -166,19 +166,19 @@ class Reranker:
         return rankings
 
     async def arank(self, query: str, candidates: Iterable[CandidateLike], **options: Any) -> Ranking:
-        """:meth:`rank` on another thread, so that the event loop goes on."""
+        """:meth:`rank` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.rank, query, candidates, **options)
 
     async def arank_many(
         self, queries: Iterable[tuple[str, Iterable[CandidateLike]]], **options: Any
     ) -> list[Ranking]:
-        """:meth:`rank_many` on another thread, so that the event loop goes on."""
+        """:meth:`rank_many` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.rank_many, queries, **options)
 
     def _outputs(
         self, asked: Sequence[tuple[str, list[Candidate]]], progress: Progress | None
     ) -> list[list[_Output | None]]:
-        """What the model gives for each candidate of each query; None where it cannot read."""
+        """The model's output for each candidate of each query; None if it cannot read the text."""
         readable = [self._readable(query, candidates) for query, candidates in asked]
         pairs = [
             (query, candidate.document.content)
@@ -191,7 +191,7 @@ class Reranker:
         return [[next(outputs) if read else None for read in reads] for reads in readable]
 
     def _weights(self, candidates: Sequence[Candidate]) -> tuple[EvidenceWeights | None, tuple[str, ...]]:
-        """How the evidence that all candidates have is counted (None: not at all), and what to say of it."""
+        """Weights for the evidence that all candidates have (None: not used), and notices about it."""
         own = self.model.interpolation
         if own is None or not candidates:
             return None, ()
@@ -218,7 +218,7 @@ class Reranker:
             for candidate, output in zip(candidates, outputs, strict=True)
         ]
         sums = [sum(parts.values()) if parts else -inf for parts in added]
-        # Sorting is stable, so that ties keep first-stage order.
+        # Sorting is stable, so ties keep their first-stage order.
         order = sorted(range(len(candidates)), key=lambda place: -sums[place])
         combined = np.array([sums[place] for place in order if added[place]], np.float32)
         scores = self.model.scoring.scores(combined, activation).tolist()
@@ -238,15 +238,15 @@ class Reranker:
         return [self._reads(candidate.document.content) for candidate in candidates]
 
     def _reads(self, text: str) -> bool:
-        """Whether the model can make anything of a text."""
+        """Whether the model can read a text."""
         scripts = self.model.scripts
         if scripts is not None and unreadable_share(text, scripts) > _UNREADABLE:
             return False
-        # An ASCII text can be unknown to no Latin vocabulary, and tokenising everything twice would cost.
+        # A Latin vocabulary covers all ASCII text, and tokenising every text twice would be slow.
         return text.isascii() or self.model.unknown_share(text[:2000]) <= _UNREADABLE
 
     def _unread(self, query: str, outputs: Sequence[_Output | None]) -> tuple[str, ...]:
-        """What to say of what the model cannot read."""
+        """Notices about texts that the model cannot read."""
         unread = outputs.count(None)
         if not unread:
             return ()
@@ -262,10 +262,10 @@ class Reranker:
 
 
 def check_query(query: object) -> None:
-    """Refuse what cannot be asked.
+    """Check that a query can be used.
 
     Raises:
-        InputError: The query is no string, is blank, or is no valid Unicode.
+        InputError: The query is not a string, is blank, or is not valid Unicode.
     """
     if not isinstance(query, str):
         raise InputError(f"the question must be a string; it is {type(query).__name__}")
@@ -283,10 +283,10 @@ def check_query(query: object) -> None:
 def _contributions(
     candidate: Candidate, logit: float, weights: EvidenceWeights | None
 ) -> Mapping[str, float]:
-    """What logit and evidence add for one candidate.
+    """The contributions of logit and evidence for one candidate.
 
     Raises:
-        InputError: Evidence that is counted is not a finite number.
+        InputError: Evidence that is used is not a finite number.
     """
     if weights is None:
         return {"logit": logit}

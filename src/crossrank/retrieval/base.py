@@ -1,4 +1,4 @@
-"""What every first stage takes and gives."""
+"""The interfaces of a first stage and its parts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
 class Retriever(Protocol):
     """A first stage: finds the passages that are worth reranking.
 
-    Passages in memory (:class:`crossrank.retrieval.memory.MemoryRetriever`) and :class:`crossrank.Index` are
-    retrievers, and so is anything else with this one method. What has models to load may also have a method
-    ``load()``, which :class:`crossrank.Searcher` calls while the cross-encoder loads.
+    :class:`crossrank.retrieval.memory.MemoryRetriever` and :class:`crossrank.Index` are retrievers, and so is
+    any object with this method. A retriever with models to load may also have a method ``load()``, which
+    :class:`crossrank.Searcher` calls while the cross-encoder loads.
 
     Example:
         >>> from crossrank import Candidate, Document, Searcher
@@ -36,12 +36,12 @@ class Retriever(Protocol):
     """
 
     def retrieve(self, query: str, k: int, *, filters: str | Iterable[str] = ()) -> list[Candidate]:
-        """The best ``k`` candidates or fewer, best first, with ranks from 1 and all that is known of them.
+        """Return the best ``k`` or fewer candidates, best first, with ranks from 1.
 
         Args:
             query: The question.
-            k: How many at most.
-            filters: Conditions on the documents' metadata, such as ``year>=2020``, all of which must hold.
+            k: The maximum number of candidates.
+            filters: Conditions on the documents' metadata, such as ``year>=2020``; all of them must hold.
 
         Raises:
             InputError: ``k`` is below 1, or the filters cannot be used.
@@ -53,23 +53,23 @@ class Embedder(Protocol):
 
     @property
     def similarity(self) -> Similarity:
-        """How the model's vectors are meant to be compared."""
+        """How to compare the model's vectors."""
 
     @property
     def fingerprint(self) -> str:
-        """Says whose vectors they are."""
+        """Identifies the model that computed a vector."""
 
     def encode_queries(self, texts: list[str], /) -> NDArray[np.float32]:
-        """One vector a query, shape [n, d]."""
+        """One vector per query, shape [n, d]."""
 
     def encode_documents(
         self, texts: list[str], /, *, progress: Callable[[int], object] | None = None
     ) -> NDArray[np.float32]:
-        """One vector a passage, shape [n, d]; ``progress`` is told how many are done since the last call."""
+        """One vector per passage, shape [n, d]; ``progress`` gets the number done since the last call."""
 
 
 class Scored(NamedTuple):
-    """A passage by its number, and its score in one search; higher is better."""
+    """The number of a passage, and its score in one search; higher is better."""
 
     passage: int
     score: float
@@ -96,7 +96,7 @@ class Vectors(Protocol):
 
 
 def check_k(k: int) -> None:
-    """Refuse to look for fewer than one candidate.
+    """Check the number of candidates.
 
     Raises:
         InputError: ``k`` is below 1.
@@ -106,10 +106,10 @@ def check_k(k: int) -> None:
 
 
 def check_retrieval(retrieval: str, lexical_weight: float) -> None:
-    """Refuse a way to search that there is not.
+    """Check the options of a search.
 
     Raises:
-        InputError: There is no such first stage, or the weight is not above 0.
+        InputError: The first stage does not exist, or the weight is not above 0.
     """
     if retrieval not in get_args(Retrieval):
         raise InputError(f"retrieval must be one of {', '.join(get_args(Retrieval))}; it is {retrieval!r}")

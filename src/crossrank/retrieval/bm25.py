@@ -24,12 +24,12 @@ def best_by_words(
     """The best ``k`` rows of the table ``words`` by BM25, and those that tie with the last of them.
 
     Args:
-        database: Has the table (:func:`crossrank.retrieval.words.create_words_table`).
-        query: What a person typed; none of it is read as query syntax.
-        k: How many.
-        joined: Further tables that rows are joined with, in SQL.
-        where: A condition on these.
-        parameters: Of the condition.
+        database: The database with the table (:func:`crossrank.retrieval.words.create_words_table`).
+        query: The question; nothing in it is read as query syntax.
+        k: The number of rows.
+        joined: SQL that joins other tables.
+        where: A condition on the joined tables, in SQL.
+        parameters: The parameters of the condition.
     """
     expression = match_expression(query)
     if not expression:
@@ -49,7 +49,7 @@ def best_by_words(
 
 
 def scores_by_words(database: sqlite3.Connection, query: str, rows: Sequence[int]) -> dict[int, float]:
-    """BM25 of given rows of the table ``words``; those without any of the query's words are left out."""
+    """BM25 of the given rows of the table ``words``; rows without any word of the query are left out."""
     expression = match_expression(query)
     if not expression or not rows:
         return {}
@@ -63,12 +63,12 @@ def scores_by_words(database: sqlite3.Connection, query: str, rows: Sequence[int
 
 
 def word_matches(scores: Mapping[int, float]) -> dict[int, float]:
-    """How well each passage matches a query's words, from 0 to 1: BM25 as a share of the highest.
+    """How well each passage matches a query's words, from 0 to 1: BM25 divided by the highest BM25.
 
-    A share, since the size of BM25 depends on the query.
+    It is normalised because the range of BM25 depends on the query.
 
     Args:
-        scores: BM25 by passage; the best of all that are searched is there.
+        scores: BM25 by passage; must include the best passage of the collection.
 
     Example:
         >>> word_matches({3: 8.0, 1: 2.0})
@@ -79,18 +79,18 @@ def word_matches(scores: Mapping[int, float]) -> dict[int, float]:
 
 
 class BM25Index:
-    """Passages in memory that can be searched by their words.
+    """A BM25 index of passages in memory.
 
-    Scores are Okapi BM25 as SQLite computes it (k1 = 1.2, b = 0.75), over words without case, accents and
-    English endings, each as often as it is typed (https://www.sqlite.org/fts5.html#the_bm25_function;
-    Robertson and Zaragoza, 2009, https://doi.org/10.1561/1500000019). An index may be searched from several
-    threads at once.
+    Scores are Okapi BM25 as SQLite computes it (k1 = 1.2, b = 0.75), over stemmed words without case and
+    accents; a word that is repeated in the query counts again
+    (https://www.sqlite.org/fts5.html#the_bm25_function; Robertson and Zaragoza, 2009,
+    https://doi.org/10.1561/1500000019). Thread-safe.
 
     Args:
-        texts: The passages; each goes by its position, from 0.
+        texts: The passages; a passage is identified by its position, from 0.
 
     Raises:
-        CrossrankError: This Python's SQLite lacks FTS5.
+        CrossrankError: Python's SQLite was built without FTS5.
 
     Example:
         >>> index = BM25Index(["Paris is in France.", "Rome is in Italy."])
@@ -113,12 +113,12 @@ class BM25Index:
         """Find the passages that share words with a query.
 
         Args:
-            query: What a person typed; none of it is read as query syntax.
-            k: How many passages to return at most.
+            query: The question; nothing in it is read as query syntax.
+            k: The maximum number of passages.
 
         Returns:
-            Passages with positive scores, best first, equal ones by position; none for a query
-            without words, or whose words are nowhere.
+            Passages with positive scores, best first, ties ordered by position; empty if no passage
+            contains a word of the query.
 
         Raises:
             InputError: ``k`` is below 1.
@@ -129,6 +129,6 @@ class BM25Index:
         return sorted(found, key=lambda scored: (-scored.score, scored.passage))[:k]
 
     def scores(self, query: str, passages: Sequence[int]) -> dict[int, float]:
-        """BM25 of given passages; those without any of the query's words are left out."""
+        """BM25 of the given passages; passages without any word of the query are left out."""
         with self._lock:
             return scores_by_words(self._database, query, passages)

@@ -18,18 +18,18 @@ _first_process = os.getpid()
 
 
 class DenseIndex:
-    """Vectors that can be searched for those nearest to another.
+    """A vector index in memory, with exact nearest-neighbour search.
 
-    Every vector is compared: the search is exact (Douze et al., 2024, The Faiss library,
+    The query is compared with every vector (Douze et al., 2024, The Faiss library,
     https://arxiv.org/abs/2401.08281).
 
     Args:
-        vectors: One vector a passage, shape [n, d], float32; copied, never changed.
-        similarity: ``cosine`` (a zero vector has 0 with every other), ``dot``, or ``euclidean``, whose
-            score is the negated distance.
+        vectors: One vector per passage, shape [n, d], float32; copied, not changed.
+        similarity: ``cosine`` (0 for a zero vector), ``dot``, or ``euclidean``, whose score is the negated
+            distance.
 
     Raises:
-        InputError: ``vectors`` is not of two dimensions, or holds NaN or infinity.
+        InputError: ``vectors`` does not have two dimensions, or contains NaN or infinity.
 
     Example:
         >>> index = DenseIndex(np.eye(3, dtype=np.float32), similarity="cosine")
@@ -52,14 +52,14 @@ class DenseIndex:
 
         Args:
             vector: The query's vector, shape [d], float32.
-            k: How many passages to return at most.
+            k: The maximum number of passages.
 
         Returns:
-            min(k, n) passages by position, best first, equal ones by position.
+            min(k, n) passages by position, best first, ties ordered by position.
 
         Raises:
-            InputError: ``k`` is below 1, or the vector's dimension is not the index's, or the vector
-                holds NaN or infinity.
+            InputError: ``k`` is below 1, the vector's dimension differs from the index's, or the vector
+                contains NaN or infinity.
         """
         check_k(k)
         size = self._index.ntotal
@@ -72,7 +72,7 @@ class DenseIndex:
             )
         query = prepared(vector[np.newaxis], self._similarity)
         on_one_thread()
-        # FAISS returns any of those that tie for the last place, so fetch until no tie is cut off.
+        # FAISS may return any of the vectors that tie for the last place, so fetch more until no tie is cut.
         k, fetched = min(k, size), min(k + 1, size)
         while True:
             distances, positions = (row[0] for row in self._index.search(query, fetched))
@@ -93,10 +93,10 @@ class DenseIndex:
 
 
 def prepared(vectors: ArrayLike, similarity: Similarity) -> NDArray[np.float32]:
-    """Vectors as FAISS is to be given them: finite float32 rows, of length 1 for the cosine.
+    """Vectors prepared for FAISS: finite float32 rows, of length 1 for the cosine.
 
     Raises:
-        InputError: A vector holds NaN or infinity.
+        InputError: A vector contains NaN or infinity.
     """
     rows = np.ascontiguousarray(vectors, dtype=np.float32)
     finite = np.isfinite(rows).all(axis=1)
@@ -124,8 +124,8 @@ def similarities(
 ) -> list[float]:
     """The similarity of each row, shape [n, d], to one query, shape [d]; both are ``prepared``.
 
-    Computed in float64 and rounded to float32, so that a passage has the same one wherever its vector is kept
-    and whatever is compared with it.
+    Computed in float64 and rounded to float32, so that a passage's similarity does not depend on where its
+    vector is stored or which other passages are compared.
     """
     wide, narrow = np.asarray(rows, np.float64), np.asarray(query, np.float64)
     exact = -np.linalg.norm(wide - narrow, axis=1) if similarity == "euclidean" else wide @ narrow
@@ -134,10 +134,10 @@ def similarities(
 
 
 def on_one_thread() -> None:
-    """Have FAISS search on the calling thread alone.
+    """Let FAISS search in the calling thread only.
 
-    A single query is compared in the time that its threads (GNU OpenMP) take to meet, and they would compete
-    with the engine's.
+    A single query takes no longer than synchronising the threads (GNU OpenMP) would, and these would compete
+    with the engine's threads.
     """
     import faiss
 
@@ -145,14 +145,14 @@ def on_one_thread() -> None:
 
 
 def on_all_threads() -> None:
-    """Have FAISS build on all processors; in a forked child on one, which is all that it has."""
+    """Let FAISS build an index with all processors; in a forked process, with one thread."""
     import faiss
 
     faiss.omp_set_num_threads(available_threads() if os.getpid() == _first_process else 1)
 
 
 def _one_thread_after_a_fork() -> None:
-    # FAISS's threads do not survive a fork; a child that uses more than one waits for ever.
+    # FAISS's threads do not survive a fork; a child that uses more than one would wait forever.
     if "faiss" in sys.modules:
         on_one_thread()
 

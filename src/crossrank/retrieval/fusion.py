@@ -1,4 +1,4 @@
-"""One ranking of several."""
+"""Rank fusion: several rankings are combined into one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Fused(NamedTuple):
-    """A passage by its number, its score, and the rank that each ranking gave it, from 1, by name."""
+    """The number of a passage, its fused score, and its rank in each ranking, from 1, by name."""
 
     passage: int
     score: float
@@ -19,18 +19,18 @@ class Fused(NamedTuple):
 def reciprocal_rank_fusion(
     rankings: Mapping[str, Sequence[int]], *, weights: Mapping[str, float] | None = None, k: int = 60
 ) -> list[Fused]:
-    """Fuse rankings by rank alone, so that scores on different scales need no calibration.
+    """Fuse rankings by rank, so that scores on different scales need no calibration.
 
-    A passage's score is the sum of weight / (k + rank) over the rankings that hold it, ranks from 1
+    A passage's score is the sum of weight / (k + rank) over the rankings that contain it, ranks from 1
     (Cormack, Clarke and Buettcher, 2009, https://doi.org/10.1145/1571941.1572114).
 
     Args:
-        rankings: By name, the numbers of passages, best first.
-        weights: How much each ranking counts, by name; 1 where it is not said.
-        k: How little the first ranks stand out; 60 is the paper's.
+        rankings: Numbers of passages, best first, by the name of the ranking.
+        weights: The weight of each ranking, by name; 1 by default.
+        k: The constant of the formula; a higher k favours the first ranks less. 60 is the paper's value.
 
     Returns:
-        Each passage once, best first; equal ones by their best rank, then by number.
+        Each passage once, best first; ties are ordered by best rank, then by number.
 
     Example:
         >>> fused = reciprocal_rank_fusion({"lexical": [0, 1], "dense": [1, 2]})

@@ -11,18 +11,18 @@ from crossrank.retrieval.bm25 import word_matches
 from crossrank.retrieval.fusion import Fused, reciprocal_rank_fusion
 
 FUSED_DEPTH = 100
-"""How deep each search goes before two are fused, where no more are asked for."""
+"""How many passages each search returns before fusion, unless more are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """What is searched, wherever it is kept; passages go by numbers.
+    """The passages to search, in memory or in an index; each is identified by a number.
 
     Attributes:
-        words: Their words.
-        vectors: Their vectors; None where they have none.
+        words: Search by words.
+        vectors: Search by vectors; None if there are no vectors.
         documents: From numbers to documents, in the same order.
-        in_order: Sorts numbers as passages with equal scores are to stand.
+        in_order: Sorts numbers in the order in which ties are ranked.
     """
 
     words: Words
@@ -40,19 +40,19 @@ def find(
     embedder: Embedder | None,
     lexical_weight: float = 1.0,
 ) -> list[Candidate]:
-    """The best ``k`` passages or fewer, best first, with all that words and vectors know of them.
+    """Return the best ``k`` or fewer passages, best first, with their scores and evidence.
 
-    Scores are BM25 (``lexical``), similarities (``dense``), or those of reciprocal rank fusion (``hybrid``),
-    for which each search goes to rank 100, or to ``k`` where that is deeper. Every candidate has its word
-    match, and its similarity where there are vectors, whichever way it was found.
+    Scores are BM25 (``lexical``), similarities (``dense``), or the scores of reciprocal rank fusion
+    (``hybrid``), for which each search goes down to rank 100, or to ``k`` if that is more. Every candidate
+    has its word match, and its similarity if there are vectors, no matter which search found it.
 
     Args:
-        passages: What is searched.
-        query: The question; none of it is read as query syntax.
-        k: How many.
+        passages: The passages to search.
+        query: The question; nothing in it is read as query syntax.
+        k: The maximum number of passages.
         retrieval: By words, by vectors, or both.
-        embedder: The one that the vectors are of; None for ``lexical``.
-        lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
+        embedder: The embedder that computed the vectors; None for ``lexical``.
+        lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one.
 
     Raises:
         InputError: ``k`` is below 1.
@@ -91,7 +91,7 @@ def find(
 def _word_matches(
     words: Words, query: str, chosen: Sequence[int], found: Mapping[int, float] | None
 ) -> dict[int, float]:
-    """Each passage's word match: of its score as it was found, or computed where words did not find it."""
+    """Each passage's word match, from its lexical score; computed here if only vectors found it."""
     known = dict(words.search(query, 1)) if found is None else dict(found)
     known |= words.scores(query, [passage for passage in chosen if passage not in known])
     return dict.fromkeys(chosen, 0.0) | word_matches(known)
@@ -103,7 +103,7 @@ def _best(
     depth: int,
     lexical_weight: float,
 ) -> list[Fused]:
-    """What was found, best first; equal ones in their order. Two searches are fused."""
+    """The passages that were found, best first, ties in order; two searches are fused."""
     order = in_order({passage for scores in found.values() for passage in scores})
     places = {passage: place for place, passage in enumerate(order)}
     ranked = {

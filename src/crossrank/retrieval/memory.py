@@ -13,19 +13,19 @@ from crossrank.retrieval.hybrid import Passages, find
 
 
 class MemoryRetriever:
-    """Finds passages that are held in memory; any number of threads may use it.
+    """A first stage over passages in memory. Thread-safe.
 
     Args:
-        passages: What is searched.
+        passages: The passages to search.
         retrieval: By words (``lexical``), by vectors (``dense``), or both fused (``hybrid``).
         embedder: The bi-encoder, such as :class:`crossrank.BiEncoder`; not used for ``lexical``.
-        lexical_weight: How much a rank by words counts next to a rank by vectors, in ``hybrid``.
+        lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one.
         progress: Called with the number of passages embedded since the last call.
 
     Raises:
-        InputError: There is no such first stage, the embedder is missing, or it gives vectors that hold NaN
-            or infinity.
-        CrossrankError: This Python's SQLite lacks FTS5.
+        InputError: The first stage does not exist, the embedder is missing, or its vectors contain NaN or
+            infinity.
+        CrossrankError: Python's SQLite was built without FTS5.
 
     Example:
         >>> retriever = MemoryRetriever(["Paris is in France.", "Rome is in Italy."], retrieval="lexical")
@@ -59,10 +59,10 @@ class MemoryRetriever:
         )
 
     def retrieve(self, query: str, k: int, *, filters: str | Iterable[str] = ()) -> list[Candidate]:
-        """The best ``k`` passages or fewer, best first; see :func:`crossrank.retrieval.hybrid.find`.
+        """Return the best ``k`` or fewer passages, best first; see :func:`crossrank.retrieval.hybrid.find`.
 
         Raises:
-            InputError: ``k`` is below 1, or there are filters: these need an index.
+            InputError: ``k`` is below 1, or filters were given; they need an index.
         """
         if filters:
             raise InputError("filters need an index; make one with crossrank index add, or leave them out")

@@ -24,7 +24,7 @@ _PART = re.compile(
     rf"|(?:(?![{_HAN}{_SOUTH_EAST_ASIAN}])[^\W_][{_MARKS}]*)+"
 )
 _LETTER = re.compile(r"[^\W_]")
-# Words that say how a question is asked, not what about.
+# Words that occur in any question, whatever it is about.
 _ENGLISH = """
 a about an and are as at be been but by can could did do does for from had has have he how i if in into is it
 its me my no not of on or our she should so such than that the their then there these they this to was we
@@ -37,10 +37,10 @@ def create_words_table(database: sqlite3.Connection, name: str) -> None:
     """Create an FTS5 table of words without case, accents and English endings, and without the texts.
 
     Raises:
-        CrossrankError: This Python's SQLite lacks FTS5.
+        CrossrankError: Python's SQLite was built without FTS5.
     """
     try:
-        # content='' keeps the words' places only; the texts themselves are elsewhere.
+        # content='' stores only the positions of words; the texts are stored elsewhere.
         database.execute(
             f"CREATE VIRTUAL TABLE {name} "
             "USING fts5(text, content='', tokenize='porter unicode61 remove_diacritics 2')"
@@ -55,7 +55,7 @@ def create_words_table(database: sqlite3.Connection, name: str) -> None:
 
 
 def indexed_text(text: str) -> str:
-    """A text as FTS5 is to be given it: valid Unicode, with spaces where its tokenizer would see none.
+    """A text prepared for FTS5: valid Unicode, with spaces where its tokenizer needs them.
 
     Example:
         >>> indexed_text("住在 Tokyo")
@@ -67,16 +67,16 @@ def indexed_text(text: str) -> str:
 
 
 def match_expression(query: str) -> str:
-    """What FTS5 is to look for, given what a person typed: none of that is query syntax.
+    """Convert a query to an FTS5 expression; nothing in the query is read as query syntax.
 
-    A word that is typed twice counts twice, as in the vector space model (Salton and McGill, 1983); stop
-    words do not count, unless there are no others.
+    A word that occurs twice counts twice, as in the vector space model (Salton and McGill, 1983). Stop words
+    are left out, unless the query consists of stop words only.
 
     Args:
-        query: Anything.
+        query: Any text.
 
     Returns:
-        Quoted words and phrases, joined by OR; empty where there is nothing to look for.
+        Quoted words and phrases, joined by OR; empty if the query has no words.
 
     Example:
         >>> match_expression('What is C++ AND (NOT "x*?')
@@ -94,13 +94,13 @@ def match_expression(query: str) -> str:
             words += [" ".join(letters)] if 0 < len(letters) < 3 else []
         else:
             words.append(characters)
-    # Capitals make a name of a stop word: WHO, IT. But AND, OR and NOT are what search engines taught people.
+    # A stop word in capitals is a name: WHO, IT. But AND, OR and NOT are operators in many search engines.
     kept = [word for word in words if not _is_stop_word(word)]
     return " OR ".join(f'"{word}"' for word in kept or words)
 
 
 def _normal(text: str) -> str:
-    """Valid Unicode in which what reads the same is the same: half-width kana, ligatures, accents."""
+    """Valid Unicode in normal form: half-width kana, ligatures and accents are unified."""
     return unicodedata.normalize("NFKC", text.encode("utf-8", errors="replace").decode("utf-8"))
 
 

@@ -1,1 +1,1 @@
-"""Amazon SageMaker: handlers and packaging of an endpoint; what calls and deploys it."""
+"""Amazon SageMaker: handlers and packaging for an endpoint, a client, and deployment."""

@@ -31,38 +31,37 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
 class SagemakerCrossEncoder(PairScorer):
     """A cross-encoder on an Amazon SageMaker endpoint, with the methods of the local one.
 
-    It fits wherever a :class:`crossrank.CrossEncoder` does, such as in ``Reranker(model)``, and works with
-    crossrank's handlers and with the LangChain notebook's inference.py. Each different pair is sent once.
-    Nothing is sent, and no credentials are looked for, before the first scores are asked for. What did not
-    fit into the model is known only there: ``truncated_tokens`` is always 0. One object serves any number of
-    threads, and processes forked off it.
+    It can be used in place of a :class:`crossrank.CrossEncoder`, such as in ``Reranker(model)``, and works
+    with crossrank's handlers and with the LangChain notebook's inference.py. Duplicate pairs are sent once.
+    The first call that scores pairs creates the client and looks up credentials. ``truncated_tokens`` is
+    always 0, since the endpoint does not return it. Thread-safe; can also be used in forked processes.
 
     Args:
-        endpoint_name: The endpoint.
-        region_name: Its region; by default that of the environment or the profile.
-        profile_name: The AWS profile; by default boto3 finds credentials as always.
-        endpoint_url: Another address than AWS's own, such as ``http://127.0.0.1:8080``.
-        client: A boto3 client for ``sagemaker-runtime`` to use instead of making one; its own timeouts and
-            retries then hold too.
-        activation: From the endpoint's logits to scores; ``"none"`` where it gives scores already.
-        scripts: The writing systems that the model reads, as Unicode names them (``LATIN``); None: any.
-        max_pairs: The most pairs in a request.
-        max_bytes: The longest request; serverless endpoints take 4 MiB.
-        concurrency: The most requests of one call at a time.
-        timeout: Seconds to wait for an answer; SageMaker gives a model 60.
-        deadline: Seconds after whose end a request that was throttled, or came before the model was ready, is
-            not sent again.
+        endpoint_name: The name of the endpoint.
+        region_name: The region; by default from the environment or the profile.
+        profile_name: The AWS profile; by default boto3's usual credentials.
+        endpoint_url: A URL to use instead of AWS's, such as ``http://127.0.0.1:8080``.
+        client: A boto3 client for ``sagemaker-runtime`` to use; its own timeouts and retries then apply as
+            well.
+        activation: From the endpoint's logits to scores; ``"none"`` if it already returns scores.
+        scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
+        max_pairs: Maximum number of pairs per request.
+        max_bytes: Maximum size of a request in bytes; serverless endpoints accept 4 MiB.
+        concurrency: Maximum number of concurrent requests per call.
+        timeout: Seconds to wait for a response; SageMaker's own limit is 60.
+        deadline: Seconds after which a request is no longer retried, if it was throttled or the model was not
+            ready.
         endpoint_kwargs: Further arguments of ``invoke_endpoint``, such as ``TargetVariant``.
-        wire: How pairs are written and scores read, where that is not :class:`JsonPairs`.
+        wire: The format of pairs and scores, if it is not :class:`JsonPairs`.
 
     Attributes:
         name: The endpoint's name.
-        scoring: What the model's outputs mean.
+        scoring: How the model's outputs become scores.
         scripts: As given.
-        notices: None.
+        notices: Always empty.
 
     Raises:
-        InputError: A number is out of range, or there is no such activation.
+        InputError: A number is out of range, or the activation does not exist.
 
     Example:
         >>> from crossrank import Reranker

@@ -10,7 +10,7 @@ from crossrank.sagemaker.faults import CredentialsError
 
 
 class Connection:
-    """One boto3 client, made when it is first used and anew in every forked process.
+    """A boto3 client, created on first use, and again in each forked process.
 
     Credentials are found as boto3 finds them (environment, profile, role) and are never kept here.
 
@@ -52,8 +52,8 @@ class Connection:
         """
         made = self._made
         if made is None or made[0] != os.getpid():
-            # Threads that come here together each make one, and the last is kept: that costs less than a
-            # lock, which would stay locked for ever in a process forked off at the wrong moment.
+            # Concurrent threads may each create one, and the last is kept. That is better than a lock, which
+            # would stay locked forever in a process that is forked at the wrong moment.
             made = self._made = (os.getpid(), self._make())
         return made[1]
 

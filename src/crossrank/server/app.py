@@ -31,10 +31,10 @@ WIRES: tuple[WireFormat, ...] = (SageMaker(),)
 
 
 class LoadedModel:
-    """The model, once it is there, or why it is not.
+    """The model once it is loaded, or the reason why it is not.
 
     Args:
-        load: Loads it; run on another thread.
+        load: Loads the model; called in another thread.
     """
 
     def __init__(self, load: Callable[[], CrossEncoder]) -> None:
@@ -43,12 +43,12 @@ class LoadedModel:
         self._problem = "the model is loading"
 
     def load(self) -> None:
-        """Load the model. That its scores are finite is part of every load (``inference.loading``)."""
+        """Load the model; loading also checks that its scores are finite (``inference.loading``)."""
         try:
             self._model = self._load()
         except CrossrankError as error:
             self._problem = str(error)
-        except Exception as error:  # whatever it is, /ping has to tell it
+        except Exception as error:  # any error is reported by /ping
             self._problem = f"the model cannot be loaded ({type(error).__name__}: {error})"
         if self._model is None:
             _log.error("%s; /ping answers 503", self._problem)
@@ -61,7 +61,7 @@ class LoadedModel:
         """The model.
 
         Raises:
-            RequestError: It is not there; the message says why.
+            RequestError: The model is not loaded; the message says why.
         """
         if self._model is None:
             raise RequestError(503, self._problem)
@@ -71,12 +71,12 @@ class LoadedModel:
 def create_app(
     load: Callable[[], CrossEncoder], *, max_body: int, wires: Iterable[WireFormat] = WIRES
 ) -> FastAPI:
-    """The application; it loads its model while it already answers.
+    """Create the application; it answers requests while the model is still loading.
 
     Args:
         load: Loads the model.
-        max_body: Bodies with more bytes are refused.
-        wires: The formats to speak, each at its own paths.
+        max_body: Maximum size of a request body in bytes.
+        wires: The wire formats to serve, each at its own paths.
     """
     model = LoadedModel(load)
 

@@ -24,12 +24,12 @@ _SECONDS_TO_FINISH = 25
 
 
 def usual_host() -> str:
-    """Every address in a SageMaker container; elsewhere this machine alone: there is no authentication."""
+    """All addresses in a SageMaker container; elsewhere localhost only, since there is no authentication."""
     return "0.0.0.0" if container_model_dir().is_dir() else "127.0.0.1"
 
 
 def model_loader(model: str | None, device: str | None = None) -> Callable[[], CrossEncoder]:
-    """What loads the model that was asked for, else the container's, else the bundled one."""
+    """A function that loads the given model, else the container's, else the bundled one."""
 
     def load() -> CrossEncoder:
         from crossrank.inference.cross_encoder import CrossEncoder
@@ -45,13 +45,13 @@ def model_loader(model: str | None, device: str | None = None) -> Callable[[], C
 
 
 def serve(load: Callable[[], CrossEncoder], *, host: str, port: int, max_body: int = MAX_BODY) -> None:
-    """Serve until the process is told to end; requests that are being answered are finished.
+    """Serve until the process is terminated; requests in progress are finished first.
 
     Args:
         load: Loads the model.
-        host: Where to listen.
-        port: Where to listen.
-        max_body: Bodies with more bytes are refused.
+        host: The address to listen on.
+        port: The port to listen on.
+        max_body: Maximum size of a request body in bytes.
 
     Raises:
         MissingExtraError: The web libraries are not installed.
@@ -65,7 +65,7 @@ def serve(load: Callable[[], CrossEncoder], *, host: str, port: int, max_body: i
         raise MissingExtraError("crossrank serve", "server") from error
     logging.basicConfig(level=logging.WARNING, format="crossrank: %(message)s")
     _log.setLevel(logging.INFO)
-    # uvicorn ends its work on SIGTERM and then raises it anew, which would look like a crash.
+    # On SIGTERM, uvicorn shuts down and then raises the signal again, which would look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=2048) as listening:

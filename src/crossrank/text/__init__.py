@@ -1,4 +1,4 @@
-"""Files to passages: finding and reading files, splitting, and telling which scripts a text is written in."""
+"""Files to passages: find, read and split files, and detect the scripts of a text."""
 
 from crossrank.text.finding import FoundFile, find_files
 from crossrank.text.loading import Loaded, load_documents

@@ -1,4 +1,4 @@
-"""A text to chunks, as LangChain's ``RecursiveCharacterTextSplitter`` makes them."""
+"""Split a text into chunks like LangChain's ``RecursiveCharacterTextSplitter``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ PARAGRAPHS_LINES_WORDS = ("\n\n", "\n", " ")
 def chunks(
     text: str, size: int, overlap: int, separators: Sequence[str] = PARAGRAPHS_LINES_WORDS
 ) -> Iterator[str]:
-    """Cut a text at its paragraphs, and only what is too long for a chunk at its lines, words or characters.
+    """Split a text at paragraphs; split paragraphs that are too long at lines, words or characters.
 
-    Neighbouring pieces are joined as long as they fit. Each chunk is a part of the text, without white space
-    around it, and chunks are in the text's order. The time is proportional to the length of text and chunks.
+    Neighbouring pieces are joined as long as they fit. Chunks are substrings of the text in order, without
+    leading or trailing white space. The time is linear in the length of the text and the chunks.
 
     The rules are those of https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter.
 
     Args:
         text: The text.
-        size: The longest chunk, in characters; at least 1.
-        overlap: How many characters, at most, a chunk repeats of the one before it; below ``size``.
-        separators: Where to cut, the best places first; after the last of them, between characters.
+        size: Maximum length of a chunk in characters; at least 1.
+        overlap: Maximum number of characters that a chunk repeats from the previous one; below ``size``.
+        separators: Where to split, in order of preference; then between characters.
 
     Example:
         >>> list(chunks("First paragraph.\\n\\nSecond, a longer one.", size=16, overlap=0))
@@ -47,7 +47,7 @@ def chunks(
 
 
 def _pieces(text: str, separator: str) -> Iterator[str]:
-    """Cut before each separator."""
+    """Split before each separator."""
     first, *others = text.split(separator)
     if first:
         yield first
@@ -56,7 +56,7 @@ def _pieces(text: str, separator: str) -> Iterator[str]:
 
 
 def _joined(pieces: Iterable[str], size: int, overlap: int) -> Iterator[str]:
-    """Chunks of as many neighbouring pieces as fit; each begins with the last pieces of the one before."""
+    """Join as many neighbouring pieces as fit; each chunk begins with the last pieces of the previous one."""
     window: deque[str] = deque()
     length = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Paths to files: folders are walked, and patterns say what of them is taken."""
+"""Find files: walk folders, and apply include and exclude patterns."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class FoundFile:
     """A file that may be read.
 
     Attributes:
-        path: The path as given, or the folder's path as given and the way down from it.
-        named: The caller named this file, rather than a folder that holds it.
+        path: The path as given, or the given path of a folder joined with the relative path.
+        named: Whether the caller gave this file, rather than a folder that contains it.
     """
 
     path: Path
@@ -36,24 +36,24 @@ def find_files(
 ) -> Iterator[FoundFile]:
     """Find every file once; no file is opened except ``.gitignore``.
 
-    Folders are walked in sorted order, through symbolic links too as long as these stay within the folder.
-    Hidden entries are passed over, and so is what ``.gitignore`` files say: those in the folder, and those
-    above it up to the root of its repository (where ``.git`` lies). A file that is named is found whatever
-    the patterns say.
+    Folders are walked in sorted order, including symbolic links that stay within the folder. Hidden files are
+    skipped, and so are files that match a ``.gitignore`` in the folder or above it, up to the root of the
+    repository (the folder with ``.git``). A file that is given directly is always found, whatever the
+    patterns.
 
     Args:
         paths: Files and folders.
-        include: Of folders, take only files that match one of these patterns: gitignore's syntax
+        include: Take only files in folders that match one of these patterns, in gitignore syntax
             (https://git-scm.com/docs/gitignore), relative to the folder. All files by default.
-        exclude: Of folders, leave out what matches one of these, in the same syntax.
-        notify: Called with a notice of each folder that cannot be read, and each entry of a folder that is
-            no regular file, and each link that leads out of the folder.
+        exclude: Leave out files in folders that match one of these patterns.
+        notify: Called with a notice for each folder that cannot be read, each entry that is not a regular
+            file, and each link that leads out of the folder.
 
     Returns:
-        The files, found as they are asked for.
+        A lazy iterator over the files.
 
     Raises:
-        InputError: A path does not exist, or a pattern is malformed. Raised at once, before any walking.
+        InputError: A path does not exist, or a pattern is malformed. Raised before walking begins.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -93,10 +93,10 @@ def _every_file_once(paths: list[tuple[Path, bool]], walk: _Walk) -> Iterator[Fo
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder on the way down: its path as given, where it really lies, and how deep the way has come.
+    """A folder during the walk: its path as given, its real path, and its depth.
 
-    ``place`` is the path below the real root folder: what patterns are matched with, which is not
-    where the folder lies if the way came through a symbolic link.
+    ``place`` is the path relative to the root folder, which patterns are matched against. It differs from the
+    real path if the walk went through a symbolic link.
     """
 
     path: Path
@@ -112,11 +112,11 @@ class _Walk:
     notify: Notify
 
     def files(self, root: Path) -> Iterator[tuple[Path, str]]:
-        """Each file with where it really lies, sorted by the parts of its path."""
+        """Yield each file with its real path, sorted by the parts of its path."""
         real = os.path.realpath(root)
         top = _Folder(root, real, real, rules_above(real))
         visited: set[str] = set()
-        # A stack rather than recursion: folders can be nested deeper than Python's calls.
+        # A stack instead of recursion, since folders can be nested deeper than Python's recursion limit.
         waiting: list[Iterator[_Folder | tuple[Path, str]]] = [iter([top])]
         while waiting:
             entry = next(waiting[-1], None)
@@ -168,7 +168,7 @@ class _Walk:
 
 
 def _holds(question: Callable[[], bool]) -> bool:
-    """What a directory entry says about itself; a link that loops or leads nowhere is neither."""
+    """Ask a directory entry for its type; False for a link that is broken or loops."""
     try:
         return question()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which entries of a folder patterns leave out: ``.gitignore`` files, and patterns that a caller gives."""
+"""Ignore patterns: ``.gitignore`` files, and patterns given by the caller."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from crossrank.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Patterns in gitignore's syntax, of which the last that matches decides.
+    """Patterns in gitignore syntax; the last pattern that matches decides.
 
-    For files, pathspec lets a pattern for folders, which matches all that they hold, yield to one that
-    matches the file itself; for folders it must not, or ``!*/`` never brings one back.
+    For files, pathspec prefers a pattern that matches the file itself to one that matches its folder. For
+    folders it must not, or ``!*/`` could never include a folder again.
     """
 
     files: GitIgnoreSpec
     folders: PathSpec[GitIgnoreSpecPattern]
 
     def says(self, relative: str, *, is_folder: bool) -> bool | None:
-        """Whether an entry matches; False where ``!`` takes that back, None where no pattern speaks of it."""
+        """Whether an entry matches: False if ``!`` includes it again, None if no pattern matches."""
         if is_folder:
             return self.folders.check_file(f"{relative}/").include
         return self.files.check_file(relative).include
@@ -33,14 +33,14 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The patterns of one ``.gitignore``, and the real folder that they are relative to."""
+    """The patterns of a ``.gitignore``, and the real folder that they are relative to."""
 
     folder: str
     patterns: Patterns
 
 
 def compile_patterns(patterns: Sequence[str], option: str) -> Patterns | None:
-    """Patterns in gitignore's syntax (https://git-scm.com/docs/gitignore), or None where there are none.
+    """Compile patterns in gitignore syntax (https://git-scm.com/docs/gitignore); None if there are none.
 
     Raises:
         InputError: A single string was given, or a pattern is malformed.
@@ -56,12 +56,12 @@ def compile_patterns(patterns: Sequence[str], option: str) -> Patterns | None:
 
 
 def read_rule(folder: str, real: str) -> Rule | None:
-    """The ``.gitignore`` in a folder, which lies at ``real``; None where there is none that can be read."""
+    """Read the ``.gitignore`` of a folder with the real path ``real``; None if there is no readable one."""
     path = os.path.join(folder, ".gitignore")  # noqa: PTH118
     if not os.path.isfile(path):  # noqa: PTH113 - a named pipe of this name would block
         return None
     try:
-        # Names of files that are not UTF-8 are surrogates in Python, and so they are in patterns.
+        # Python decodes file names that are not UTF-8 with surrogates, so patterns are decoded like that too.
         text = Path(path).read_bytes().decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")
     except OSError:
         return None
@@ -70,9 +70,9 @@ def read_rule(folder: str, real: str) -> Rule | None:
 
 
 def rules_above(real: str) -> tuple[Rule, ...]:
-    """The rules of the folders above, down from the root of the repository that a real folder lies in.
+    """The rules of the parent folders of a real folder, from the root of its repository downwards.
 
-    A folder that they ignore was named all the same, so they are left out where they do.
+    Rules that ignore the folder itself are left out, since the caller asked for this folder.
     """
     above = [Path(real), *Path(real).parents]
     depth = next((n for n, folder in enumerate(above) if (folder / ".git").exists()), 0)
@@ -82,7 +82,7 @@ def rules_above(real: str) -> tuple[Rule, ...]:
 
 
 def is_ignored(real: str, rules: Sequence[Rule], *, is_folder: bool) -> bool:
-    """Whether the rules leave an entry out; of several that speak about it, the deepest decides."""
+    """Whether the rules ignore an entry; if several match, the deepest one decides."""
     for rule in reversed(rules):
         ignored = rule.patterns.says(real[len(rule.folder.rstrip("/")) + 1 :], is_folder=is_folder)
         if ignored is not None:
@@ -91,9 +91,9 @@ def is_ignored(real: str, rules: Sequence[Rule], *, is_folder: bool) -> bool:
 
 
 def _compiled(lines: Iterable[str]) -> Patterns:
-    # pathspec takes "docs/**" for the folder docs too, and so a later "!docs/*.md" would come too late.
+    # In pathspec, "docs/**" also matches the folder docs, so a later "!docs/*.md" would have no effect.
     exact = [f"{line.rstrip()}/*" if line.rstrip().endswith("/**") else line for line in lines]
-    # The simple backend, since "best" depends on what else is installed.
+    # The simple backend, since "best" depends on which packages are installed.
     return Patterns(
         GitIgnoreSpec.from_lines(exact, backend="simple"),
         PathSpec.from_lines(GitIgnoreSpecPattern, exact, backend="simple"),
@@ -101,7 +101,7 @@ def _compiled(lines: Iterable[str]) -> Patterns:
 
 
 def _is_well_formed(line: str) -> bool:
-    """Whether a line is a pattern; git passes over what is none."""
+    """Whether a line is a valid pattern; git ignores invalid ones."""
     try:
         _compiled([line])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files and folders to documents in memory."""
+"""Load files and folders into memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from crossrank.text.reading.problems import NoTextError, RecordError
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was read, and what a person should know about the rest.
+    """The documents that were read, and notices about the rest.
 
     Attributes:
-        documents: The documents, in the order of the paths; a folder's files are sorted.
-        skipped: One sentence for each file, folder, page, row or record that was left out.
-        repaired: One sentence for each file with bytes that are not UTF-8, which were read as U+FFFD.
+        documents: The documents, in the order of the paths; files in a folder are sorted.
+        skipped: One sentence for each file, folder, page, row or record that was skipped.
+        repaired: One sentence for each file with invalid UTF-8; the invalid bytes were read as U+FFFD.
     """
 
     documents: tuple[Document, ...]
@@ -30,26 +30,25 @@ class Loaded:
 
 
 def load_documents(paths: Iterable[Path | str]) -> Loaded:
-    """Read files, and folders of them, into memory.
+    """Read files and folders into memory.
 
-    ``crossrank.text.read_documents`` says which types there are and what documents they give. The id of a
-    text file is its path as given. A line of a JSON Lines file is an object with its text in
-    ``text`` (or ``page_content``, ``contents``) and, as it likes, ``id`` (or ``_id``), ``title`` and
-    ``metadata``; other fields become metadata, and a record without an id is named ``path:line``.
-    Folders are read with their subfolders; hidden entries and what ``.gitignore`` files say are passed over,
-    and a file that is reached twice is read once. Every document's metadata has its path in ``source``
-    unless the record says so itself.
+    See ``crossrank.text.read_documents`` for the supported types and the documents that they give. The id of
+    a text file is its path as given. Each line of a JSON Lines file is an object with ``text`` (or
+    ``page_content``, ``contents``) and optionally ``id`` (or ``_id``), ``title`` and ``metadata``; other
+    fields become metadata, and a record without an id gets the id ``path:line``. Folders are read
+    recursively; hidden files and files that match a ``.gitignore`` are skipped, and each file is read once.
+    The metadata of every document has its path in ``source``, unless the record has its own ``source``.
 
     Args:
-        paths: Files and folders. A file named here must be readable; one found in a folder may be skipped.
+        paths: Files and folders. A file given here must be readable; a file found in a folder may be skipped.
 
     Returns:
-        The documents, and what was skipped or repaired.
+        The documents, and notices about skipped or repaired content.
 
     Raises:
-        InputError: A path does not exist, a file named here is not supported or cannot be read, a line of a
-            JSON Lines file is malformed, two documents share an id, or there is nothing to read at all.
-        MissingExtraError: A file named here is of a type that needs an optional library.
+        InputError: A path does not exist, a given file is not supported or cannot be read, a line of a JSON
+            Lines file is malformed, two documents have the same id, or nothing could be read.
+        MissingExtraError: A given file is of a type that needs an optional library.
 
     Example:
         >>> from tempfile import TemporaryDirectory

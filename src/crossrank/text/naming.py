@@ -1,4 +1,4 @@
-"""What files are called in ids, metadata and messages."""
+"""Names of files in ids, metadata and messages."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What a passage says of its place: the file, and the first and last character there.
+# The metadata that locates a passage: its file, and its character offsets.
 _PLACE = frozenset({"file", "start", "end"})
 
 
 def printable(path: Path) -> str:
-    """The path as given, fit for printing whatever bytes the file system holds."""
+    """The path as given, printable even if it is not valid UTF-8."""
     return without_surrogates(path.as_posix())
 
 
 def without_surrogates(text: str) -> str:
-    """A text with U+FFFD for the code points that no UTF-8 file can hold."""
+    """Replace code points that UTF-8 cannot encode with U+FFFD."""
     return _SURROGATE.sub("\ufffd", text)
 
 
 def own_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """A record's own fields, those renamed that would pass for what passages say of their place.
+    """A record's fields; those with the names of location metadata are renamed.
 
     Example:
         >>> own_fields({"start": "09:00", "year": 2021})
@@ -33,10 +33,10 @@ def own_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def storable(value: Any) -> Any:
-    """A value of JSON or YAML as every JSON file can hold it.
+    """Convert a value read from JSON or YAML to one that is valid in every JSON file.
 
-    Numbers that are not finite become None: Python and pandas write them, and JSON has none. Lone surrogates,
-    which JSON can escape and UTF-8 cannot hold, become U+FFFD.
+    NaN and infinity become None: Python and pandas write them, but JSON does not have them. Lone surrogates,
+    which JSON can escape but UTF-8 cannot encode, become U+FFFD.
 
     Example:
         >>> storable({"price": float("nan"), "name": "\\ud800"})

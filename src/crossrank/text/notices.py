@@ -1,4 +1,4 @@
-"""What a person should know of files that were read, or could not be."""
+"""Notices about content that was skipped or repaired while reading files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 
 class NoticeKind(Enum):
-    """What happened to what a notice is about."""
+    """What a notice is about: content that was skipped or repaired."""
 
     LEFT_OUT = "left out"
     REPAIRED = "repaired"
@@ -18,12 +18,12 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that was left out or repaired.
+    """A notice about content that was skipped or repaired.
 
     Attributes:
-        kind: Which of the two.
-        text: The sentence for a person.
-        folder: The folder whose content is not known because it cannot be read; None where it is no folder.
+        kind: Whether it was skipped or repaired.
+        text: The sentence for the user.
+        folder: The folder that cannot be read; None if the notice is not about a folder.
     """
 
     kind: NoticeKind
@@ -36,12 +36,12 @@ Notify: TypeAlias = Callable[[Notice], object]
 
 
 def left_out(text: str, *, folder: Path | None = None) -> Notice:
-    """A notice of a file, folder, page, row or record that was left out."""
+    """A notice about a file, folder, page, row or record that was skipped."""
     return Notice(NoticeKind.LEFT_OUT, text, folder)
 
 
 def repaired(name: str, encoding: str) -> Notice:
-    """A notice of a file with bytes that are not of its encoding.
+    """A notice about a file with bytes that are invalid in its encoding.
 
     Example:
         >>> repaired("old.txt", "UTF-8").text
@@ -52,4 +52,4 @@ def repaired(name: str, encoding: str) -> Notice:
 
 
 def ignore(notice: Notice) -> None:
-    """Take a notice and do nothing with it."""
+    """Ignore a notice."""

@@ -1,4 +1,4 @@
-"""Passages that a first stage has already chosen: one a line, or a JSON array of them."""
+"""Read passages that a first stage has already chosen: one per line, or as a JSON array."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from crossrank.text.notices import ignore
 from crossrank.text.reading.decoding import decode_text, read_bytes
 from crossrank.text.reading.json_lines import parse_json_array, parse_json_lines
 
-# How a JSON array of passages begins. "[1] Smith" begins a plain line.
+# The beginning of a JSON array of passages. "[1] Smith" is plain text.
 _ARRAY = re.compile(r'\s*\[\s*[{"\]]')
 
 
 def read_passages(source: Path | bytes) -> list[Document]:
-    """Read the passages of a JSON array, of JSON Lines, or of plain text, whichever it looks like.
+    """Read passages from a JSON array, JSON Lines, or plain text; the format is detected.
 
     Args:
-        source: A file, or what was read from standard input.
+        source: A file, or the bytes read from standard input.
 
     Returns:
-        The passages in order. A plain line, or a string of an array, is named by its number, from 1; blank
-        ones are passed over.
+        The passages in order. The id of a plain line, or of a string in an array, is its number, from 1;
+        blank ones are skipped.
 
     Raises:
-        InputError: The file cannot be read, is not text, holds no passage, or its JSON is malformed.
+        InputError: The file cannot be read, is not text, has no passage, or its JSON is malformed.
 
     Example:
         >>> [passage.id for passage in read_passages(b"first passage\\n\\nsecond passage\\n")]

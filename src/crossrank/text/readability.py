@@ -1,4 +1,4 @@
-"""Whether a text is written in scripts that a model knows."""
+"""Whether a text is written in scripts that a model can read."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-# First words of the names of letters that several scripts share, such as the long vowel mark of kana.
+# First words of the Unicode names of letters that several scripts share, such as the long vowel mark of kana.
 _SHARED = frozenset({"MODIFIER", "IDEOGRAPHIC", "KATAKANA-HIRAGANA"})
 
 
 def unreadable_share(text: str, scripts: frozenset[str]) -> float:
-    """How much of a text is written in other scripts than the given ones.
+    """The share of a text's letters that are in other scripts than the given ones.
 
     Args:
         text: Any text. Digits, punctuation, marks, and letters that several scripts share do not count.
         scripts: Scripts by the first word of their letters' Unicode names, such as ``LATIN``, ``GREEK``,
-            ``CYRILLIC``, ``HIRAGANA``, or ``CJK`` for Han. Compatibility forms, such as full-width
-            Latin, belong to the script that they stand for.
+            ``CYRILLIC``, ``HIRAGANA``, or ``CJK`` for Han. Compatibility forms, such as full-width Latin,
+            belong to their original script.
 
     Returns:
-        The share of letters from other scripts, from 0.0 to 1.0; 0.0 for a text without letters.
+        The share of letters in other scripts, from 0.0 to 1.0; 0.0 for a text without letters.
 
     Example:
         >>> unreadable_share("Tokyo 東京", frozenset({"LATIN"}))

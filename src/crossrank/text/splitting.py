@@ -1,4 +1,4 @@
-"""Documents to passages short enough to be searched and scored."""
+"""Split documents into passages for search and scoring."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from crossrank.text.chunking import chunks
 from crossrank.text.headings import bind_headings
 
 CHUNK_SIZE, CHUNK_OVERLAP = 500, 100
-"""How long passages are, and what they repeat of the one before, unless said otherwise; in characters."""
+"""The default length and overlap of passages, in characters."""
 
 
 def chunk_sizes(size: int | None, overlap: int | None) -> tuple[int, int]:
-    """Both, checked; what is not said is the usual, or what fits to the other.
+    """Check chunk size and overlap, and fill in defaults.
 
     Raises:
         InputError: The size is below 1, or the overlap is negative or not below the size.
@@ -35,24 +35,24 @@ def chunk_sizes(size: int | None, overlap: int | None) -> tuple[int, int]:
 def split_documents(
     documents: Iterable[Document], *, chunk_size: int | None = None, chunk_overlap: int | None = None
 ) -> list[Document]:
-    """Split documents into passages, at paragraphs, lines, words or letters, in that order of preference.
+    """Split documents into passages at paragraphs, lines, words or characters, in this order of preference.
 
-    The texts are exactly those of LangChain's ``RecursiveCharacterTextSplitter`` with the same sizes
+    The result is the same as of LangChain's ``RecursiveCharacterTextSplitter`` with the same sizes
     (https://docs.langchain.com/oss/python/integrations/splitters/recursive_text_splitter), except that a
     Markdown heading stays with the text below it.
 
     Args:
-        documents: What to split; it is not changed.
-        chunk_size: The longest passage, in characters; 500 by default.
-        chunk_overlap: How many characters, at most, a passage repeats of the one before it; 100 by default,
-            or a fifth of ``chunk_size`` where that is less.
+        documents: The documents to split; they are not changed.
+        chunk_size: Maximum length of a passage in characters; 500 by default.
+        chunk_overlap: Maximum number of characters that a passage repeats from the previous one; 100 by
+            default, or a fifth of ``chunk_size`` if that is less.
 
     Returns:
-        The passages, in order. The n-th passage of document ``a`` has the id ``a#n``, counted from 1, and
-        the document's title and metadata, to which ``start`` and ``end`` are added: the character offsets
-        with ``document.text[start:end] == passage.text``. Where the document's metadata holds a whole
-        number in ``start``, it is itself a part of a longer text, and they are the offsets in that one.
-        A document of white space gives no passage.
+        The passages, in order. The n-th passage of document ``a`` has the id ``a#n``, counted from 1. It has
+        the document's title and metadata, plus the character offsets ``start`` and ``end``, so that
+        ``document.text[start:end] == passage.text``. If the document's metadata has an integer ``start``,
+        the document is itself part of a longer text, and the offsets are relative to that text. A document
+        with only white space gives no passage.
 
     Raises:
         InputError: ``chunk_size`` is below 1, or ``chunk_overlap`` is negative or not below ``chunk_size``.
@@ -79,7 +79,7 @@ def _passages(document: Document, chunk_size: int, chunk_overlap: int) -> Iterat
     given = document.metadata.get("start")
     offset = given if isinstance(given, int) and not isinstance(given, bool) else 0
     for number, chunk in enumerate(chunks(bound, chunk_size, chunk_overlap), start=1):
-        # Where LangChain's add_start_index looks: a passage begins no earlier than the overlap allows.
+        # Like LangChain's add_start_index: a passage begins no earlier than the overlap allows.
         start = bound.find(chunk, max(0, end - chunk_overlap))
         end = start + len(chunk)
         metadata = {**document.metadata, "start": offset + start, "end": offset + end}

@@ -1,1 +1,1 @@
-"""Judged data in, a cross-encoder's folder out."""
+"""Training: from judged collections to a cross-encoder."""

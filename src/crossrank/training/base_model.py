@@ -1,4 +1,4 @@
-"""The model that a training starts from, as a float folder that PyTorch can load."""
+"""Write the base model of a training as a float folder that PyTorch can load."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 def write_float_folder(model: ModelFolder, folder: Path) -> None:
     """Write a model's weights in float32 under their own names, with its configuration and tokenizer.
 
-    int8 weights, such as those of the bundled models, become floats again: what was rounded away stays away,
-    which a training makes good. The settings of an embedder (its pooling) are left out.
+    int8 weights, such as those of the bundled models, are dequantised; training makes up for the rounding.
+    The settings of an embedder (its pooling) are left out.
 
     Args:
-        model: Has safetensors.
-        folder: Where to write; what is there is replaced.
+        model: A model with safetensors.
+        folder: The folder to write; existing content is replaced.
 
     Raises:
         ModelError: The model has no safetensors, or they are damaged.

@@ -1,4 +1,4 @@
-"""Logits that mean something: a sigmoid of 0.5 where relevant and not relevant are equally likely."""
+"""Calibrate logits, so that a sigmoid of 0.5 means that relevant and not relevant are equally likely."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 Logits = Sequence[Sequence[float]]
 
-# Of fewer questions, weights would say more about these than about others.
+# With fewer questions, the weights would overfit.
 _FEWEST = 20
 
 
 def fit_logits(lists: Sequence[TrainingList], logits: Logits) -> tuple[float, float]:
-    """Find the scale and shift with which logits become log-odds, on questions that were not learnt.
+    """Fit scale and shift that turn logits into log-odds, on held-out questions (Platt scaling).
 
-    A loss over lists fixes how far apart logits are, and not where zero is. Relevant passages and others
-    weigh the same here, so the sigmoid answers: of one relevant passage and one that is near but not
-    relevant, how likely is this the relevant one? The order of passages stays.
+    A listwise loss determines the differences of logits, but not their zero. Relevant and other passages have
+    the same total weight here, so the sigmoid is the probability that a passage is the relevant one of a
+    relevant passage and a hard negative. The order of passages does not change.
 
     Args:
         lists: Questions with their candidates; the first ``relevant`` of each are relevant.
-        logits: One for each candidate.
+        logits: One logit per candidate.
 
     Returns:
         Scale (above 0) and shift.
@@ -38,25 +38,25 @@ def fit_logits(lists: Sequence[TrainingList], logits: Logits) -> tuple[float, fl
         Platt, Probabilistic outputs for support vector machines (1999).
     """
     (scale,), shift = _fit(lists, [[(value,) for value in row] for row in logits])
-    # A model that ranks worse than chance is not turned round.
+    # The ranking of a model that is worse than chance is not reversed.
     return (scale, shift) if scale > 0 else (1.0, 0.0)
 
 
 def fit_weights(
     lists: Sequence[TrainingList], logits: Logits, *, cosine: bool
 ) -> tuple[EvidenceWeights, ...]:
-    """Find how logit, similarity and word match go together best, on questions that were not learnt.
+    """Fit weights for combining logit, similarity and word match, on held-out questions.
 
     Args:
         lists: Questions with their candidates.
-        logits: One for each candidate.
-        cosine: Whether the embedder compares by cosine, which the similarities are.
+        logits: One logit per candidate.
+        cosine: Whether the similarities are cosines.
 
     Returns:
-        Weights for logit and similarity, logit and word match, and all three, without those in which anything
-        would count against a passage; none where nothing is left, or the questions are too few. Their sums
-        are log-odds, as those of :func:`fit_logits`. What counts is the order within each question: fitted
-        over all passages of all questions, a part that is high for easy questions would be trusted too much.
+        Weights for logit and similarity, logit and word match, and all three; combinations with a negative
+        weight are left out, and there are none if there are too few questions. The sums are log-odds, as in
+        :func:`fit_logits`. The loss compares passages within a question: compared across questions, evidence
+        that is high for easy questions would get too much weight.
 
     Source:
         ListNet's loss (Cao et al. 2007); with one relevant passage, McFadden's conditional logit (1974).
@@ -81,7 +81,7 @@ def fit_weights(
 
 
 def combined(weights: EvidenceWeights, lists: Sequence[TrainingList], logits: Logits) -> list[list[float]]:
-    """What logit and evidence give together for each candidate of each list."""
+    """The combined logit of each candidate of each list."""
     return [
         [
             weights.combine(logit, {SIMILARITY: similarity, WORD_MATCH: match})
@@ -96,7 +96,7 @@ def _known(item: TrainingList) -> dict[str, tuple[float, ...]]:
 
 
 def _fit_order(lists: Sequence[TrainingList], features: Sequence[Sequence[tuple[float, ...]]]) -> list[float]:
-    """Weights of the features with which softmax over a question's passages says best which are relevant."""
+    """Fit the weights of a softmax over each question's passages by maximum likelihood."""
     import numpy as np
     from scipy.optimize import minimize
 
@@ -108,7 +108,7 @@ def _fit_order(lists: Sequence[TrainingList], features: Sequence[Sequence[tuple[
     ]
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        # A little of the weights' own size, so that they stay finite where everything is ranked right.
+        # A small L2 penalty, so that the weights stay finite if all passages are ranked correctly.
         total, gradient = 1e-3 * float(weights @ weights), 2e-3 * weights
         for row, want in pairs:
             values = row @ weights
@@ -133,7 +133,7 @@ def _fit(
     values = np.array([value for row in features for value in row])
     if relevant.all() or not relevant.any():
         return [0.0] * values.shape[1], 0.0
-    # Similarities span a tenth of what logits do; scaled alike, neither is held back more than the other.
+    # Similarities have a tenth of the range of logits; scaling makes the penalty equal for both.
     spread = values.std(axis=0) + 1e-9
     fitted = LogisticRegression(class_weight="balanced").fit(values / spread, relevant)
     return (fitted.coef_[0] / spread).tolist(), float(fitted.intercept_[0])

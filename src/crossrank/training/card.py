@@ -1,4 +1,4 @@
-"""The model card: what a trained model is, what it learnt from, how it ranks, how to make it again."""
+"""The model card: training data, evaluation, and how to reproduce the model."""
 
 from __future__ import annotations
 

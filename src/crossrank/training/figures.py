@@ -1,4 +1,4 @@
-"""How a training's held-out questions are ranked: before, after, and what a collection gained."""
+"""Evaluation of the held-out questions before and after a training, by collection."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from crossrank.training.mining import Progress, TrainingList
 
 @dataclass(slots=True)
 class Figures:
-    """Rankings of the same questions by several models.
+    """Evaluations of several models on the same questions.
 
     Attributes:
-        lists: The questions, each with its candidates.
-        evaluations: Name of a ranking to its evaluation, in the order in which they were added.
+        lists: The questions with their candidates.
+        evaluations: Evaluations by the name of the ranking, in the order in which they were added.
     """
 
     lists: Sequence[TrainingList]
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
 
     def add(self, name: str, scores: Sequence[Sequence[float]]) -> None:
-        """Add a ranking by its scores, one for each candidate of each list.
+        """Add a ranking by its scores, one per candidate of each list.
 
-        Candidates with equal scores stand with the relevant ones last, so that no model gains by being blind.
+        In ties, relevant candidates are ranked last, so that a model gains nothing from giving equal scores.
         """
         run = {
             str(number): {
@@ -47,7 +47,7 @@ class Figures:
         self.evaluations[name] = evaluate_run(untied(run), qrels)
 
     def by_source(self, measure: str) -> dict[str, dict[str, float]]:
-        """Collection to ranking to the measure's mean over the collection's questions."""
+        """The mean of a measure over a collection's questions, by collection and ranking."""
         sources = dict.fromkeys(item.source for item in self.lists)
         return {
             source: {
@@ -62,11 +62,11 @@ class Figures:
         }
 
     def gain(self, before: str, after: str) -> Comparison:
-        """nDCG@10 of one ranking against another's, paired by question."""
+        """Compare nDCG@10 of two rankings, paired by question."""
         return compare(self.evaluations[before], self.evaluations[after])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values: questions, and each ranking's measures on average and by collection."""
+        """A dictionary for JSON: the questions, and each ranking's measures, overall and by collection."""
         measures = ("nDCG@10", "MRR@10")
         return {
             "questions": len(self.lists),
@@ -80,12 +80,12 @@ class Figures:
 
 
 def ranks(model: ModelFolder) -> bool:
-    """Whether a model can rank as it is: an embedder has no head that scores."""
+    """Whether a model has a classification head, and can rank without training."""
     return "SequenceClassification" in str(model.config.get("architectures"))
 
 
 def logits(model: CrossEncoder, lists: Sequence[TrainingList], progress: Progress) -> list[list[float]]:
-    """What a model gives the candidates of each list."""
+    """A model's logits for the candidates of each list."""
     values = []
     for number, item in enumerate(lists, start=1):
         values.append(model.logits([(item.query, text) for text in item.documents])[0].tolist())

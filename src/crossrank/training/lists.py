@@ -1,4 +1,4 @@
-"""The lists of one training on disk: made once, read again by every process that goes on with it."""
+"""The lists of a training on disk: made once, and read again when the training is resumed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def prepare_lists(folder: Path, settings: TrainingSettings, embedder: BiEncoder, progress: Progress) -> None:
-    """Find all lists of a training and write them; the folder is there only when all are.
+    """Mine all lists of a training and write them; the folder exists only when it is complete.
 
     Args:
-        folder: Where; its parent exists.
-        settings: The training's.
-        embedder: Finds negatives and teaches.
-        progress: Told how far the work is.
+        folder: The folder to write; its parent must exist.
+        settings: The settings of the training.
+        embedder: The embedder that finds negatives and is a teacher.
+        progress: Called with the current task, the amount done, and the total.
     """
     from datasets import Dataset, disable_progress_bars
 
@@ -56,9 +56,10 @@ def prepare_lists(folder: Path, settings: TrainingSettings, embedder: BiEncoder,
 
 
 def load_lists(folder: Path) -> tuple[Dataset, list[TrainingList]]:
-    """The lists to learn from, and those to validate on.
+    """Read the training lists and the validation lists.
 
-    The former's columns: ``query``, ``documents``, ``evidence``, ``relevant``, ``labels`` (the targets).
+    The training lists have the columns ``query``, ``documents``, ``evidence``, ``relevant`` and ``labels``
+    (the targets).
     """
     from datasets import load_from_disk
 

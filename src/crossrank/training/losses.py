@@ -1,4 +1,4 @@
-"""What a training minimises: ListNet, of the logit alone and of logit and evidence together."""
+"""The training loss: ListNet on the logit, and on the sum of logit and evidence."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def list_loss(model: CrossEncoder, joint: float) -> torch.nn.Module:
-    """The loss over lists, as sentence-transformers' trainer calls it.
+    """The listwise loss for sentence-transformers' trainer.
 
-    Alone, a list's loss is the cross-entropy of its logits' softmax against that of its targets. Together,
-    logit and evidence are summed, as in a search (which weighs them), and the cross-entropy is against the
-    judgement: where the evidence is right and sure there is little to learn, and elsewhere the logit learns
-    what to correct. A list without a judged passage has only the first part.
+    The first part is the cross-entropy between the softmax of a list's logits and the softmax of its targets.
+    For the second part, logit and evidence are added, as in a search (where they are weighted), and compared
+    with the judgement: if the evidence is right and confident, there is little to learn; otherwise the logit
+    learns the correction. A list without a judged passage has only the first part.
 
     Args:
-        model: Scores the pairs.
-        joint: How much the second part counts, from 0 to below 1.
+        model: The cross-encoder that scores the pairs.
+        joint: Weight of the second part, from 0 to below 1.
 
     Source:
         ListNet: Cao et al. (2007), Learning to Rank: From Pairwise Approach to Listwise Approach.
@@ -42,7 +42,7 @@ def list_loss(model: CrossEncoder, joint: float) -> torch.nn.Module:
             labels: Sequence[torch.Tensor],
             **_: Any,
         ) -> torch.Tensor:
-            """Mean over lists: of queries, documents, evidence and numbers of relevant ones; of targets."""
+            """The mean loss over lists, given queries, documents, evidence and relevant counts; targets."""
             queries, lists, evidence, relevant = inputs
             pairs = [(query, text) for query, texts in zip(queries, lists, strict=True) for text in texts]
             logits = score_pairs(self.model, pairs)
@@ -59,7 +59,7 @@ def list_loss(model: CrossEncoder, joint: float) -> torch.nn.Module:
             return torch.stack(losses).mean()
 
         def get_config_dict(self) -> dict[str, float]:
-            """What the trainer notes in the model's card."""
+            """The values for the model card that the trainer writes."""
             return {"joint": joint}
 
     return ListLoss()

@@ -1,6 +1,6 @@
-"""What a training on the processor frees: kept for the next step, and given back now and then.
+"""Memory management for training on the CPU: keep freed memory for the next step, and trim it at times.
 
-Elsewhere than on Linux with glibc nothing is done.
+Does nothing on systems other than Linux with glibc.
 
 Source:
     mallopt(3), malloc_trim(3).
@@ -16,14 +16,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Have freed memory kept: every step takes the same gigabyte, and fetching pages again takes long."""
+    """Let malloc keep freed memory: every step needs the same gigabyte, and new page faults are slow."""
     if library := _glibc():
         for option, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**28), (_MMAP_MAX, 0)):
             library.mallopt(option, value)
 
 
 def trim() -> None:
-    """Return freed pages to the system, also those between blocks that are held."""
+    """Return freed pages to the system, including those between blocks in use."""
     if library := _glibc():
         library.malloc_trim(0)
 

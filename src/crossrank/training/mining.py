@@ -1,4 +1,4 @@
-"""Judged questions to lists to learn from: passages from relevant to far off, and what each should get."""
+"""Mining: from judged questions to training lists, with negatives and target logits."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from crossrank.training.settings import JudgedData, TrainingSettings
 from crossrank.training.unjudged import make_question
 
 Progress: TypeAlias = Callable[[str, int, int], object]
-"""Told what is done, how much of it, and out of how much."""
+"""Called with the current task, the amount done, and the total."""
 
 _DENSE_DEPTH, _LEXICAL_DEPTH = 110, 200
-# From which ranks of which first stage negatives come, in turn, hard ones first.
+# The ranks of the first stages that negatives are taken from, in turn, hard ones first.
 _GRADES: tuple[tuple[str, int, int], ...] = (
     ("dense", 0, 6),
     ("lexical", 0, 10),
@@ -36,7 +36,7 @@ _GRADES: tuple[tuple[str, int, int], ...] = (
     ("dense", 0, 6),
     ("dense", 50, 110),
 )
-# What the teacher puts so much above the judged passage, in logits, may well be relevant, too.
+# A passage that the teachers score this much above the judged one, in logits, may well be relevant, too.
 _SUSPICIOUS = 3.0
 _SHARED_VALIDATION = 10
 _VALIDATION_DEPTH = 30
@@ -45,17 +45,17 @@ _QUERIES_AT_ONCE = 1024
 
 @dataclass(frozen=True, slots=True)
 class TrainingList:
-    """A question and passages to rank for it.
+    """A question and the passages to rank for it.
 
     Attributes:
         source: The collection's name.
         query: The question.
         documents: The passages; those judged relevant first.
-        targets: The logit that each should get, up to a constant.
-        relevant: How many of the passages are judged relevant.
-        similarities: The embedder's, one for each passage; of questions to validate on.
-        word_matches: BM25 as a share of the question's highest, likewise.
-        evidence: What the teachers say of each passage, as a logit; of questions to learn from.
+        targets: The target logit of each passage, up to a constant.
+        relevant: Number of passages that are judged relevant.
+        similarities: The embedder's similarity of each passage; only for validation.
+        word_matches: BM25 of each passage divided by the question's highest; only for validation.
+        evidence: The teachers' logit of each passage; only for training.
     """
 
     source: str
@@ -85,14 +85,14 @@ class _Pool:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the first stages found for one question: positions, best first, and what all passages get.
+    """The results of the first stages for one question: positions, best first, and values of all passages.
 
     Attributes:
-        dense: The embedder's nearest.
-        lexical: BM25's best.
-        similarity: Of all passages, by the embedder.
-        word_match: Of all passages.
-        teacher: What the two say together, as a logit, of all passages.
+        dense: The nearest passages by the embedder.
+        lexical: The best passages by BM25.
+        similarity: The embedder's similarity of all passages.
+        word_match: The word match of all passages.
+        teacher: The teachers' combined logit of all passages.
     """
 
     dense: list[int]
@@ -103,12 +103,12 @@ class _Found:
 
 
 class Miner:
-    """Finds what to train on and what to validate on.
+    """Mines the lists for training and validation.
 
     Args:
-        settings: The training's.
-        embedder: Finds negatives and teaches.
-        progress: Told how far the work is.
+        settings: The settings of the training.
+        embedder: The embedder that finds negatives and is a teacher.
+        progress: Called with the current task, the amount done, and the total.
 
     Raises:
         InputError: A collection cannot be read, or no question has a relevant passage.
@@ -120,10 +120,10 @@ class Miner:
         self._progress = progress
         self._random = random.Random(settings.seed)
         self.validation: list[TrainingList] = []
-        """The questions kept out, each with the relevant passages first, then what both stages find."""
+        """The held-out questions: their relevant passages first, then the results of both first stages."""
 
     def lists(self) -> Iterator[TrainingList]:
-        """All lists of all passes, by collection; ``validation`` is complete once they are through."""
+        """Yield all training lists, by collection; ``validation`` is complete when all were yielded."""
         grouped: dict[str, list[JudgedData]] = defaultdict(list)
         for number, data in enumerate(self._settings.data):
             grouped[data.pool or f"\0{number}"].append(data)
@@ -139,7 +139,7 @@ class Miner:
             judged = {name for grades in collection.qrels.values() for name in grades}
             positions: dict[str, int] = {}
             for document in collection.documents:
-                # What only another split judges is somebody's test: not even a negative is made of it.
+                # Passages that only another split judges may be test data: not even used as negatives.
                 if document.id in judged or document.id not in others:
                     positions[document.id] = len(pool.documents)
                     pool.documents.append(document)
@@ -158,7 +158,7 @@ class Miner:
                 raise InputError(
                     f"{data.folder}: no question of the split {data.split!r} has a relevant passage"
                 )
-            # By seed and name alone: a training that goes on from another keeps the same questions out.
+            # Depends only on seed and name, so that further trainings hold out the same questions.
             random.Random(f"{self._settings.seed} {collection.name}").shuffle(questions)
             kept_out = min(self._settings.validation, max(1, len(questions) // _SHARED_VALIDATION))
             pool.held_out += questions[:kept_out]
@@ -197,7 +197,7 @@ class Miner:
             self._progress(f"Embedding {name}", done, len(documents))
 
         contents = [document.content for document in documents]
-        # Of length 1: the teacher's scale is one of cosines, whatever the embedder compares by.
+        # Normalised: the teacher's scale is for cosines, whatever similarity the embedder uses.
         return prepared(self._embedder.encode_documents(contents, progress=advance), "cosine")
 
     def _search(
@@ -228,14 +228,14 @@ class Miner:
         targets = list(evidence)
         if chosen and negatives:
             targets[0] = max(targets[0], max(targets[1:]) + self._settings.lift)
-        # Half of them without titles, so that the score does not hang on there being one.
+        # Half of them without titles, so that the score does not depend on having one.
         titled = self._random.random() < 0.5
         texts = tuple(pool.documents[p].content if titled else pool.documents[p].text for p in places)
         judged = len(chosen)
         return TrainingList(question.source, question.text, texts, tuple(targets), judged, evidence=evidence)
 
     def _sources(self, question: _Question, found: _Found) -> list[list[int]]:
-        """Places to take negatives from, in turn, each shuffled."""
+        """The sources of negatives, to be used in turn, each shuffled."""
         stages = {"dense": found.dense, "lexical": found.lexical}
         if question.relevant:
             limit = max(float(found.teacher[place]) for place in question.relevant) + _SUSPICIOUS
@@ -266,7 +266,7 @@ class Miner:
 def _different(
     sources: Sequence[Sequence[int]], documents: Sequence[Document], known: Iterable[str]
 ) -> Iterator[int]:
-    """Places from the end of each source in turn, of different texts, none of which is known."""
+    """Take positions from the end of each source in turn, with different texts, excluding known ones."""
     seen = set(known)
     rests = [list(source) for source in sources]
     while any(rests):
@@ -280,6 +280,6 @@ def _different(
 
 
 def _judged_by_other_splits(data: JudgedData) -> set[str]:
-    """The documents that the collection's other splits judge."""
+    """The documents that are judged in other splits of the collection."""
     splits = (file for file in (data.folder / "qrels").glob("*.tsv") if file.stem != data.split)
     return {name for file in splits for grades in load_qrels(file).values() for name in grades}

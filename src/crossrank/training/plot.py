@@ -1,4 +1,4 @@
-"""A training in one picture: the loss as it fell, and the ranking as it improved."""
+"""Plot a training: loss and validation nDCG@10."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LOSS, _NDCG, _INK = "#E69F00", "#0072B2", "#333333"
 
 
 def plot_training(path: Path, lines: Sequence[LogLine]) -> None:
-    """Draw loss and validation nDCG@10 against the step.
+    """Plot loss and validation nDCG@10 by step.
 
     Args:
-        path: Where, .png or .svg.
+        path: The file to write, .png or .svg.
         lines: The training's log.
 
     Raises:

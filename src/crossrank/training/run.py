@@ -1,4 +1,4 @@
-"""A whole training: lists, steps, figures, and the folder that comes out."""
+"""Run a whole training: prepare lists, train, evaluate, and write the model folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from crossrank.training.trainer import ListwiseTrainer, LogLine, read_log, requi
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a training gave.
+    """The result of a training.
 
     Attributes:
-        model: The folder, in float32; ``int8`` within it holds the copy for the CPU engine.
-        pairs: How many pairs of question and passage were seen.
-        figures: How the questions kept out were ranked, before and after.
+        model: The model's folder, in float32; its subfolder ``int8`` has the copy for the CPU engine.
+        pairs: Number of (question, passage) pairs in the training.
+        figures: Evaluation of the held-out questions, before and after the training.
     """
 
     model: Path
@@ -48,25 +48,26 @@ def train(
     progress: Progress = lambda *_: None,
     log: Callable[[LogLine, int], object] = lambda *_: None,
 ) -> TrainingReport:
-    """Train a cross-encoder and write its folder; called again after a kill, it goes on where it was.
+    """Train a cross-encoder and write its folder; an interrupted training is resumed when called again.
 
-    Until it is done everything lies in ``OUTPUT.training``. The folder that comes out is a plain Hugging Face
-    one: model.safetensors, config.json, the tokenizer and README.md (the model card), with training.jsonl,
-    training.png and figures.json beside, and the int8 copy in ``int8``.
+    Until it is done, all files are in ``OUTPUT.training``. The result is a Hugging Face model folder with
+    model.safetensors, config.json, the tokenizer and README.md (the model card), and in addition
+    training.jsonl, training.png, figures.json, and the int8 copy in ``int8``.
 
     Args:
-        settings: What is trained on what, and how.
+        settings: The settings of the training.
         output: The folder to write; it must not exist.
-        progress: Told what is done, how much, and out of how much.
-        log: Told each line of the training's log, and how many steps there are.
+        progress: Called with the current task, the amount done, and the total.
+        log: Called with each line of the training's log, and the total number of steps.
 
     Returns:
-        Where the model is and how it ranks.
+        The path of the model, and its evaluation.
 
     Raises:
-        InputError: The output exists, the data cannot be read, or OUTPUT.training holds a training with
+        InputError: The output exists, the data cannot be read, or OUTPUT.training contains a training with
             other settings.
-        ModelError: The base model or the embedder cannot be loaded, or is of a family without a graph here.
+        ModelError: The base model or the embedder cannot be loaded, or its architecture has no OpenVINO
+            graph.
         MissingExtraError: ``crossrank[train]`` is not installed.
 
     Example:
@@ -122,7 +123,7 @@ def train(
 def _open_base(name: str) -> Model:
     base = open_model(name)
     if not base.has_graph:
-        # Said now: it would be measured, and quantised, only when all is trained.
+        # Checked now, since the model is evaluated and quantised only after the training.
         raise ModelError(
             f"{name} cannot be trained here: it takes safetensors weights of one of the families "
             f"{', '.join(names_with_graph())}; it is {base.architecture}"

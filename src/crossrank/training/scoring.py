@@ -1,4 +1,4 @@
-"""The pairs of one step through the network, in parts of about the same length and with bounded memory."""
+"""Score the pairs of a training step, in batches of similar length and with bounded memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import CrossEncoder
 
-# Tokens at once: few on a CPU, where what is padded costs time, and many on a GPU, where a start does.
+# Tokens per batch: few on a CPU, where padding costs time, and many on a GPU, where launches do.
 _PART_ON_CPU, _PART_ON_GPU = 2_048, 16_384
-# What the way back needs of a token: about so many bytes for each layer and each number of its width.
+# Memory for the backward pass, in bytes per token, layer and hidden dimension.
 _BYTES_KEPT = 128
 _MEMORY = 4 * 1024**3
-# On CPUs the plain form of attention is up to twice as fast as the fused one for short pairs, and slower and
-# larger for long ones.
+# On CPUs, plain attention is up to twice as fast as fused attention for short pairs; for long pairs it is
+# slower and needs more memory.
 _PLAIN_ATTENTION = 256
 
 
 def parts_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Places in parts of at most so many tokens with what is padded, the longest pairs first.
+    """Split positions into parts of at most ``tokens`` tokens including padding, the longest pairs first.
 
     Example:
         >>> parts_by_length([3, 9, 4, 8], tokens=16)
@@ -38,21 +38,22 @@ def parts_by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
 
 
 def score_pairs(model: CrossEncoder, pairs: Sequence[tuple[str, str]]) -> torch.Tensor:
-    """The logits of one step's pairs, to be learnt from.
+    """Compute the logits of a step's pairs, with gradients.
 
-    Padding all to the longest would take about twice the time with texts of mixed lengths. And what a step of
-    long pairs keeps for the way back may be more than the machine has: beyond 4 GB, parts are run again there
-    instead, which gives the same gradient for a third more time. (It needs a network without dropout.)
+    Padding all pairs to the longest would take about twice the time with texts of mixed lengths. The
+    activations for the backward pass may exceed the memory with long pairs: beyond 4 GB, gradient
+    checkpointing is used, which gives the same gradient in a third more time. (The network must not have
+    dropout.)
 
     Args:
-        model: Scores the pairs.
-        pairs: Query and document each.
+        model: The cross-encoder.
+        pairs: (query, document) tuples.
 
     Returns:
-        float32, one for each pair.
+        float32 [pairs].
 
     Source:
-        Running parts again: Chen et al. (2016), Training Deep Nets with Sublinear Memory Cost,
+        Gradient checkpointing: Chen et al. (2016), Training Deep Nets with Sublinear Memory Cost,
         https://arxiv.org/abs/1604.06174.
     """
     import torch

@@ -1,4 +1,4 @@
-"""What is trained on what: the settings of one training, read from a TOML file."""
+"""The settings of a training, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class JudgedData:
 
     Attributes:
         folder: In BEIR layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv.
-        split: Which judgements.
-        limit: At most so many of its questions, chosen by the seed: a cap on large or templated sets.
-        pool: Collections of one pool share their passages, so that a question meets harder negatives; a
-            passage of the other collections counts as not relevant. By default each is its own.
+        split: The split of the judgements.
+        limit: Maximum number of questions, chosen by the seed; to limit large or templated collections.
+        pool: Collections with the same pool share their passages, which gives harder negatives; passages of
+            the other collections count as not relevant. By default each collection has its own pool.
     """
 
     folder: Path
@@ -39,35 +39,35 @@ class JudgedData:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """One training, complete: the same settings and machine give the same model.
+    """All settings of a training: the same settings on the same machine give the same model.
 
     Attributes:
-        data: What is trained on.
-        base: The model that is trained further: a bundled one, a folder, a Hub name. A bi-encoder may serve;
-            the part that scores is then new.
-        embedder: The bi-encoder that finds negatives, beside BM25, and teaches by its similarity.
-        passes: How often each question is seen, every time with other negatives.
-        negatives: Passages that are not relevant, a question.
-        unjudged: Questions without judgements, made of titles, sentences and keywords of the passages, as a
-            share of all lists; for them the teachers alone say what the order should be.
-        validation: Questions of each collection that are kept out of the training and measured.
-        max_tokens: Question and passage together are cut to so many tokens while training.
-        lists_per_step: Questions in one step, each with one relevant passage and its negatives.
-        learning_rate: Of the encoder, at its highest; it rises for a twentieth of the steps, then falls to 0.
-        head_learning_rate: Of the part that scores.
-        layer_decay: Each layer's learning rate is that of the layer above it times this.
-        frozen_layers: So many of the lowest layers stay as they are, and the word embeddings with them: what
-            they know of words that the training lacks is kept, and a step is a quarter cheaper with two of
-            six. By default everything is trained.
-        teacher_scale: Similarity times this is the logit that the embedder would give.
-        word_scale: BM25, as a share of the question's highest, times this is added to it: the two together
-            order passages better than either.
-        lift: By how much the relevant passage's target is above the best other one's, in logits.
-        joint: What share of a judged question's loss is that of a sum, against the judgement: the logit plus
-            the evidence, which is what similarity and words say by the two scales above. The rest is the loss
-            of the logit alone, against the targets. At 0 the logit learns to stand alone; the higher, the
-            more it learns to correct a first stage.
-        seed: Of every choice.
+        data: The collections to train on.
+        base: The model to start from: a bundled one, a folder, or a Hub name. If it is a bi-encoder, a new
+            classification head is added.
+        embedder: The bi-encoder that finds negatives together with BM25, and whose similarity is a teacher.
+        passes: Number of epochs; each uses other negatives.
+        negatives: Number of negative passages per question.
+        unjudged: Questions without judgements, made from titles, sentences and keywords of the passages, as a
+            share of all lists; their targets come only from the teachers.
+        validation: Number of questions per collection that are held out for validation.
+        max_tokens: Maximum number of tokens per pair in training.
+        lists_per_step: Batch size in questions, each with one relevant passage and its negatives.
+        learning_rate: Peak learning rate of the encoder; warm-up over 5% of the steps, then decay to 0.
+        head_learning_rate: Learning rate of the classification head.
+        layer_decay: The learning rate of each layer is that of the layer above it times this factor.
+        frozen_layers: Number of lowest layers to freeze, together with the word embeddings. This keeps what
+            they know about words that are not in the training data, and a step is a quarter cheaper with two
+            of six layers frozen. By default nothing is frozen.
+        teacher_scale: Factor from the embedder's similarity to a target logit.
+        word_scale: Factor from BM25, divided by the question's highest BM25, to a logit that is added to it:
+            both teachers together rank better than either one.
+        lift: How far the relevant passage's target is above the best other target, in logits.
+        joint: The share of a judged question's loss that is computed on the sum of logit and evidence against
+            the judgement; the evidence is the sum of both teachers with the scales above. The rest is the
+            loss of the logit against the targets. At 0 the logit learns to rank alone; the higher the value,
+            the more it learns to correct a first stage.
+        seed: Seed of all random choices.
 
     Source:
         ListNet: Cao et al. (2007), Learning to Rank: From Pairwise Approach to Listwise Approach.
@@ -114,7 +114,7 @@ class TrainingSettings:
 
     @property
     def fingerprint(self) -> str:
-        """A short name for these settings: a training that was stopped goes on only with the same ones."""
+        """A digest of the settings: an interrupted training is resumed only with the same settings."""
         values = json.dumps(dataclasses.asdict(self), default=str, sort_keys=True)
         return hashlib.sha256(values.encode()).hexdigest()[:16]
 
@@ -123,12 +123,12 @@ def read_settings(path: Path, **given: Any) -> TrainingSettings:
     """Read a training's settings.
 
     Args:
-        path: TOML: the attributes of :class:`TrainingSettings` by name, and a ``[[data]]`` table for each
-            collection. Folders, and models written ``./FOLDER``, are relative to the file.
-        given: What takes precedence over the file; None is no value.
+        path: A TOML file with the attributes of :class:`TrainingSettings` by name, and a ``[[data]]`` table
+            per collection. Folders, and models written as ``./FOLDER``, are relative to the file.
+        given: Values that override the file; None is ignored.
 
     Raises:
-        InputError: The file cannot be read, or a name or a value in it is wrong.
+        InputError: The file cannot be read, or a name or value in it is invalid.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -153,17 +153,17 @@ def _data(path: Path, table: Mapping[str, Any]) -> JudgedData:
 
 
 def claim(work: Path, settings: TrainingSettings) -> None:
-    """Make the folder in which a training lies until it is done, or go on with the one that is there.
+    """Create the working folder of a training, or check that the existing one can be resumed.
 
     Raises:
-        InputError: It holds a training with other settings.
+        InputError: It contains a training with other settings.
     """
     work.mkdir(parents=True, exist_ok=True)
     file = work / "settings"
     if file.is_file() and file.read_text() != settings.fingerprint:
         raise InputError(
             f"{work} holds a training that was stopped and had other settings; "
-            "give the same settings to go on with it, or remove that folder to start anew"
+            "give the same settings to resume it, or remove that folder to start again"
         )
     file.write_text(settings.fingerprint)
 
@@ -177,7 +177,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def _checked(path: Path, values: Mapping[str, Any], cls: type) -> dict[str, Any]:
-    """The values, each of the type that the class's field has."""
+    """Check that the values have the types of the class's fields."""
     fields = {field.name: str(field.type).removesuffix(" | None") for field in dataclasses.fields(cls)}
     for name, value in values.items():
         if name not in fields:

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 LogLine: TypeAlias = dict[str, float]
-"""One line of a training's log: ``step``, ``loss`` or ``ndcg@10``, and the rest of what is known then."""
+"""One line of a training's log: ``step``, ``loss`` or ``ndcg@10``, and further values."""
 
 _WEIGHT_DECAY = 0.01
 _WARM_UP = 0.05
-# Lists are sorted by length within so many steps' worth, so that little is padded and order stays random.
+# Lists are sorted by length within groups of this number of steps, for little padding in a random order.
 _STEPS_SORTED_TOGETHER = 25
 _CHECKPOINTS, _VALIDATIONS = 20, 10
-# What a step freed serves the next one; what lies unused between what is held would grow to gigabytes.
+# Memory freed by a step is reused by the next one; without trimming, fragmentation would grow to gigabytes.
 _STEPS_UNTIL_TRIM = 10
-# While training, few questions are ranked: all are measured at the end.
+# During training, only some questions are evaluated; all are evaluated at the end.
 _VALIDATED_QUESTIONS = 48
 
 
 def require_train() -> None:
-    """Say early that the extra is missing.
+    """Check early that the extra is installed.
 
     Raises:
         MissingExtraError: A library of the extra is not installed.
@@ -52,7 +52,7 @@ def require_train() -> None:
 
 
 def batch_order(lengths: Sequence[int], lists_per_step: int, seed: int) -> list[int]:
-    """An order in which neighbours, which share a step, are about equally long.
+    """A random order in which the lists of a step have similar lengths.
 
     Example:
         >>> sorted(batch_order([5, 1, 4, 2], lists_per_step=2, seed=7))
@@ -74,13 +74,13 @@ def batch_order(lengths: Sequence[int], lists_per_step: int, seed: int) -> list[
 
 
 class ListwiseTrainer:
-    """Trains a cross-encoder on lists, and goes on where it was stopped.
+    """Trains a cross-encoder on lists, and resumes an interrupted training.
 
     Args:
         base: A float folder (:func:`~crossrank.training.base_model.write_float_folder`).
-        work: Where checkpoints and log.jsonl lie.
-        settings: The training's.
-        log: Told each new line of the log.
+        work: The folder for checkpoints and log.jsonl.
+        settings: The settings of the training.
+        log: Called with each new line of the log.
 
     Raises:
         ModelError: PyTorch cannot load the base as a model with one score.
@@ -94,11 +94,11 @@ class ListwiseTrainer:
         self._full_length = json.loads((base / "config.json").read_text()).get("max_position_embeddings", 512)
 
     def train(self, lists: Dataset, validation: Sequence[TrainingList]) -> None:
-        """Train to the end, from the last checkpoint where there is one.
+        """Train to the end, from the last checkpoint if there is one.
 
         Args:
             lists: Columns ``query``, ``documents``, ``evidence``, ``relevant``, ``labels``, in this order.
-            validation: Some of them are ranked now and then.
+            validation: Held-out lists; some of them are evaluated during the training.
         """
         from sentence_transformers.cross_encoder import (
             CrossEncoderTrainer,
@@ -125,7 +125,7 @@ class ListwiseTrainer:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
 
     def _options(self, *, steps: int) -> dict[str, Any]:
-        """What sentence-transformers' trainer is told for so many steps."""
+        """The training arguments for sentence-transformers' trainer."""
         settings = self._settings
         return {
             "output_dir": str(self._work / "checkpoints"),
@@ -153,12 +153,12 @@ class ListwiseTrainer:
         }
 
     def save(self, folder: Path, scale: float = 1.0, shift: float = 0.0) -> None:
-        """Write a Hugging Face folder, and leave the model as it is.
+        """Write a Hugging Face folder, without changing the model.
 
         Args:
-            folder: Where to write.
-            scale: Every logit of the folder's model is the trained one times this ...
-            shift: ... plus this.
+            folder: The folder to write.
+            scale: The saved model's logits are the trained ones times ``scale`` plus ``shift``.
+            shift: See ``scale``.
         """
         network = self.model[0].auto_model
         classifier = _classifier_name(network)
@@ -172,12 +172,12 @@ class ListwiseTrainer:
 
 
 def _lengths(lists: Dataset, max_tokens: int) -> list[int]:
-    """How long each list is about, in characters; a token is four or five."""
+    """The approximate length of each list in characters, about four or five per token."""
     return [sum(min(len(text), 5 * max_tokens) for text in documents) for documents in lists["documents"]]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end, or None."""
+    """The newest complete checkpoint, or None."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     return next((path for path in found if _is_json(path / "trainer_state.json")), None)
 
@@ -197,7 +197,7 @@ def _load(base: Path, settings: TrainingSettings) -> CrossEncoder:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    torch.manual_seed(settings.seed)  # a new head is drawn by chance
+    torch.manual_seed(settings.seed)  # a new head is initialised randomly
     try:
         model = CrossEncoder(
             str(base),
@@ -210,7 +210,7 @@ def _load(base: Path, settings: TrainingSettings) -> CrossEncoder:
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{settings.base} cannot be trained: {str(error)[:300]}") from error
     for module in model.modules():
-        # A few passes do not overfit, and drawing the noise takes a CPU as long as the whole model.
+        # No dropout: a few epochs do not overfit, and on a CPU the random numbers take as long as the model.
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     if settings.frozen_layers is not None:
@@ -219,7 +219,7 @@ def _load(base: Path, settings: TrainingSettings) -> CrossEncoder:
 
 
 def _freeze(model: CrossEncoder, layers: int) -> None:
-    """Keep the embeddings and the lowest layers as they are."""
+    """Freeze the embeddings and the lowest layers."""
     for name, parameter in model.named_parameters():
         layer = re.search(r"\.layers?\.(\d+)\.", name)
         if "embeddings" in name or (layer and int(layer[1]) < layers):
@@ -239,7 +239,7 @@ def _classifier_name(network: Any) -> str:
 
 
 def _learning_rates(model: CrossEncoder, settings: TrainingSettings) -> dict[str, float]:
-    """Patterns of parameters' names to learning rates, where those are not the encoder's."""
+    """Learning rates that differ from the encoder's, by patterns of parameter names."""
     rates: dict[str, float] = {}
     names = [name for name, _ in model.named_parameters()]
     if settings.layer_decay != 1:
@@ -256,7 +256,7 @@ def _learning_rates(model: CrossEncoder, settings: TrainingSettings) -> dict[str
 
 
 def _device_arguments() -> dict[str, Any]:
-    """bfloat16 where the device multiplies it faster than float32; float32 elsewhere."""
+    """bfloat16 if the device computes it faster than float32, otherwise float32."""
     import torch
 
     if torch.cuda.is_available():
@@ -274,7 +274,7 @@ def _in_order(dataset: Dataset, *, generator: Any = None, **options: Any) -> Any
 
 
 def _evaluator(validation: Sequence[TrainingList], *, bf16: bool) -> Any:
-    """sentence-transformers' reranking evaluator on questions of all collections, as fast as the training."""
+    """sentence-transformers' reranking evaluator on questions of all collections, in the training's dtype."""
     import torch
     from sentence_transformers.cross_encoder.evaluation import CrossEncoderRerankingEvaluator
 
@@ -297,7 +297,7 @@ def _callback(file: Path, log: Callable[[LogLine, int], object]) -> TrainerCallb
     from transformers import TrainerCallback
 
     class Log(TrainerCallback):
-        """Writes what the trainer reports, and forgets what a stopped training had after its checkpoint."""
+        """Writes the trainer's log; on resuming, drops lines that are newer than the checkpoint."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             kept = [line for line in read_log(file) if line["step"] <= state.global_step]
@@ -320,7 +320,7 @@ def _memory_callback() -> TrainerCallback:
     from transformers import TrainerCallback
 
     class GiveBack(TrainerCallback):
-        """Bounds what lies unused between what is held."""
+        """Returns freed memory to the system from time to time."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % _STEPS_UNTIL_TRIM == 0:
@@ -330,7 +330,7 @@ def _memory_callback() -> TrainerCallback:
 
 
 def read_log(file: Path) -> list[LogLine]:
-    """The lines of a training's log; what was cut off by a kill is left out."""
+    """Read a training's log; an incomplete last line is left out."""
     lines: list[LogLine] = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
         try:

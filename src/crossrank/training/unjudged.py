@@ -11,14 +11,14 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def make_question(document: Document, chosen: random.Random) -> str:
-    """Something a person might search for where this passage is about it.
+    """Make a question that a user might ask to find this passage.
 
-    Of every twenty: seven titles, most of them with a few words of the text beside; seven runs of 3 to 20
-    words; three whole sentences; three long beginnings, as when a text is searched for its like.
+    Of twenty questions: seven titles, most of them followed by a few words of the text; seven runs of 3 to 20
+    words; three whole sentences; three long beginnings, as in a search for similar texts.
 
     Args:
         document: The passage.
-        chosen: Where chance comes from.
+        chosen: The random number generator.
 
     Example:
         >>> make_question(Document("1", "Bees see colours.", title="Bees"), random.Random(7)) != ""
@@ -27,8 +27,8 @@ def make_question(document: Document, chosen: random.Random) -> str:
     kind = chosen.random()
     words = document.text.split()
     if document.title and kind < 0.35:
-        beside = chosen.sample(words[:60], min(3, len(words))) if chosen.random() < 0.6 else []
-        return " ".join([document.title, *beside])
+        keywords = chosen.sample(words[:60], min(3, len(words))) if chosen.random() < 0.6 else []
+        return " ".join([document.title, *keywords])
     sentences = [part for part in _SENTENCE_END.split(document.text) if 20 < len(part) < 300]
     if sentences and kind < 0.85:
         sentence = chosen.choice(sentences)

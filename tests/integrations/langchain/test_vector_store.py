@@ -215,7 +215,7 @@ def test_a_pickle_is_never_opened(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "index.pkl").write_bytes(pickle.dumps(_Trap()))
-    with pytest.raises(InputError, match="never is here"):
+    with pytest.raises(InputError, match="is never opened here"):
         FAISS.load_local(tmp_path, embeddings, allow_dangerous_deserialization=True)
     store.save_local(tmp_path)
     assert len(FAISS.load_local(tmp_path, embeddings)) == 4

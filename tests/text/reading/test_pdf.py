@@ -111,7 +111,7 @@ def test_broken_file_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
 
 
 def test_text_named_pdf_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^n cannot be read as PDF: .*; export it anew$"):
+    with pytest.raises(InputError, match=r"^n cannot be read as PDF: .*; export it again$"):
         read(tmp_path, b"text")
 
 

@@ -51,7 +51,7 @@ def load_network(
     Raises:
         ModelError: The weights cannot be read, or lack a part of the network, such as its head.
     """
-    # What is cast later keeps all that is stored until then, so that the head gets it.
+    # Weights are cast later, so that the head keeps the stored precision.
     whole = dtype is torch.float32 or model.weights.is_int8 or model.weights.is_float32
     options = {"dtype": torch.float32 if whole else "auto", "attn_implementation": attention}
     try:

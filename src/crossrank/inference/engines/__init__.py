@@ -1,4 +1,4 @@
-"""What runs a model: inputs in, numbers out. One file an engine."""
+"""The engines that run a model, one file per engine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Progress: TypeAlias = Callable[[int], object]
 
 
 class Engine(Protocol):
-    """A model ready to run. Safe to call from any number of threads at once.
+    """A model that is ready to run. Thread-safe.
 
-    How inputs become batches is the engine's own affair: what is fast differs from one to the next.
+    The engine batches the inputs itself, since the best batch size depends on the engine.
 
     Attributes:
-        on_gpu: Whether it computes on a GPU; the processor then has time to tokenise the next texts.
+        on_gpu: Whether it runs on a GPU; the CPU can then tokenise the next texts meanwhile.
     """
 
     on_gpu: bool

@@ -20,22 +20,22 @@ from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 
-# Activations are quantised in groups of so many values, each with a scale of its own. Measured on MiniLM-L6:
-# 32 is slower by a third, and one group for a whole row is no faster and less exact.
+# The group size for quantised activations; each group has its own scale. Measured on MiniLM-L6: 32 is slower
+# by a third, and one group for a whole row is less exact and no faster.
 _INT8_GROUP = 128
-# One runs and one waits, so that a thread that is done goes on at once.
+# One runs and one waits, so that no thread is idle.
 _REQUESTS_A_THREAD = 2
-# Of products and what lies between them; int8 matrices are multiplied in int8 within float32.
+# The precision of products and activations; with float32, int8 matrices are multiplied in int8.
 Precision: TypeAlias = Literal["f32", "bf16"]
 # Every compiled graph of this process. See _leave_behind.
 _states: weakref.WeakSet[_State] = weakref.WeakSet()
 
 
 def _leave_behind() -> None:
-    """In a forked child, keep the parent's graphs for ever.
+    """In a forked child, keep the parent's graphs forever.
 
-    Their threads live in the parent alone. Destroyed here, even by the child's own end, they would be waited
-    for in vain, or the process would be aborted.
+    Their threads exist only in the parent. Destroying the graphs in the child, even at its exit, would wait
+    forever for these threads or abort the process.
     """
     for state in _states:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(state))
@@ -47,12 +47,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself."""
+    """Whether this processor has bfloat16 instructions."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class _State:
-    """A compiled graph and its idle inference requests, two a thread."""
+    """A compiled graph and its idle inference requests, two per thread."""
 
     def __init__(self, graph: ov.Model, threads: int, precision: Precision) -> None:
         self.process = os.getpid()
@@ -60,14 +60,14 @@ class _State:
             graph,
             "CPU",
             {
-                # Said, since by default it depends on the processor whether floats stay as exact as they are.
+                # Explicit, since the default precision depends on the processor.
                 "INFERENCE_PRECISION_HINT": precision,
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP,
-                # Small batches side by side, each on one thread, beat one batch spread over all threads;
-                # and a score then does not depend on how many threads there are.
+                # Small batches in parallel, each on one thread, are faster than one batch on all threads, and
+                # a score does not depend on the number of threads then.
                 "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": threads,
-                # Two pinned processes on one machine would fight for the same cores.
+                # Two pinned processes on one machine would compete for the same cores.
                 "ENABLE_CPU_PINNING": False,
             },
         )
@@ -81,15 +81,15 @@ class _State:
 class OpenVinoEngine:
     """A graph compiled for this machine's processor.
 
-    A process that was forked off compiles the graph again at its first use, since threads and locks do not
-    survive a fork; that is why the engine takes a function and not a graph.
+    A forked process compiles the graph again at its first use, since threads and locks do not survive a
+    fork. This is why the engine takes a function instead of a graph.
 
     Args:
-        build: Makes the graph.
-        tokenizer: What makes the inputs; it knows the padding token and the longest input.
-        threads: Inferences that run side by side, each on one thread; by default one for every processor
-            that this process may use.
-        precision: Of the arithmetic.
+        build: Builds the graph.
+        tokenizer: The model's tokenizer, for the padding token and the maximum length.
+        threads: Number of parallel inferences, each on one thread; by default one per processor available to
+            this process.
+        precision: The precision of the arithmetic.
     """
 
     on_gpu = False
@@ -108,7 +108,7 @@ class OpenVinoEngine:
         self._state = _State(build(), self.threads, precision)
 
     def __deepcopy__(self, memo: object) -> OpenVinoEngine:
-        # Frameworks copy their components; an engine never changes, so that the copies can share it.
+        # Frameworks copy their components; an engine is immutable, so the copies share it.
         return self
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
@@ -117,7 +117,7 @@ class OpenVinoEngine:
             inputs, pad_id=self._pad_id, limit=self._limit, shares=_REQUESTS_A_THREAD * self.threads
         )
         rows: NDArray[np.float32] | None = None
-        # Closed also where ``progress`` raises: requests that are running are then waited for and given back.
+        # Closed even if ``progress`` raises, to wait for running requests and return them to the pool.
         with closing(self._outputs(batches)) as outputs:
             for positions, output in outputs:
                 if rows is None:
@@ -131,7 +131,7 @@ class OpenVinoEngine:
     def _outputs(
         self, batches: Iterator[tuple[NDArray[np.intp], Batch]]
     ) -> Generator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """Positions and outputs [batch, d] of every batch, in the given order."""
+        """Yield the positions and outputs [batch, d] of each batch, in the given order."""
         state = self._state
         if state.process != os.getpid():
             state = self._state = _State(self._build(), self.threads, self._precision)
@@ -147,8 +147,8 @@ class OpenVinoEngine:
 
         try:
             for positions, batch in batches:
-                # Whoever has a request running waits for it, and only who has none waits for others':
-                # so threads that share the engine cannot wait for each other in a circle.
+                # A thread with running requests waits for its own; only a thread without any waits for
+                # another thread's. So threads that share the engine cannot deadlock.
                 while (request := _idle(state, wait=not running)) is None:
                     yield oldest()
                 running.append((positions, request))

@@ -1,4 +1,4 @@
-"""The engine for GPUs, and for what OpenVINO has no graph for: transformers' networks in PyTorch."""
+"""The engine for GPUs, and for architectures without an OpenVINO graph: transformers' networks in PyTorch."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.packing import fitting, pack
 from crossrank.inference.tokenizer import Tokens
 
-# Tokens of a batch. A large GPU is busy with 64 thousand of any model, and starting its work costs little
-# beside them; a processor is busy with few, and they should stay near it.
+# Tokens per batch. 64 thousand keep a large GPU busy with any model, and the launch overhead is small then; a
+# CPU needs fewer, and they should fit into its cache.
 _GPU_BUDGET, _CPU_BUDGET = 65_536, 4_096
 
 
 def open_device(name: str) -> torch.device:
-    """A device by its name.
+    """The device of a name.
 
     Raises:
-        InputError: It is not there.
+        InputError: The device does not exist.
     """
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -43,7 +43,7 @@ def open_device(name: str) -> torch.device:
 
 
 def body_dtype(device: torch.device) -> torch.dtype:
-    """What a network's body computes in: float32 on a processor, on a GPU bfloat16 where it has it."""
+    """The dtype of a network's body: float32 on a CPU; on a GPU, bfloat16 if it is supported."""
     if device.type == "cpu":
         return torch.float32
     if device.type == "cuda":
@@ -55,17 +55,17 @@ def body_dtype(device: torch.device) -> torch.dtype:
 
 
 class TorchEngine:
-    """A network of transformers on a device.
+    """A transformers network on a device.
 
-    On a GPU, a batch is put together and sent while the one before is computed. A batch that does not fit
-    into its memory is halved, and so are those after it.
+    On a GPU, the next batch is prepared and sent while the current one is computed. If a batch does not fit
+    into memory, it is halved, and so are the following batches.
 
     Args:
         name: The model's name, for messages.
-        load: Makes the network on the device.
-        device: Where it runs.
-        threads: Of the processor; by default as many as this process may use. PyTorch has one number for
-            the whole process.
+        load: Loads the network on the device.
+        device: The device to run on.
+        threads: CPU threads; by default one per processor available to this process. PyTorch has one setting
+            for the whole process.
 
     Raises:
         ModelError: The model does not fit into the device's memory.
@@ -88,25 +88,25 @@ class TorchEngine:
             raise ModelError(f"{name} does not fit into the memory of {device}") from error
 
     def __deepcopy__(self, memo: object) -> TorchEngine:
-        # Frameworks copy their components; an engine never changes, so that the copies can share it.
+        # Frameworks copy their components; an engine is immutable, so the copies share it.
         return self
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
         """Run inputs; see :class:`crossrank.inference.engines.Engine`.
 
         Raises:
-            ModelError: One input alone does not fit into the device's memory, or the process was forked and
+            ModelError: A single input does not fit into the device's memory, or the process was forked and
                 the device is a GPU.
         """
         if self._process != os.getpid():
             self._after_fork()
         lengths = np.array([len(tokens.ids) for tokens in inputs], np.intp)
-        # Longest first: what does not fit shows at once, and inputs of one length lie side by side.
+        # Longest first, so that memory runs out at once or never, and inputs of one length are batched.
         left = np.argsort(-lengths, kind="stable")
         running: deque[tuple[NDArray[np.intp], Callable[[], NDArray[np.float32]]]] = deque()
         rows: NDArray[np.float32] | None = None
         while len(left) or running:
-            # One batch is computed while the next is put together.
+            # The next batch is prepared while this one is computed.
             if len(left) and len(running) < 2:
                 count = fitting(lengths[left], self._budget, padded=self._network.padded)
                 part = left[:count]
@@ -127,7 +127,7 @@ class TorchEngine:
         return rows
 
     def _start(self, inputs: Sequence[Tokens]) -> Callable[[], NDArray[np.float32]]:
-        """Start a batch, and return what waits for its outputs [n, d]."""
+        """Start a batch, and return a function that waits for its outputs [n, d]."""
         together = pack(inputs)
         with self._one_at_a_time, self._on_device(), torch.inference_mode():
             outputs = self._network(together)
@@ -166,7 +166,7 @@ class TorchEngine:
                 f"{self._name} is on {self._device}, which a forked process cannot use: load the model after "
                 "the fork, or start processes by multiprocessing's method 'spawn'"
             )
-        # Threads do not survive a fork, and PyTorch would wait for those of its parent.
+        # Threads do not survive a fork, and PyTorch would wait for the parent's threads.
         torch.set_num_threads(1)
         self._one_at_a_time = threading.Lock()
         self._process = os.getpid()

@@ -1,4 +1,4 @@
-"""How many threads this process may really use."""
+"""The number of threads that this process can use."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def available_threads(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Processors that this process may use: its affinity mask, and a container's CPU quota.
+    """The number of processors available to this process, by its affinity mask and the container's CPU quota.
 
-    Engines ask the hardware and so start a thread for each core of the host, however small the
-    container's share of them; the threads then wait for each other.
+    By default, engines start one thread per core of the host. In a container with a smaller quota, these
+    threads would wait for each other.
 
     Args:
-        cgroup_root: Where control groups are mounted (version 1 or 2).
+        cgroup_root: The mount point of control groups (version 1 or 2).
 
     Example:
         >>> available_threads() >= 1
@@ -26,7 +26,7 @@ def available_threads(cgroup_root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def _quota(root: Path) -> float | None:
-    """CPUs' worth of time that the container may use; None without a limit."""
+    """The container's CPU quota, in CPUs; None without a limit."""
     try:
         limit, period = (root / "cpu.max").read_text().split()
         return None if limit == "max" else int(limit) / int(period)

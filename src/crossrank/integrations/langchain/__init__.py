@@ -1,4 +1,6 @@
-"""LangChain, on langchain-core alone: the cross-encoder reranker notebook's names and arguments.
+"""LangChain integration, with the class names of LangChain's cross-encoder reranker notebook.
+
+Needs only langchain-core.
 
 Example:
     >>> from crossrank.integrations.langchain import (

@@ -15,20 +15,20 @@ from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 
 class HuggingFaceCrossEncoder(LogitCrossEncoder):
-    """A cross-encoder, with the arguments of LangChain's class of that name.
+    """A cross-encoder, with the arguments of LangChain's class of the same name.
 
-    A model is loaded once, however many objects and threads use it. It also fits LangChain's own
-    ``CrossEncoderReranker``; ours keeps the scores.
+    Each model is loaded once and shared by all objects and threads. It also works with LangChain's own
+    ``CrossEncoderReranker``, but only crossrank's keeps the scores.
 
     Args:
         model_name: A bundled model, a folder, or a Hugging Face name.
-        model_kwargs: Those of :class:`crossrank.CrossEncoder`, such as ``max_length``, ``device`` and
-            ``activation_fn``, which may also be written ``activation``.
+        model_kwargs: Arguments of :class:`crossrank.CrossEncoder`, such as ``max_length``, ``device`` and
+            ``activation_fn`` (also accepted as ``activation``).
 
     Raises:
-        ModelError: The model cannot be loaded, or is no reranker.
-        InputError: A keyword asks for what cannot be done.
-        UnknownKeywordError: A keyword is not known.
+        ModelError: The model cannot be loaded, or is not a reranker.
+        InputError: The value of a keyword is not supported.
+        UnknownKeywordError: A keyword is unknown.
 
     Example:
         >>> model = HuggingFaceCrossEncoder(model_kwargs={"device": "cpu"})

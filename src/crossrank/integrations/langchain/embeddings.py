@@ -22,24 +22,24 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 
 class HuggingFaceEmbeddings(OwnErrors, Embeddings):
-    """An embedder, with the arguments of LangChain's class of that name.
+    """An embedding model, with the arguments of LangChain's class of the same name.
 
-    A model is loaded once, however many objects and threads use it. Its own prompts are put before queries
-    and documents.
+    Each model is loaded once and shared by all objects and threads. Its prompts are put before queries and
+    documents.
 
     Args:
-        model_name: A bundled model, a folder, or a Hugging Face name; ``model`` says the same.
-        cache_folder: Only None; HF_HOME says where downloads go.
-        model_kwargs: ``threads``, how many processors to use. Others of sentence-transformers are accepted
-            where they ask for what happens anyway, such as ``device="cpu"``.
+        model_name: A bundled model, a folder, or a Hugging Face name; also accepted as ``model``.
+        cache_folder: Must be None; set HF_HOME to choose the folder for downloads.
+        model_kwargs: ``threads``, the number of threads. Other options of sentence-transformers are accepted
+            if they ask for the default behaviour, such as ``device="cpu"``.
         encode_kwargs: ``normalize_embeddings``, ``show_progress_bar``; ``batch_size`` has no effect.
-        query_encode_kwargs: Instead of ``encode_kwargs``, for queries.
+        query_encode_kwargs: Used for queries instead of ``encode_kwargs``.
         multi_process: Has no effect: all processors are used.
-        show_progress: Show a bar on standard error while documents are embedded.
+        show_progress: Show a progress bar on standard error while documents are embedded.
 
     Raises:
-        ModelError: The model cannot be loaded, or is no embedder.
-        InputError: A keyword is unknown, or asks for what cannot be done.
+        ModelError: The model cannot be loaded, or is not an embedding model.
+        InputError: A keyword is unknown, or its value is not supported.
 
     Example:
         >>> embeddings = HuggingFaceEmbeddings(model_name="all-MiniLM-L6-v2")
@@ -75,17 +75,17 @@ class HuggingFaceEmbeddings(OwnErrors, Embeddings):
 
     @property
     def similarity(self) -> Similarity:
-        """How two of the vectors are compared: ``cosine``, ``dot`` or ``euclidean``."""
+        """How to compare two vectors: ``cosine``, ``dot`` or ``euclidean``."""
         return self.client.similarity
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """One vector a text, with the model's document prompt; an empty list gives an empty list."""
+        """Embed texts, with the model's document prompt; an empty list gives an empty list."""
         with _bar(len(texts), show=self.show_progress or self._option("show_progress_bar")) as progress:
             vectors = self.client.encode_documents(list(texts), progress=progress)
         return _rows(vectors, self.encode_kwargs)
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question, with the model's query prompt."""
+        """Embed a question, with the model's query prompt."""
         keywords = self.query_encode_kwargs or self.encode_kwargs
         return _rows(self.client.encode_queries([text]), keywords)[0]
 

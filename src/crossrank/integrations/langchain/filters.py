@@ -1,4 +1,4 @@
-"""Conditions on metadata, in the words of LangChain's FAISS store."""
+"""Metadata filters, in the syntax of LangChain's FAISS store."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ _ORDERING = frozenset({"$gt", "$gte", "$lt", "$lte"})
 
 
 def metadata_test(given: Filter) -> Test:
-    """The test that a filter stands for.
+    """Convert a filter to a test function.
 
     Args:
-        given: A function of the metadata; or a mapping from fields to a value, to a list of values, or to
+        given: A function of the metadata; or a mapping from fields to a value, a list of values, or
             comparisons (``{"year": {"$gte": 2020}}``), all of which must hold; ``$and``, ``$or`` and ``$not``
-            combine mappings. A field that a document lacks, or that is not of a comparable type, is neither
-            greater nor less than anything.
+            combine mappings. Comparisons of a missing field, or with a value of another type, are false.
 
     Raises:
-        InputError: It is neither, or names an operator that does not exist.
+        InputError: It is neither a function nor a mapping, or has an unknown operator.
 
     Example:
         >>> test = metadata_test({"year": {"$gte": 2020}, "kind": ["essay", "speech"]})

@@ -1,4 +1,4 @@
-"""The keyword arguments that LangChain's classes handed through to sentence-transformers and PyTorch."""
+"""Keyword arguments that LangChain's classes pass to sentence-transformers and PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from crossrank.errors import InputError
 
-# Those that change nothing here, with the values that may be given.
+# Keywords without effect here, with the accepted values.
 _WITHOUT_EFFECT: Mapping[str, tuple[object, ...]] = {
     "backend": (None, "torch", "onnx", "openvino"),
     "cache_dir": (None,),
@@ -37,15 +37,15 @@ _ADVICE = {
 
 
 def check_keywords(where: str, given: Mapping[str, Any], *used: str) -> None:
-    """Refuse what would be ignored without the caller noticing.
+    """Check keyword arguments that would otherwise be silently ignored.
 
     Args:
-        where: The argument that holds the keywords, for the message.
+        where: The argument that contains the keywords, for the message.
         given: The keywords.
-        used: Those that have an effect.
+        used: The keywords that have an effect.
 
     Raises:
-        InputError: One is unknown, or has a value that cannot be met here.
+        InputError: A keyword is unknown, or its value is not supported.
     """
     for name, value in given.items():
         if name in used or name in {"batch_size", "chunk_size"}:

@@ -1,4 +1,4 @@
-"""crossrank's errors out of pydantic's models, as they are."""
+"""Let crossrank's errors pass through pydantic models unchanged."""
 
 from __future__ import annotations
 

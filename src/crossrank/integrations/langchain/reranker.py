@@ -1,4 +1,4 @@
-"""Retrieved documents, best first: LangChain's document compressor over a cross-encoder."""
+"""A LangChain document compressor that reranks with a cross-encoder."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class _Place(NamedTuple):
 class CrossEncoderReranker(BaseDocumentCompressor):
     """Reranks documents, and returns copies of the best with their scores in the metadata.
 
-    Each copy has ``relevance_score``, ``relevance_logit`` (None where ``model`` is not crossrank's, and gives
-    scores alone) and ``first_stage_rank``, its place before, from 1. Order is that of the logits; equal ones
-    keep theirs. What the model cannot read (another script) comes last, both numbers None.
+    Each copy has ``relevance_score``, ``relevance_logit`` (None if ``model`` is not crossrank's and returns
+    only scores) and ``first_stage_rank``, its original rank, from 1. Documents are sorted by logit; ties keep
+    their order. Documents that the model cannot read (another script) come last, with None for both numbers.
 
     Args:
         model: :class:`HuggingFaceCrossEncoder`, :class:`SagemakerEndpointCrossEncoder`, or any other
             ``BaseCrossEncoder``.
-        top_n: Return so many; None for all.
-        score_threshold: Return only documents with at least this ``relevance_score``; 0 is a threshold too.
+        top_n: How many documents to return; None for all.
+        score_threshold: Return only documents with at least this ``relevance_score``; 0 is a valid threshold.
             Documents without a score are left out.
 
     Example:
@@ -62,13 +62,13 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         """Rerank.
 
         Args:
-            documents: In first-stage order; not changed. None give none, whatever the query.
+            documents: The documents in first-stage order; they are not changed. May be empty.
             query: The question.
-            callbacks: Not used: nothing below has runs of its own.
+            callbacks: Not used: there are no child runs.
 
         Raises:
             InputError: The query is empty.
-            ModelError: The model gives something else than one number a document.
+            ModelError: The model does not return one number per document.
         """
         if not documents:
             return []
@@ -83,7 +83,7 @@ class CrossEncoderReranker(BaseDocumentCompressor):
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
-        """:meth:`compress_documents`, with the model on another thread, so that the event loop goes on."""
+        """:meth:`compress_documents`, with the model in another thread, without blocking the event loop."""
         if not documents:
             return []
         texts = [document.page_content for document in documents]

@@ -1,4 +1,4 @@
-"""LangChain retrievers: one that compresses what another finds, and one over a crossrank searcher."""
+"""LangChain retrievers: contextual compression, and a retriever over a crossrank searcher."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from crossrank.search import Searcher
 
 
 class ContextualCompressionRetriever(BaseRetriever):
-    """Hands what one retriever finds to a compressor, such as :class:`CrossEncoderReranker`.
+    """Passes the documents of a retriever to a compressor, such as :class:`CrossEncoderReranker`.
 
-    In traces and callbacks, both appear as runs below this one; the compressor's has its class's name.
+    In traces and callbacks, both are child runs of this one; the compressor's run has its class name.
 
     Args:
         base_compressor: Reranks, filters or shortens documents.
-        base_retriever: Finds them; any runnable from a question to documents.
+        base_retriever: A runnable from a question to documents.
 
     Example:
         >>> from langchain_core.runnables import RunnableLambda
@@ -61,7 +61,7 @@ class ContextualCompressionRetriever(BaseRetriever):
         return list(await step.ainvoke(found, config={"callbacks": run_manager.get_child()}))
 
     def _compressing(self, query: str) -> Runnable[Sequence[Document], Sequence[Document]]:
-        """The compressor as a step of its own, since a compressor is no runnable and has no runs."""
+        """The compressor as a runnable, so that it appears as a run."""
         compressor = self.base_compressor
 
         def compress(documents: Sequence[Document], config: RunnableConfig) -> Sequence[Document]:
@@ -76,13 +76,13 @@ class ContextualCompressionRetriever(BaseRetriever):
 class CrossrankRetriever(BaseRetriever):
     """A retriever over a :class:`crossrank.Searcher`: both stages, with all scores in the metadata.
 
-    Documents have ``relevance_score``, ``relevance_logit``, ``first_stage_rank`` and ``first_stage_score``
-    beside their own metadata.
+    ``relevance_score``, ``relevance_logit``, ``first_stage_rank`` and ``first_stage_score`` are added to the
+    metadata of the documents.
 
     Args:
-        searcher: What is searched.
-        top_n: Return so many; None for all candidates. ``invoke(query, top_n=1)`` overrides it.
-        candidates: How many the first stage hands to the reranker; also for ``invoke``.
+        searcher: The searcher.
+        top_n: How many documents to return; None for all candidates. ``invoke(query, top_n=1)`` overrides it.
+        candidates: How many documents the first stage passes to the reranker; also for ``invoke``.
         score_threshold: Return only documents with at least this ``relevance_score``; also for ``invoke``.
 
     Example:
@@ -110,14 +110,14 @@ class CrossrankRetriever(BaseRetriever):
         score_threshold: float | None = None,
         **options: Any,
     ) -> Self:
-        """Index LangChain documents.
+        """Create a retriever over LangChain documents in memory.
 
         Args:
-            documents: What is searched; those without an id are named by their position.
-            top_n: As for the class, and so are ``candidates`` and ``score_threshold``.
-            candidates: See above.
-            score_threshold: See above.
-            options: :class:`crossrank.Searcher`'s own: ``retrieval``, ``embedder``, ``model``.
+            documents: The documents to search; one without an id gets its position as its id.
+            top_n: See the class.
+            candidates: See the class.
+            score_threshold: See the class.
+            options: Options of :class:`crossrank.Searcher`: ``retrieval``, ``embedder``, ``model``.
 
         Raises:
             InputError: There are no documents.

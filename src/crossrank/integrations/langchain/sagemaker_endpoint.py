@@ -16,14 +16,14 @@ from crossrank.integrations.langchain.scoring import ACTIVATION_KEYS, LogitCross
 from crossrank.sagemaker.client import SagemakerCrossEncoder
 from crossrank.sagemaker.faults import EndpointAnswerError
 
-# What of the client's options model_kwargs may hold.
+# The client's options that are accepted in model_kwargs.
 _OPTIONS = ("concurrency", "deadline", "endpoint_url", "max_bytes", "max_pairs", "scripts", "timeout")
 
 
 class CrossEncoderContentHandler:
-    """How pairs are written for an endpoint and scores read; subclass it for an endpoint with other words.
+    """Encodes pairs and decodes scores; subclass it for an endpoint with another format.
 
-    The archived class wrote ``text_pairs``, which the notebook's server does not know.
+    LangChain's archived class sent ``text_pairs``, which the notebook's server does not accept.
 
     Example:
         >>> class TextPairs(CrossEncoderContentHandler):
@@ -41,34 +41,34 @@ class CrossEncoderContentHandler:
         return json.dumps({"pairs": text_pairs}, ensure_ascii=False).encode()
 
     def transform_output(self, output: Any) -> list[float]:
-        """The scores in an answer, ``{"scores": [...]}``; ``output`` can be read as boto3's bodies can."""
+        """The scores in a response, ``{"scores": [...]}``; ``output`` is a stream like boto3's bodies."""
         scores: list[float] = json.loads(output.read())["scores"]
         return scores
 
 
 class SagemakerEndpointCrossEncoder(LogitCrossEncoder):
-    """A cross-encoder on a SageMaker endpoint, with the arguments of LangChain's archived class of that name.
+    """A cross-encoder on a SageMaker endpoint, with the arguments of LangChain's archived class.
 
-    Unlike that class it works with the notebook's inference.py, keeps to the limits of a request, tries again
-    what passes, and gives scores as :class:`HuggingFaceCrossEncoder` does: the endpoint's logits through an
-    activation, so that one threshold serves both. It also fits LangChain's own ``CrossEncoderReranker``; ours
-    keeps the logits.
+    Unlike that class, it works with the notebook's inference.py, respects the size limits of requests, and
+    retries transient errors. It applies an activation to the endpoint's logits, so that the scores are on the
+    same scale as those of :class:`HuggingFaceCrossEncoder`. It also works with LangChain's own
+    ``CrossEncoderReranker``, but only crossrank's keeps the logits.
 
     Args:
-        client: A boto3 client for ``sagemaker-runtime``; by default one is made at the first request.
-        endpoint_name: The endpoint.
-        region_name: Its region; by default that of the environment or the profile.
-        credentials_profile_name: The AWS profile; by default boto3 finds credentials as always.
-        content_handler: How pairs are written and scores read; :class:`CrossEncoderContentHandler`, or
-            anything with its methods and attributes.
-        model_kwargs: ``activation`` (``"sigmoid"`` by default, ``"none"``, ``"tanh"``), or ``activation_fn``,
-            PyTorch's object for it; and of the options of
-            :class:`crossrank.sagemaker.client.SagemakerCrossEncoder` ``max_pairs``, ``max_bytes``,
-            ``concurrency``, ``timeout``, ``deadline``, ``scripts`` and ``endpoint_url``.
+        client: A boto3 client for ``sagemaker-runtime``; by default one is created at the first request.
+        endpoint_name: The name of the endpoint.
+        region_name: The region; by default from the environment or the profile.
+        credentials_profile_name: The AWS profile; by default boto3's usual credentials.
+        content_handler: Encodes pairs and decodes scores: :class:`CrossEncoderContentHandler`, or any object
+            with its methods and attributes.
+        model_kwargs: ``activation`` (``"sigmoid"`` by default, ``"none"``, ``"tanh"``) or ``activation_fn``
+            (a PyTorch module); and the options ``max_pairs``, ``max_bytes``, ``concurrency``, ``timeout``,
+            ``deadline``, ``scripts`` and ``endpoint_url`` of
+            :class:`crossrank.sagemaker.client.SagemakerCrossEncoder`.
         endpoint_kwargs: Further arguments of ``invoke_endpoint``, such as ``TargetVariant``.
 
     Raises:
-        InputError: There is no name, or a keyword is unknown or asks for what cannot be done.
+        InputError: The name is missing, or a keyword is unknown or its value not supported.
 
     Example:
         >>> from crossrank.integrations.langchain import CrossEncoderReranker
@@ -89,7 +89,7 @@ class SagemakerEndpointCrossEncoder(LogitCrossEncoder):
     _scorer: SagemakerCrossEncoder = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Check the keywords; nothing is asked of AWS yet."""
+        """Check the keywords; no request is sent to AWS yet."""
         keywords = self.model_kwargs or {}
         check_keywords("model_kwargs", keywords, *_OPTIONS, *ACTIVATION_KEYS)
         self._activation = given_activation(keywords)
@@ -110,7 +110,7 @@ class SagemakerEndpointCrossEncoder(LogitCrossEncoder):
 
 
 class _Handled:
-    """A content handler as what the client writes and reads with."""
+    """Adapts a content handler to the client's wire format."""
 
     def __init__(self, handler: Any) -> None:
         for name in ("transform_input", "transform_output", "content_type", "accepts"):
@@ -134,7 +134,7 @@ class _Handled:
 
         try:
             scores = list(self._handler.transform_output(StreamingBody(io.BytesIO(body), len(body))))
-        # Whatever somebody's handler stumbles over, it is the answer that it cannot read.
+        # Any error of the user's handler means that it cannot read the response.
         except Exception as error:
             raise EndpointAnswerError(
                 f"content_handler cannot read the answer ({type(error).__name__}: {error}), "

@@ -1,4 +1,4 @@
-"""A vector store in one file: an npz archive with the vectors, and the documents as JSON."""
+"""Save a vector store to one file: an npz archive with the vectors, and the documents as JSON."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What a file holds.
+    """The content of a saved vector store.
 
     Attributes:
         similarity: How the vectors are compared.
-        documents: Each with its id.
-        vectors: One a document, float32 [n, d].
+        documents: The documents, with their ids.
+        vectors: One vector per document, float32 [n, d].
     """
 
     similarity: Similarity
@@ -36,10 +36,10 @@ class Saved:
 
 
 def write_saved(folder: Path, name: str, saved: Saved) -> None:
-    """Write ``name.npz``, whole or not at all.
+    """Write ``name.npz`` atomically.
 
     Raises:
-        InputError: Metadata hold what JSON cannot, or the file cannot be written.
+        InputError: Metadata cannot be saved as JSON, or the file cannot be written.
     """
     content = json.dumps(
         {
@@ -65,10 +65,10 @@ def write_saved(folder: Path, name: str, saved: Saved) -> None:
 
 
 def read_saved(folder: Path, name: str) -> Saved:
-    """Read what :func:`write_saved` wrote; nothing in the file can run code.
+    """Read a file of :func:`write_saved`; nothing in the file can run code.
 
     Raises:
-        InputError: The file is not there, or is not of this form.
+        InputError: The file does not exist, or has another format.
     """
     file = folder / f"{name}.npz"
     if not file.is_file():
@@ -76,8 +76,8 @@ def read_saved(folder: Path, name: str) -> Saved:
         raise MissingFileError(
             f"{file} does not exist"
             + (
-                f"; {name}.pkl beside it was written by LangChain's FAISS class as pickle, which can run "
-                "code when it is opened, and never is here. Index anew with FAISS.from_documents"
+                f"; {name}.pkl next to it was written by LangChain's FAISS class as pickle, which can run "
+                "code when it is opened, and is never opened here. Index again with FAISS.from_documents"
                 if pickled
                 else "; write it with save_local"
             )
@@ -112,13 +112,13 @@ def _json(document: Document) -> dict[str, Any]:
 
 
 def check_same_embedder(saved: NDArray[np.float32], again: NDArray[np.float32]) -> None:
-    """Compare a saved vector [d] with what an embedder makes of the same text.
+    """Compare a saved vector [d] with an embedder's vector of the same text.
 
     Raises:
-        InputError: They are too far apart to be one model's.
+        InputError: They differ too much to be from the same model.
     """
     # int8 and float32 weights of one model differ by less than a tenth; two models by more than one.
     if saved.shape != again.shape or np.linalg.norm(saved - again) > 0.3 * np.linalg.norm(again):
         raise InputError(
-            "the store was made with another embedder than the one given; name that one, or index anew"
+            "the store was made with another embedder than the one given; name that one, or index again"
         )

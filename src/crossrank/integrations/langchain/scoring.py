@@ -1,4 +1,4 @@
-"""What our cross-encoders for LangChain have in common, wherever their model runs."""
+"""The base class of crossrank's cross-encoders for LangChain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIVATION_KEYS = ("activation", "activation_fn", "default_activation_function")
 
 
 class LogitCrossEncoder(OwnErrors, BaseCrossEncoder):
-    """A ``BaseCrossEncoder`` whose logits are known, so that a reranker can keep them with the scores."""
+    """A ``BaseCrossEncoder`` that also returns logits, so that a reranker can keep them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -27,18 +27,18 @@ class LogitCrossEncoder(OwnErrors, BaseCrossEncoder):
     @property
     @abstractmethod
     def scorer(self) -> PairScorer:
-        """What gives the logits."""
+        """The cross-encoder that computes the logits."""
 
     @property
     def activation(self) -> Activation:
-        """What turns a logit into a score: the model's own, unless ``model_kwargs`` name another."""
+        """The function from logit to score: the model's own, unless ``model_kwargs`` has another."""
         return self._activation or self.scorer.scoring.activation
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
-        """Relevance scores of (query, passage) pairs: logits through the activation.
+        """Relevance scores of (query, passage) pairs.
 
-        Sigmoid and tanh are computed in double precision, so that pairs whose scores would both round to 1 in
-        single precision still compare as their logits do.
+        Sigmoid and tanh are computed in double precision, so that scores close to 1 keep the order of the
+        logits.
         """
         logits, _ = self.scorer.logits([(query, passage) for query, passage in text_pairs])
         exact = logits.astype(np.float64)
@@ -54,10 +54,10 @@ class LogitCrossEncoder(OwnErrors, BaseCrossEncoder):
 
 
 def given_activation(keywords: Mapping[str, Any]) -> Activation | None:
-    """The activation that ``model_kwargs`` name; None where they name none.
+    """The activation in ``model_kwargs``; None if there is none.
 
     Raises:
-        InputError: There is no such activation.
+        InputError: The activation does not exist.
     """
     given = (keywords[key] for key in ACTIVATION_KEYS if keywords.get(key) is not None)
     return activation_of(next(given, None))

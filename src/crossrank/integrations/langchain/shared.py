@@ -1,4 +1,4 @@
-"""Models that chains and threads share: each is loaded once, and let go when nothing uses it any more."""
+"""Shared models: each is loaded once, and released when it is no longer used."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _loaded: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 
 
 class SharedModel(Generic[Model]):
-    """A loaded model. Its copies are itself, and unpickled it is looked up, or loaded, where that happens.
+    """A loaded model. Copying returns the object itself; unpickling looks up the model or loads it.
 
     Args:
-        kind: Which encoder.
-        name: A model's name or folder.
-        options: What the encoder takes besides, by keyword.
-        model: The encoder that was made of these.
+        kind: The class of the encoder.
+        name: The model's name or folder.
+        options: Further keyword arguments of the encoder.
+        model: The loaded encoder.
     """
 
     def __init__(self, kind: type[Model], name: str | Path, options: dict[str, Any], model: Model) -> None:
@@ -51,10 +51,10 @@ class SharedModel(Generic[Model]):
 
 
 def shared_model(kind: type[Model], name: str | Path, options: dict[str, Any]) -> SharedModel[Model]:
-    """The one model of this kind, name and options; others who ask while it loads wait for it.
+    """The shared model of this kind, name and options; other callers wait while it is loading.
 
     Raises:
-        ModelError: It cannot be loaded.
+        ModelError: The model cannot be loaded.
     """
     key = (kind, os.path.realpath(name), repr(sorted(options.items())))  # some values cannot be hashed
     with _guard:

@@ -1,4 +1,4 @@
-"""A text file to a LangChain document."""
+"""Load a text file as a LangChain document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from crossrank.errors import InputError, file_error
 
-# What a file's first bytes say; UTF-32 first, since its mark begins with that of UTF-16.
+# Byte order marks; UTF-32 first, since its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -26,7 +26,7 @@ class TextLoader(BaseLoader):
     Args:
         file_path: The file.
         encoding: Its encoding; UTF-8 by default, on every system.
-        autodetect_encoding: If that fails, go by the byte order mark, else read as Windows-1252.
+        autodetect_encoding: If decoding fails, use the byte order mark, or else Windows-1252.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -44,10 +44,10 @@ class TextLoader(BaseLoader):
         self.autodetect_encoding = autodetect_encoding
 
     def lazy_load(self) -> Iterator[Document]:
-        """The one document.
+        """Yield the document.
 
         Raises:
-            InputError: The file cannot be read, or not in this encoding.
+            InputError: The file cannot be read, or is not in this encoding.
         """
         try:
             data = Path(self.file_path).read_bytes()

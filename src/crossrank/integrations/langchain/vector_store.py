@@ -1,4 +1,4 @@
-"""Vectors and their documents as LangChain's vector store, compared as the embedder means them to be."""
+"""A LangChain vector store in memory, with the similarity that the embedder was trained for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from crossrank.integrations.langchain.saving import Saved, check_same_embedder, 
 from crossrank.retrieval.base import check_k
 from crossrank.retrieval.dense import DenseIndex
 
-# By the names of crossrank and of LangChain's DistanceStrategy.
+# By the names in crossrank and in LangChain's DistanceStrategy.
 _SIMILARITIES: dict[str, Similarity] = {
     "cosine": "cosine",
     "dot": "dot",
@@ -33,7 +33,7 @@ _SIMILARITIES: dict[str, Similarity] = {
     "euclidean": "euclidean",
     "euclidean_distance": "euclidean",
 }
-# So many texts are embedded at a time: LangChain's lists of floats take eight times the room of the vectors.
+# Number of texts embedded at a time: LangChain's lists of floats take eight times the memory of vectors.
 _CHUNK = 4096
 
 
@@ -45,27 +45,27 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What one search sees, whatever is added or deleted meanwhile."""
+    """A consistent snapshot for a search, while documents may be added or deleted."""
 
     rows: list[_Row]
     index: DenseIndex
 
 
 class FAISS(VectorStore):
-    """Documents in memory, found by exact vector search; any number of threads may use it.
+    """A vector store in memory with exact search. Thread-safe.
 
-    Scores are similarities, and higher is better: the cosine, the dot product, or the negated distance.
+    Scores are similarities, so higher is better: the cosine, the dot product, or the negated distance.
 
     Args:
         embedding_function: Any LangChain embeddings.
-        relevance_score_fn: From a score to a relevance between 0 and 1, for
+        relevance_score_fn: The function from a score to a relevance between 0 and 1, for
             ``search_type="similarity_score_threshold"``.
-        normalize_L2: Compare by the cosine.
+        normalize_L2: Use cosine similarity.
         distance_strategy: ``cosine``, ``dot`` or ``euclidean``, or LangChain's ``DistanceStrategy``; by
-            default the embedder's own, or the cosine where it does not say.
+            default the embedder's own similarity, or the cosine if it is unknown.
 
     Raises:
-        InputError: There is no such strategy.
+        InputError: The strategy does not exist.
 
     Example:
         >>> store = FAISS.from_texts(["A tide table.", "Bakers bake bread."], HuggingFaceEmbeddings())
@@ -99,7 +99,7 @@ class FAISS(VectorStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Index texts; ``kwargs`` are the class's own, the others as for :meth:`add_texts`."""
+        """Create a store from texts; ``kwargs`` are passed to the class, the others to :meth:`add_texts`."""
         store = cls(embedding, **kwargs)
         store.add_texts(texts, metadatas, ids=ids)
         return store
@@ -124,16 +124,16 @@ class FAISS(VectorStore):
 
         Args:
             texts: The texts.
-            metadatas: One a text.
-            ids: One a text; a known one replaces its document, None makes a new one.
+            metadatas: One dictionary per text.
+            ids: One id per text. An existing id replaces the document; None generates an id.
             kwargs: Not used.
 
         Returns:
             The ids.
 
         Raises:
-            InputError: The numbers of texts, metadatas and ids differ, an id comes twice, or the vectors do
-                not have the dimension of those that are there.
+            InputError: The numbers of texts, metadatas and ids differ, an id occurs twice, or the vectors
+                have another dimension than the existing ones.
         """
         documents = _documents(texts, metadatas, ids)
         rows: dict[str, _Row] = {}
@@ -144,7 +144,7 @@ class FAISS(VectorStore):
         return list(rows)
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id; ids that are not there are passed over.
+        """Delete documents by id; unknown ids are ignored.
 
         Raises:
             InputError: No ids are given.
@@ -158,19 +158,19 @@ class FAISS(VectorStore):
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Documents by id, in that order; ids that are not there are passed over."""
+        """Return documents by id, in the same order; unknown ids are ignored."""
         with self._lock:
             found = [self._rows[id_] for id_ in ids if id_ in self._rows]
         return [_copy(row.document) for row in found]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
-        """The ``k`` documents nearest to a question; options as for :meth:`similarity_search_with_score`."""
+        """The ``k`` documents nearest to a question; options: see :meth:`similarity_search_with_score`."""
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, **kwargs: Any
     ) -> list[Document]:
-        """The ``k`` documents nearest to a vector; options as for :meth:`similarity_search_with_score`."""
+        """The ``k`` documents nearest to a vector; options: see :meth:`similarity_search_with_score`."""
         found = self.similarity_search_with_score_by_vector(embedding, k, **kwargs)
         return [document for document, _ in found]
 
@@ -181,9 +181,9 @@ class FAISS(VectorStore):
 
         Args:
             query: The question.
-            k: How many.
-            kwargs: ``filter``, on the metadata (see :mod:`.filters`); all documents that pass are compared.
-                ``score_threshold``: leave out what scores less.
+            k: The number of documents.
+            kwargs: ``filter``, on the metadata (see :mod:`.filters`); all documents that match are compared.
+                ``score_threshold``: the minimum score.
 
         Raises:
             InputError: ``k`` is below 1, or the filter cannot be used.
@@ -213,7 +213,7 @@ class FAISS(VectorStore):
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
-        """Near documents that differ from each other; see :meth:`max_marginal_relevance_search_by_vector`."""
+        """Maximal marginal relevance search; see :meth:`max_marginal_relevance_search_by_vector`."""
         embedding = self.embedding_function.embed_query(query)
         return self.max_marginal_relevance_search_by_vector(embedding, k, fetch_k, lambda_mult, **kwargs)
 
@@ -226,14 +226,14 @@ class FAISS(VectorStore):
         filter: Filter | None = None,  # noqa: A002 (LangChain's name)
         **kwargs: Any,
     ) -> list[Document]:
-        """Near documents that differ from each other (Carbonell and Goldstein, 1998).
+        """Maximal marginal relevance search (Carbonell and Goldstein, 1998).
 
         Args:
             embedding: The query's vector.
-            k: How many.
-            fetch_k: Of how many nearest.
-            lambda_mult: 1 for the nearest, 0 for the most different.
-            filter: On the metadata.
+            k: The number of documents.
+            fetch_k: The number of nearest documents to choose from.
+            lambda_mult: 1 for maximum similarity, 0 for maximum diversity.
+            filter: A filter on the metadata.
             kwargs: Not used.
         """
         near = [row for row, _ in self._nearest(embedding, max(k, fetch_k), filter)]
@@ -245,14 +245,14 @@ class FAISS(VectorStore):
         return [_copy(near[i].document) for i in chosen]
 
     def save_local(self, folder_path: str | Path, index_name: str = "index") -> None:
-        """Write everything into one file, ``index_name.npz``: whole or not at all, and without pickle.
+        """Save the store to one file, ``index_name.npz``, atomically and without pickle.
 
         Args:
-            folder_path: The folder; it is made where it does not exist.
-            index_name: The file's name without its ending.
+            folder_path: The folder; created if it does not exist.
+            index_name: The file name without its suffix.
 
         Raises:
-            InputError: Metadata hold what JSON cannot, or the file cannot be written.
+            InputError: Metadata cannot be saved as JSON, or the file cannot be written.
         """
         with self._lock:
             rows = list(self._rows.values())
@@ -270,19 +270,19 @@ class FAISS(VectorStore):
         allow_dangerous_deserialization: bool = False,
         **kwargs: Any,
     ) -> Self:
-        """Read what :meth:`save_local` wrote.
+        """Load a store that :meth:`save_local` wrote.
 
         Args:
             folder_path: The folder.
-            embeddings: The embedder that the store was made with. One of crossrank's is compared with the
-                vectors that are there, by embedding the first document.
-            index_name: The file's name without its ending.
-            allow_dangerous_deserialization: Not used: there is nothing dangerous to allow.
-            kwargs: The class's own; the strategy is the saved one unless named here.
+            embeddings: The embedder that the store was made with. For an embedder of crossrank, this is
+                checked by embedding the first document again.
+            index_name: The file name without its suffix.
+            allow_dangerous_deserialization: Not used: loading is always safe.
+            kwargs: Passed to the class; the strategy is the saved one by default.
 
         Raises:
-            InputError: The file is not there, is damaged, was written by LangChain's class as pickle (which
-                is never opened), or by another embedder.
+            InputError: The file does not exist, is damaged, was written by LangChain's class as pickle (which
+                is never opened), or was made with another embedder.
         """
         saved = read_saved(Path(folder_path), index_name)
         store = cls(embeddings, **{"distance_strategy": saved.similarity, **kwargs})
@@ -304,7 +304,7 @@ class FAISS(VectorStore):
             raise InputError(
                 f"the embedder gave vectors of shape {list(vectors.shape)} for {len(texts)} texts"
             )
-        # Refused now, not when the first search builds the index.
+        # Checked now instead of at the first search, which builds the index.
         if not np.isfinite(vectors).all():
             raise InputError("the embedder gave a vector that holds NaN or infinity; check the model")
         return {str(document.id): _Row(document, vectors[i]) for i, document in enumerate(documents)}

@@ -21,7 +21,7 @@ from crossrank.server.wire import Body
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 CSV = "text/csv"
-# SageMaker's name for JSON Lines is the first; the others are what else is sent under it.
+# The first is SageMaker's name for JSON Lines; the others are also in use.
 _JSON_LINES = frozenset({JSON_LINES, "application/jsonl", "application/x-jsonlines", "application/x-ndjson"})
 _PAIRS = ("pairs", "text_pairs")
 _RANKING = ("query", "documents", "top_n", "return_documents")
@@ -56,7 +56,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """All that came in one body; see :class:`crossrank.server.wire.Call`."""
+    """The content of a request body; see :class:`crossrank.server.wire.Call`."""
 
     parts: Sequence[_Part]
     answer_type: str

@@ -1,4 +1,4 @@
-"""One file to documents, by its suffix: one reader a format, each in its own file."""
+"""Read a file into documents, by its suffix; each format has a reader in its own module."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUPPORTED = (
     "text (.txt, .text, .rst, .log or no extension), Markdown (.md, .markdown), HTML (.html, .htm, .xhtml), "
     "PDF (.pdf), Word (.docx), tables (.csv, .tsv) and JSON Lines (.jsonl, .ndjson)"
 )
-"""The supported types, for a sentence."""
+"""The supported types, for messages."""
 
 _HINTS = {
     ".doc": "Save it as .docx",
@@ -46,7 +46,7 @@ _HINTS = {
 
 
 def supported_suffixes() -> frozenset[str]:
-    """The suffixes that can be read, in lower case; ``""`` among them, for files without one.
+    """The supported suffixes, in lower case, including ``""`` for files without a suffix.
 
     Example:
         >>> ".pdf" in supported_suffixes()
@@ -56,7 +56,7 @@ def supported_suffixes() -> frozenset[str]:
 
 
 def is_supported(path: Path) -> bool:
-    """Whether a file is of a type that can be read, going by its name alone.
+    """Whether a file has a supported type, judged by its name.
 
     Example:
         >>> is_supported(Path("report.PDF")), is_supported(Path("photo.png"))
@@ -68,35 +68,36 @@ def is_supported(path: Path) -> bool:
 def read_documents(
     path: Path, *, name: str | None = None, notify: Notify = ignore, part_characters: int | None = None
 ) -> Iterator[Document]:
-    """Read one file, as its suffix says what it is; the documents come as they are read.
+    """Read a file as a stream of documents; the suffix determines the format.
 
-    - Text is UTF-8, with or without a byte order mark, and any line ending reads as ``\\n``. It is one
-      document named by the file; ``part_characters`` cuts a longer one into parts.
-    - Markdown is text whose front matter, if there is any, becomes title and metadata.
-    - HTML is the text that a browser would show, named and cut like text.
-    - PDF is a document a page; ``page`` is in its metadata, and its id is ``name#page=1``.
-    - DOCX is its paragraphs and tables, named and cut like text.
-    - CSV and TSV are a document a row, with columns ``text``, ``title`` and ``id``, others as metadata.
-    - JSON Lines is a document a line, with the same fields, and ``metadata``.
+    - Text is UTF-8, with or without a byte order mark; all line endings are read as ``\\n``. The file is one
+      document with the file's name as its id; with ``part_characters``, long files are split into parts.
+    - Markdown is read like text; its front matter, if there is any, becomes title and metadata.
+    - HTML is read as the text that a browser would show, and split like text.
+    - PDF gives one document per page, with ``page`` in its metadata and the id ``name#page=1``.
+    - DOCX is read as paragraphs and tables, and split like text.
+    - CSV and TSV give one document per row, from the columns ``text``, ``title`` and ``id``; other columns
+      become metadata.
+    - JSON Lines gives one document per line, with the same fields and ``metadata``.
 
-    A record's own ``file``, ``start`` and ``end`` become ``file_``, ``start_`` and ``end_``.
+    A record's own fields ``file``, ``start`` and ``end`` are renamed to ``file_``, ``start_`` and ``end_``.
 
     Args:
         path: The file.
-        name: What it is called in ids, messages and ``metadata["source"]``; its path by default.
-        notify: Called with a notice of each thing that a person should know: bytes that are not UTF-8, and
-            pages, rows or records that were left out.
-        part_characters: The most characters of a document that is a whole text. A longer one comes in parts
-            that together are the whole: the first named as the file, one that begins at character 700
-            ``name#char=700``, each with its ``start`` in the metadata. They end at a blank line, else at
-            the end of a line, else of a word. So a file of a gigabyte never lies in memory whole.
+        name: The name for ids, messages and ``metadata["source"]``; the path by default.
+        notify: Called with a notice for bytes that are not UTF-8, and for pages, rows or records that were
+            skipped.
+        part_characters: Maximum length of a text document in characters. A longer text is split into parts
+            at blank lines, else at line ends, else between words. The first part has the file's id, a part
+            that begins at character 700 has the id ``name#char=700``, and each has its ``start`` in the
+            metadata. So a file of a gigabyte is never completely in memory.
 
     Yields:
         The documents.
 
     Raises:
-        InputError: The file is of an unsupported type, cannot be read, or holds no text. It is raised
-            when the trouble is met, which may be after some documents.
+        InputError: The file is of an unsupported type, cannot be read, or has no text. It is raised when the
+            problem is found, which may be after some documents.
         MissingExtraError: The file is of a type that needs an optional library.
 
     Example:
@@ -122,14 +123,14 @@ def read_documents(
 
 
 def with_unique_ids(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents as they come.
+    """Yield the documents, checking their ids.
 
     Raises:
-        RecordError: Two of them share an id.
+        RecordError: Two documents have the same id.
     """
     seen: set[int] = set()
     for document in documents:
-        # The hash alone: a file may have millions of records, and ids are long.
+        # Only the hash is kept, since a file may have millions of records with long ids.
         key = hash(document.id)
         if key in seen:
             raise RecordError(

@@ -1,4 +1,4 @@
-"""Bytes to text: UTF-8, plain line ends, and a notice of what was not UTF-8."""
+"""Decode bytes to text: UTF-8, normalised line ends, and a notice about invalid bytes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST_LINE = 100_000_000
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file that looks like text.
+    """Read a text file as bytes.
 
     Raises:
-        InputError: It cannot be read, or its beginning holds NUL bytes.
+        InputError: It cannot be read, or there are NUL bytes at its beginning.
     """
     name = printable(path)
     try:
@@ -34,23 +34,23 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refuse_binary(data: bytes, name: str) -> None:
-    """Raise InputError where the beginning of a file is no text."""
+    """Raise InputError if the beginning of a file is not text."""
     if b"\0" in data[:_SNIFFED_BYTES]:
         raise InputError(f"{name} is not text (it holds NUL bytes); save it as UTF-8 text")
 
 
 def decode_text(data: bytes) -> tuple[str, bool]:
-    """UTF-8 bytes to text with plain line ends, and whether all was UTF-8; what is not becomes U+FFFD."""
+    """Decode UTF-8 with normalised line ends, and whether it was valid; invalid bytes become U+FFFD."""
     notices: list[Notice] = []
     return "".join(decode_chunks([data], "", notices.append)), not notices
 
 
 def text_chunks(path: Path, name: str, notify: Notify) -> Iterator[str]:
-    """The text of a file, a megabyte at a time.
+    """Read the text of a file, one megabyte at a time.
 
     Raises:
         OSError: It cannot be read.
-        InputError: Its beginning holds NUL bytes.
+        InputError: There are NUL bytes at its beginning.
     """
     with path.open("rb") as file:
         first = file.read(_CHUNK_BYTES)
@@ -60,8 +60,8 @@ def text_chunks(path: Path, name: str, notify: Notify) -> Iterator[str]:
 
 
 def decode_chunks(chunks: Iterable[bytes], name: str, notify: Notify) -> Iterator[str]:
-    """Decode UTF-8 that comes in pieces cut anywhere; ``notify`` hears once of bytes that are not UTF-8."""
-    # Not "utf-8-sig": it says nothing of a file that ends within a byte order mark.
+    """Decode UTF-8 in chunks; ``notify`` is called at most once, if there are invalid bytes."""
+    # Not "utf-8-sig", which ignores a file that ends within a byte order mark.
     decoder = codecs.getincrementaldecoder("utf-8")()
     at_start = True
     line_ends = io.IncrementalNewlineDecoder(None, translate=True)
@@ -82,10 +82,10 @@ def decode_chunks(chunks: Iterable[bytes], name: str, notify: Notify) -> Iterato
 
 
 def text_lines(chunks: Iterable[str], name: str) -> Iterator[str]:
-    """The lines of a text that comes in pieces, without their ends; only a line feed ends a line.
+    """Split a text in chunks into lines, without line ends; only a line feed ends a line.
 
     Raises:
-        InputError: A line is so long that this cannot be what it was meant to be.
+        InputError: A line is too long to be a record.
     """
     number, pieces, length = 1, [""], 0
     for chunk in chunks:

@@ -16,17 +16,16 @@ from crossrank.text.reading.parts import text_documents
 if TYPE_CHECKING:
     from docx.document import Document as WordDocument
 
-# What is unpacked into memory, at most. The tree of the text takes ten times as much; images are held as
-# they are.
+# Limits of what is unpacked into memory. The parsed text takes ten times its size; images are kept as bytes.
 _LARGEST_TEXT = 200_000_000
 _LARGEST_IN_ALL = 1_000_000_000
 
 
 def read_docx(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The text with a blank line between paragraphs, a line for each row of a table, and ``|`` between cells.
+    """Read a DOCX file: blank lines between paragraphs, one line per table row, ``|`` between cells.
 
     Inserted text of tracked changes is read, deleted text is not. The title, and ``author`` in the metadata,
-    are those of the core properties. Positions are those in this text.
+    come from the core properties. Offsets are relative to this text.
 
     Raises:
         MissingExtraError: python-docx is not installed.
@@ -62,7 +61,7 @@ def _open(file: BinaryIO, name: str) -> WordDocument:
         return docx.Document(file)
     except (InputError, OSError):
         raise
-    except Exception as error:  # zipfile, lxml and python-docx each have their own
+    except Exception as error:  # zipfile, lxml and python-docx have their own exceptions
         raise _unreadable(name, error) from error
 
 
@@ -71,14 +70,14 @@ def _title_and_author(document: WordDocument) -> tuple[str, str]:
 
     relations = document.part.package.rels.values()
     if not any(relation.reltype == RELATIONSHIP_TYPE.CORE_PROPERTIES for relation in relations):
-        return "", ""  # python-docx would make some up, with the title "Word Document"
+        return "", ""  # python-docx would create default properties, with the title "Word Document"
     properties = document.core_properties
     return " ".join(properties.title.split()), " ".join(properties.author.split())
 
 
 def _unreadable(name: str, error: Exception) -> InputError:
     reason = f"{error}".partition("\n")[0][:200] or type(error).__name__
-    return InputError(f"{name} cannot be read as DOCX: {reason}; save it anew")
+    return InputError(f"{name} cannot be read as DOCX: {reason}; save it again")
 
 
 def _blocks(parent: Any) -> Iterator[str]:
@@ -95,7 +94,7 @@ def _blocks(parent: Any) -> Iterator[str]:
 
 
 def _paragraph(paragraph: Any) -> str:
-    # Not its .text, which leaves out inserted text. A fallback repeats a text box for old programs.
+    # Not paragraph.text, which lacks inserted text. A fallback repeats a text box for old programs.
     runs = paragraph.xpath(".//w:r[not(ancestor::w:moveFrom or ancestor::*[local-name()='Fallback'])]")
     return "".join(run.text for run in runs)
 

@@ -16,7 +16,7 @@ from crossrank.text.notices import Notify, repaired
 from crossrank.text.reading.decoding import refuse_binary
 from crossrank.text.reading.parts import text_documents
 
-# A page is read as a whole, which takes a few times as much memory, and a second or so for some megabytes.
+# A page is parsed as a whole, which takes a few times its size in memory, and about a second for a few MB.
 _LARGEST = 50_000_000
 # UTF-32's little-endian mark begins with UTF-16's.
 _MARKS = {
@@ -46,9 +46,9 @@ _CELLS = frozenset({"td", "th"})
 
 
 def read_html(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The text of a page: a line a block, with blank lines around paragraphs, headings, lists and tables.
+    """Read the text of a page: one line per block, blank lines around paragraphs, headings, lists and tables.
 
-    Positions are those in this text, since that of the file has tags in between.
+    Offsets are relative to this text, not to the file, which also contains tags.
     """
     with path.open("rb") as file:
         data = file.read(_LARGEST + 1)
@@ -64,9 +64,9 @@ def read_html(path: Path, name: str, notify: Notify, part_characters: int | None
 
 
 def _decode(data: bytes, name: str, notify: Notify) -> str:
-    """By the byte order mark, else as declared, else UTF-8 where it is valid, else Windows-1252.
+    """Decode by the byte order mark, else the declared encoding, else UTF-8 if valid, else Windows-1252.
 
-    The last is the HTML standard's (https://html.spec.whatwg.org/multipage/parsing.html).
+    Windows-1252 is the HTML standard's fallback (https://html.spec.whatwg.org/multipage/parsing.html).
     """
     mark = next((mark for mark in _MARKS if data.startswith(mark)), None)
     if mark is None:
@@ -83,7 +83,7 @@ def _decode(data: bytes, name: str, notify: Notify) -> str:
 
 
 def _declared(beginning: bytes) -> str | None:
-    """The declared encoding, where it can be the one: what was found by reading ASCII is no UTF-16."""
+    """The declared encoding, except UTF-16: a declaration that can be read as ASCII is not UTF-16."""
     found = _DECLARED.search(beginning)
     try:
         encoding = (found[1] or found[2]).decode("ascii").lower() if found else ""
@@ -93,7 +93,7 @@ def _declared(beginning: bytes) -> str | None:
 
 
 class _Page(HTMLParser):
-    """A page, read from its tags as they come, without a tree: what is open is all that it knows."""
+    """Converts a page to text while parsing; instead of a tree, it only keeps the open elements."""
 
     def __init__(self, name: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -106,12 +106,12 @@ class _Page(HTMLParser):
         self._in_title = False
 
     def read(self, markup: str) -> None:
-        """Read a whole page.
+        """Parse a whole page.
 
         Raises:
-            InputError: Python's parser gives up.
+            InputError: Python's parser fails.
         """
-        # Behind the last ">" no tag ends, and the parser looks for the end of each to the end of the file.
+        # No tag ends after the last ">", and for each "<" there the parser would search the rest of the file.
         whole, end, cut = markup.rpartition(">")
         try:
             self.feed(whole + end + cut.replace("<", "&lt;"))
@@ -132,7 +132,7 @@ class _Page(HTMLParser):
             self._count[tag] += 1
 
     def handle_endtag(self, tag: str) -> None:
-        """End the innermost open element of this name, and what is open within it."""
+        """End the innermost open element of this name, and the open elements inside it."""
         while self._count[tag]:
             ended = self._open.pop()
             self._count[ended] -= 1
@@ -157,7 +157,7 @@ class _Page(HTMLParser):
 
 
 class _Blocks:
-    """The text so far, and the line that is being put together."""
+    """The text so far, and the current line."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -182,7 +182,7 @@ class _Blocks:
             self.line.append(" ")
 
     def end(self, gap: int) -> None:
-        """End the line; at least ``gap`` line feeds come before the next one."""
+        """End the line, with at least ``gap`` line feeds before the next one."""
         text = "".join(self.line)
         text = text.replace("\r\n", "\n").strip("\n") if self._preformatted else " ".join(text.split())
         if text.strip():

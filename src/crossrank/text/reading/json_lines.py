@@ -1,4 +1,4 @@
-"""JSON: one document a line, or one an item of an array."""
+"""JSON: one document per line, or per item of an array."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TEXT_FIELDS = ("text", "page_content", "contents")
 
 
 def read_json_lines(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The records of a file, a line at a time; a record is one document, however long."""
+    """Read the records of a file line by line; a record is always one document, however long."""
     return parse_json_lines(name, text_lines(text_chunks(path, name, notify), name), notify)
 
 
 def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterator[Document]:
-    """One document a line; ``notify`` hears of a record without text.
+    """Yield one document per line; ``notify`` is called for a record without text.
 
     Raises:
         RecordError: A line is malformed.
@@ -42,12 +42,12 @@ def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterato
 
 
 def parse_json_array(name: str, text: str, notify: Notify) -> Iterator[Document]:
-    """One document an item of an array; ``notify`` hears of one without text.
+    """Yield one document per item of an array; ``notify`` is called for an item without text.
 
-    An item is a string, or an object with the fields that a line has.
+    An item is a string, or an object with the same fields as a line.
 
     Raises:
-        RecordError: It is no JSON, or an item is malformed.
+        RecordError: It is not valid JSON, or an item is malformed.
     """
     for number, item in enumerate(_json(text, name, "an array of strings or objects"), start=1):
         record = {"id": number, "text": item} if isinstance(item, str) else item

@@ -22,9 +22,9 @@ _BLOCK = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", r
 
 
 def read_markdown(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The text after the front matter, whose ``title`` is the document's and whose rest is metadata.
+    """Read the text after the front matter; ``title`` becomes the title, and other fields become metadata.
 
-    Where there is front matter, ``start`` in the metadata says where the text after it begins in the file.
+    If there is front matter, ``start`` in the metadata is the offset of the text after it in the file.
     """
     chunks = text_chunks(path, name, notify)
     text = next(chunks, "")
@@ -35,15 +35,15 @@ def read_markdown(path: Path, name: str, notify: Notify, part_characters: int | 
 
 
 def _front_matter(text: str) -> tuple[dict[str, Any], int]:
-    """Its fields and where it ends; no fields and 0 where there is none, or it is malformed."""
+    """The fields of the front matter and its length; no fields and 0 if there is none, or it is malformed."""
     block = _BLOCK.match(text, 0, _LONGEST)
     if block is None:
         return {}, 0
-    # Imported here since it takes a while, and most files have no front matter.
+    # Imported here because it is slow, and most files have no front matter.
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Without aliases, by which a few lines can stand for gigabytes."""
+        """Refuses aliases, since a few lines with aliases can expand to gigabytes."""
 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             if self.check_event(yaml.AliasEvent):
@@ -56,14 +56,14 @@ def _front_matter(text: str) -> tuple[dict[str, Any], int]:
             return {}, 0
         plain = storable(_plain(fields))
         json.dumps(plain, allow_nan=False)
-    # ValueError: a date or a number that there is none of. TypeError: a list as a key.
+    # ValueError: an invalid date or number. TypeError: a list as a key.
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return {}, 0
     return own_fields(plain), block.end()
 
 
 def _plain(value: Any) -> Any:
-    """A YAML value as JSON has it."""
+    """Convert a YAML value to JSON."""
     if isinstance(value, dict):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):

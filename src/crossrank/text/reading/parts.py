@@ -1,4 +1,4 @@
-"""A text to documents: one, or several parts where it is long."""
+"""Convert a text to one document, or to several parts if it is long."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def text_documents(
     metadata: Mapping[str, Any] | None = None,
     start: int = 0,
 ) -> Iterator[Document]:
-    """The documents of one text.
+    """Yield the documents of one text.
 
     Args:
-        chunks: The text in pieces.
-        name: The file's; the first part's id. The part that begins at character 700 of the file is
-            ``name#char=700``, as RFC 5147 (https://www.rfc-editor.org/rfc/rfc5147) writes a position.
-        part_characters: The longest part; None for the whole text in one.
-        title: Every part's.
-        metadata: Every part's, beside ``source`` and, where there are several parts or the text does not
-            begin where the file does, ``start``.
-        start: Where the text begins in the file, in characters.
+        chunks: The text in chunks.
+        name: The name of the file, and the id of the first part. A part that begins at character 700 of the
+            file has the id ``name#char=700`` (RFC 5147, https://www.rfc-editor.org/rfc/rfc5147).
+        part_characters: Maximum length of a part; None for the whole text as one document.
+        title: The title of every part.
+        metadata: The metadata of every part, in addition to ``source``. ``start`` is added if there are
+            several parts, or the text does not begin at the beginning of the file.
+        start: The offset of the text in the file, in characters.
 
     Raises:
-        NoTextError: There is nothing but white space.
+        NoTextError: There is only white space.
         InputError: ``part_characters`` is below 1.
     """
     if part_characters is not None and part_characters < 1:
@@ -43,7 +43,7 @@ def text_documents(
     for part in _parts(chunks, part_characters):
         holds_text = holds_text or not part.isspace()
         if position == start:
-            first = part  # held back until it is known whether it is the only one
+            first = part  # held back until it is known whether there is another part
         else:
             if first is not None:
                 yield Document(name, first, title, {**given, "start": start})
@@ -73,7 +73,7 @@ def _parts(chunks: Iterable[str], size: int | None) -> Iterator[str]:
 
 
 def _cut(text: str, begin: int, end: int) -> int:
-    """The last good place to end a part that begins at ``begin`` and may reach ``end``."""
+    """The best place to end a part that begins at ``begin`` and ends at ``end`` at the latest."""
     for separator in ("\n\n", "\n"):
         if (found := text.rfind(separator, begin, end)) != -1:
             return found + len(separator)

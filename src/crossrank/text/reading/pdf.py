@@ -1,4 +1,4 @@
-"""PDF: one document a page."""
+"""PDF: one document per page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def read_pdf(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The pages that have text, with their number in ``page`` and the id ``name#page=1`` (RFC 8118).
+    """Read the pages with text, with their number in ``page`` and the id ``name#page=1`` (RFC 8118).
 
-    The title, and ``author`` in the metadata, are those of the document information.
+    The title, and ``author`` in the metadata, come from the document information.
     """
     with path.open("rb") as file:
         with _quiet():
@@ -36,7 +36,7 @@ def read_pdf(path: Path, name: str, notify: Notify, part_characters: int | None)
                     text = without_surrogates(reader.pages[number - 1].extract_text())
             except OSError:
                 raise
-            except Exception as error:  # pypdf's own documentation says that broken files raise anything
+            except Exception as error:  # pypdf's documentation: broken files can raise anything
                 broken += 1
                 notify(left_out(f"{name}#page={number} cannot be read: {_reason(error)}"))
                 continue
@@ -47,14 +47,14 @@ def read_pdf(path: Path, name: str, notify: Notify, part_characters: int | None)
     if len(blank) == pages:
         raise NoTextError(f"{name} holds no text (scanned pages? Run OCR first, such as ocrmypdf)")
     if len(blank) + broken == pages:
-        raise InputError(f"{name} cannot be read: none of its pages with content can; export it anew")
+        raise InputError(f"{name} cannot be read: none of its pages with content can; export it again")
     if blank:
         notify(left_out(f"{name} holds no text on {_listed(blank)} of {pages} pages"))
 
 
 def _open(file: BinaryIO, name: str) -> tuple[PdfReader, int, str, str]:
     """The reader, the number of pages, title and author."""
-    # Imported here since it takes a while, and only PDF needs it.
+    # Imported here because it is slow, and only needed for PDF.
     from pypdf import PdfReader
     from pypdf.errors import DependencyError
 
@@ -68,7 +68,7 @@ def _open(file: BinaryIO, name: str) -> tuple[PdfReader, int, str, str]:
     except DependencyError as error:
         raise MissingExtraError(f"{name} is encrypted with AES, and reading it", "pdf-aes") from error
     except Exception as error:
-        raise InputError(f"{name} cannot be read as PDF: {_reason(error)}; export it anew") from error
+        raise InputError(f"{name} cannot be read as PDF: {_reason(error)}; export it again") from error
     if not pages:
         raise NoTextError(f"{name} holds no text (it has no pages)")
     try:
@@ -94,7 +94,7 @@ def _listed(numbers: list[int]) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep pypdf's messages from the screen while the block runs: what matters, it raises."""
+    """Silence pypdf's log messages; serious problems raise exceptions."""
     logger = logging.getLogger("pypdf")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -12,5 +12,5 @@ from crossrank.text.reading.parts import text_documents
 
 
 def read_plain(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The text as it is."""
+    """Read the text unchanged."""
     return text_documents(text_chunks(path, name, notify), name, part_characters)

@@ -1,4 +1,4 @@
-"""Why a file gives no documents, where callers tell the reasons apart."""
+"""Errors for files without documents, for callers that treat them differently."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from crossrank.errors import InputError
 
 
 class NoTextError(InputError):
-    """A file that can be read, and holds no text."""
+    """A readable file without text."""
 
 
 class RecordError(InputError):
-    """A record that is malformed, or that has the id of another one."""
+    """A record that is malformed, or has the same id as another one."""

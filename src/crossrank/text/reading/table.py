@@ -1,4 +1,4 @@
-"""CSV and TSV: one document a row."""
+"""CSV and TSV: one document per row."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _TEXT_COLUMNS = ("text", "page_content", "contents", "content", "body", "passage
 _ID_COLUMNS = ("id", "_id")
 _SAMPLE = 65_536
 _LONGEST_CELL = 10_000_000
-# Of rows that do not fit, as many are reported one by one: a file of another shape would flood the screen.
+# The number of malformed rows that are reported individually; a wrong file would flood the screen.
 _REPORTED = 5
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 
 
 def read_table(path: Path, name: str, notify: Notify, part_characters: int | None) -> Iterator[Document]:
-    """The rows below the header, streamed; a row is one document, however long.
+    """Stream the rows below the header; a row is always one document, however long.
 
-    The text is that of the column ``text`` (or ``page_content``, ``contents``, ``content``, ``body``,
-    ``passage``), else a line ``column: value`` for every column. ``title`` and ``id`` (or ``_id``) are
-    what they say, and a row without an id is named ``path:line``. Other columns are metadata: numbers where
-    they are written as such, empty cells left out.
+    The text is the column ``text`` (or ``page_content``, ``contents``, ``content``, ``body``, ``passage``),
+    else one line ``column: value`` per column. ``title`` and ``id`` (or ``_id``) become title and id; a row
+    without an id gets the id ``path:line``. Other columns become metadata: numbers are converted, and empty
+    cells are left out.
 
     Raises:
-        InputError: A cell is too long to be one: a quote that is never closed.
-        NoTextError: There is no row with text.
+        InputError: A cell is too long, for example because of a quote that is never closed.
+        NoTextError: No row has text.
     """
-    # Only ever raised: the limit is the process's.
+    # The limit applies to the whole process, so it is only ever increased.
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     lines = (f"{line}\n" for line in text_lines(text_chunks(path, name, notify), name))
     sample = _take(lines, _SAMPLE)
@@ -85,9 +85,9 @@ class _Dialect:
 
 
 def _sniff(sample: Sequence[str], usual: str) -> _Dialect:
-    """The dialect in which most rows of the sample have as many cells as the header, which has several.
+    """The dialect in which most rows of the sample have as many cells as the header, and more than one.
 
-    csv.Sniffer goes by single characters of the whole sample, and prose in cells misleads it.
+    csv.Sniffer counts characters in the whole sample, so prose in cells misleads it.
     """
     delimiters = sorted(",;\t|", key=lambda delimiter: delimiter != usual)
     candidates = [*map(_Dialect, delimiters), _Dialect("\t", csv.QUOTE_NONE)]
@@ -110,7 +110,7 @@ def _sizes(sample: Sequence[str], dialect: _Dialect) -> list[int]:
 
 
 def _rows(lines: Iterable[str], dialect: _Dialect, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, with the number of their first line."""
+    """Yield rows that are not blank, with the number of their first line."""
     reader = csv.reader(lines, delimiter=dialect.delimiter, quoting=dialect.quoting, skipinitialspace=True)
     while True:
         number = reader.line_num + 1
@@ -134,7 +134,7 @@ def _problem(cells: Sequence[str], columns: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What the columns are, by position."""
+    """The positions of the columns."""
 
     names: tuple[str, ...]
     text: int | None
@@ -174,7 +174,7 @@ def _cell(cells: Sequence[str], position: int | None) -> str:
 
 
 def _value(cell: str) -> str | int | float:
-    """A number where the cell is written as one: ``007``, ``1e5`` and ``+1`` stay text."""
+    """Convert a cell to a number if it is a plain one: ``007``, ``1e5`` and ``+1`` stay text."""
     if _WHOLE.fullmatch(cell):
         return int(cell)
     return float(cell) if _DECIMAL.fullmatch(cell) else cell
