@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.vectors import nearest, prepared
 
 Encoder: TypeAlias = CrossEncoder | BiEncoder
 # A question and the passages to rank for it.
@@ -125,7 +125,7 @@ def compare(original: Encoder, copy: Encoder) -> Parity:
     samples = sample_candidates()
     if isinstance(original, BiEncoder) and isinstance(copy, BiEncoder):
         (expected, vectors), (given, copied) = _similarities(original, samples), _similarities(copy, samples)
-        cosines = (_unit(vectors) * _unit(copied)).sum(axis=1)
+        cosines = (prepared(vectors, "cosine") * prepared(copied, "cosine")).sum(axis=1)
         return _parity(expected, given, float(cosines.min()), float(cosines.mean()))
     return _parity(_logits(original, samples), _logits(copy, samples))
 
@@ -198,26 +198,12 @@ def _similarities(
     queries = model.encode_queries([query for query, _ in samples])
     texts = list(dict.fromkeys(text for _, passages in samples for text in passages))
     vectors = model.encode_documents(texts)
-    rows = [
-        _compared(query, vectors[[texts.index(text) for text in passages]], model.similarity)
-        for query, (_, passages) in zip(queries, samples, strict=True)
+    rows = prepared(vectors, model.similarity)
+    compared = [
+        nearest(rows[[texts.index(text) for text in passages]], query, model.similarity)
+        for query, (_, passages) in zip(prepared(queries, model.similarity), samples, strict=True)
     ]
-    return np.stack(rows), np.concatenate([queries, vectors])
-
-
-def _compared(
-    query: NDArray[np.float32], vectors: NDArray[np.float32], similarity: Similarity
-) -> NDArray[np.float32]:
-    if similarity == "euclidean":
-        return np.asarray(-np.linalg.norm(vectors - query, axis=1), np.float32)
-    if similarity == "cosine":
-        query, vectors = _unit(query[np.newaxis])[0], _unit(vectors)
-    return vectors @ query
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
+    return np.stack(compared), np.concatenate([queries, vectors])
 
 
 def _lines(name: str) -> list[dict[str, object]]:

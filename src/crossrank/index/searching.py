@@ -16,9 +16,9 @@ from crossrank.documents import Document
 from crossrank.index.filters import Condition
 from crossrank.index.store import Store, setting
 from crossrank.index.vectors import Ids, Vectors, read_vectors, stored_vectors
+from crossrank.inference.vectors import prepared, similarities
 from crossrank.retrieval.base import Scored
 from crossrank.retrieval.bm25 import best_by_words, scores_by_words
-from crossrank.retrieval.dense import prepared, similarities
 from crossrank.retrieval.hybrid import Passages
 
 

@@ -21,7 +21,8 @@ from crossrank.index.faiss_file import (
 )
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
-from crossrank.retrieval.dense import nearest, on_all_threads, on_one_thread, prepared
+from crossrank.inference.vectors import nearest, prepared
+from crossrank.retrieval.dense import on_all_threads, on_one_thread
 
 Ids = NDArray[np.int64]
 

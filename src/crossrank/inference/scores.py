@@ -30,6 +30,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.errors import ModelError
 from crossrank.inference.activations import Activation, activated, activation_of, saved_activation
 from crossrank.inference.prompting import is_language_model
 from crossrank.models.damage import refuses_damage
@@ -109,12 +110,18 @@ def scoring_of(model: ModelFolder) -> Scoring:
     """Read off a model's configuration what its outputs mean.
 
     Raises:
-        ModelError: It was saved with an activation that nobody has.
+        ModelError: It was saved with an unknown activation, or its number of labels is none.
         MissingExtraError: It was saved with an activation that only PyTorch has.
     """
     saved, given = saved_activation(model), model.config.get("id2label")
     # Neither need be in config.json; the load then checks that there is one output.
-    labels = model.config.get("num_labels", len(given) if isinstance(given, dict) else 1)
+    labels = model.config.get("num_labels")
+    if labels is None:
+        labels = len(given) if isinstance(given, dict) else 1
+    if not isinstance(labels, int) or labels < 1:
+        raise ModelError(
+            f"{model.name}: num_labels in config.json must be a number from 1; it is {labels!r:.80}"
+        )
     if labels == 1 or is_language_model(model):
         return Scoring(1, 0, saved or "sigmoid")
     names = {int(i): str(name) for i, name in given.items()} if isinstance(given, dict) else {}

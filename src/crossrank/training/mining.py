@@ -17,8 +17,8 @@ from crossrank.errors import InputError
 from crossrank.evaluation.collection import load_collection
 from crossrank.evaluation.qrels import load_qrels
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.vectors import prepared
 from crossrank.retrieval.bm25 import BM25Index, word_matches
-from crossrank.retrieval.dense import prepared
 from crossrank.training.settings import JudgedData, TrainingSettings
 from crossrank.training.unjudged import make_question
 

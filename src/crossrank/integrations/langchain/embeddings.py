@@ -15,6 +15,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr
 from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.engines import Progress
+from crossrank.inference.vectors import prepared
 from crossrank.integrations.langchain.keywords import check_keywords
 from crossrank.integrations.langchain.own_errors import OwnErrors
 from crossrank.integrations.langchain.shared import SharedModel, shared_model
@@ -95,9 +96,7 @@ class HuggingFaceEmbeddings(OwnErrors, Embeddings):
 
 def _rows(vectors: NDArray[np.float32], keywords: Mapping[str, Any]) -> list[list[float]]:
     if keywords.get("normalize_embeddings"):
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
-        lengths[lengths == 0] = 1
-        vectors = vectors / lengths
+        vectors = prepared(vectors, "cosine")
     rows: list[list[float]] = vectors.tolist()
     return rows
 
