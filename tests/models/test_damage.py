@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.commands import crossrank, one_line
-from support.tiny_models import write_embedder, write_reranker
+from support.tiny_models import write_embedder, write_json, write_reranker
 
 from crossrank.conversion.checking import check_model
 from crossrank.errors import ModelError
@@ -26,6 +26,9 @@ RERANKER = {
     "tokenizer.json": ["model", "post_processor", "pre_tokenizer", "normalizer", "added_tokens"],
     "tokenizer_config.json": ["unk_token", "model_max_length"],
     "crossrank.json": ["scripts", "probe", "interpolation"],
+    "modules.json": [0],
+    "sentence_bert_config.json": ["max_seq_length", "do_lower_case", "modality_config"],
+    "config_sentence_transformers.json": ["activation_fn", "prompts", "default_prompt_name"],
 }  # fmt: skip
 EMBEDDER = {
     "config.json": ["hidden_size", "architectures"],
@@ -39,7 +42,10 @@ EMBEDDER = {
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[type, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {CrossEncoder: write_reranker(folder / "reranker"), BiEncoder: write_embedder(folder / "embedder")}
+    reranker = write_reranker(folder / "reranker")
+    # So that prompts are read.
+    write_json(reranker / "modules.json", [{"idx": 0, "path": "", "type": "Transformer"}])
+    return {CrossEncoder: reranker, BiEncoder: write_embedder(folder / "embedder")}
 
 
 def settings() -> list[tuple[type, str, str | int]]:

@@ -67,11 +67,20 @@ def saved_prompts(model: ModelFolder) -> tuple[dict[str, str], str | None]:
     """The prompts that were saved with a model, by name, and the name of the default prompt.
 
     Like sentence-transformers, reads them only from a folder with a modules.json.
+
+    Raises:
+        ModelError: A prompt is not a string, or the default prompt does not exist.
     """
     if not model.modules:
         return {}, None
     saved = model.json("config_sentence_transformers.json")
-    return dict(saved.get("prompts") or {}), saved.get("default_prompt_name")
+    prompts, default = dict(saved.get("prompts") or {}), saved.get("default_prompt_name")
+    if not all(isinstance(text, str) for text in prompts.values()) or default not in [None, *prompts]:
+        raise ModelError(
+            f"{model.name}: config_sentence_transformers.json must have prompts, strings by their names, and "
+            f"default_prompt_name, one of these names; it has {prompts!r:.60} and {default!r:.40}"
+        )
+    return prompts, default
 
 
 class PromptTokenizer(Tokenizer):
