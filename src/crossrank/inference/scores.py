@@ -118,9 +118,9 @@ def scoring_of(model: ModelFolder) -> Scoring:
     labels = model.config.get("num_labels")
     if labels is None:
         labels = len(given) if isinstance(given, dict) else 1
-    if not isinstance(labels, int) or labels < 1:
+    if not isinstance(labels, int):
         raise ModelError(
-            f"{model.name}: num_labels in config.json must be a number from 1; it is {labels!r:.80}"
+            f"{model.name}: num_labels in config.json must be a whole number; it is {labels!r:.80}"
         )
     if labels == 1 or is_language_model(model):
         return Scoring(1, 0, saved or "sigmoid")
