@@ -4,7 +4,7 @@
 
 Prints nDCG@10 over the hybrid's best 50 for each field: the hybrid itself, similarity and words without
 a model, each model's logit alone, and the three together; then the mean gains over the hybrid with 95%
-intervals (questions drawn again within each field, 2,000 times). Logits are kept beside the model, so
+intervals (2,000 bootstrap samples of the questions of each field). Logits are kept next to the model, so
 that a model is run once.
 """
 
