@@ -29,7 +29,7 @@ class Network:
         self.folder = folder
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, attn_implementation="sdpa", dtype=torch.float32
+            folder, num_labels=1, dtype=torch.float32
         ).to(self.device)
         for module in self.model.modules():
             # One pass does not overfit, and drawing the noise takes a CPU as long as the network.
