@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import CrossEncoder
-from crossrank.conversion.parity import sample_candidates
+from crossrank.inference.sample_texts import sample_candidates
 from crossrank.conversion.quantise import write_float32
 from crossrank.families.model import Model, open_model
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from crossrank.conversion.parity import spearman
+from crossrank.inference.spearman import spearman
 from crossrank.evaluation import evaluate_run
 from crossrank.evaluation.qrels import Qrels
 

@@ -22,7 +22,7 @@ from support.tiny_models import (
 )
 
 from crossrank.conversion import WeightFormat, pulling
-from crossrank.conversion.parity import sample_candidates
+from crossrank.inference.sample_texts import sample_candidates
 from crossrank.conversion.pulling import pull_model
 from crossrank.conversion.quantise import write_int8
 from crossrank.errors import InputError, ModelError

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
 
-from crossrank.conversion.quantise import quantise_int8, write_int8
+from crossrank.conversion.quantise import write_int8
+from crossrank.families.int8 import quantise_int8
 from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder

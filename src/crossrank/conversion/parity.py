@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -15,20 +12,17 @@ from numpy.typing import NDArray
 
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.sample_texts import Candidates, sample_candidates
+from crossrank.inference.spearman import spearman
 from crossrank.inference.vectors import nearest, prepared
 
 Encoder: TypeAlias = CrossEncoder | BiEncoder
-# A question and the passages to rank for it.
-Candidates: TypeAlias = tuple[str, tuple[str, ...]]
 
 # Rounding to int8 leaves 0.999 and 1.0 with MiniLM-L6, and above 0.988 and 0.93 even with tiny random models,
 # whose passages hardly differ for them. One garbled matrix brings either far below.
 LOWEST_SPEARMAN = 0.98
 LOWEST_TOP_10 = 0.9
 
-_SAMPLES = Path(__file__).parents[1] / "samples" / "judged"
-# Every fourth of the thirty sample questions, which makes eight, and the number of passages for each.
-_QUESTION_STEP, _PASSAGES = 4, 24
 _ROUNDS = 3
 # Every fifth pair is timed: enough for a rate, and large models stay bearable.
 _TIMED = 5
@@ -80,36 +74,6 @@ class Speed:
         return self.copy / self.original
 
 
-@cache
-def sample_candidates() -> tuple[Candidates, ...]:
-    """Eight questions of the sample collection with 26 passages each, of which the last two are whole texts.
-
-    Judged passages come first, so that some answer; whole texts are longer than most models read.
-
-    Example:
-        >>> question, passages = sample_candidates()[0]
-        >>> question, len(passages)
-        ('What is the plan for the economy?', 26)
-    """
-    passages = {str(line["_id"]): str(line["text"]) for line in _lines("corpus.jsonl")}
-    subjects: dict[str, list[str]] = {}
-    for name, text in passages.items():
-        subjects.setdefault(name.partition("#")[0], []).append(text)
-    judged: dict[str, list[str]] = {}
-    for line in (_SAMPLES / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query, name, _ = line.split("\t")
-        judged.setdefault(query, []).append(name)
-    found = []
-    for number, query_line in enumerate(_lines("queries.jsonl")[::_QUESTION_STEP]):
-        first = judged[str(query_line["_id"])]
-        others = [name for name in list(passages)[number % 4 :: 4] if name not in first]
-        own = list(subjects).index(first[0].partition("#")[0])
-        whole = ["\n".join(list(subjects.values())[(own + step) % len(subjects)]) for step in (0, 7)]
-        chosen = [passages[name] for name in (first + others)[:_PASSAGES]]
-        found.append((str(query_line["text"]), tuple(chosen + whole)))
-    return tuple(found)
-
-
 def compare(original: Encoder, copy: Encoder) -> Parity:
     """Rank the sample passages with both.
 
@@ -145,23 +109,6 @@ def measure_speed(original: Encoder, copy: Encoder) -> Speed:
     return Speed(*(float(np.median(seen)) for seen in rates))
 
 
-def spearman(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Spearman's rank correlation of two series; equal values share their mean rank.
-
-    Of a series of equal values, whose order says nothing, it is 1 with itself and 0 with any other.
-
-    Example:
-        >>> round(spearman(np.float32([1, 2, 3, 4]), np.float32([1, 2, 4, 3])), 6)
-        0.8
-    """
-    a, b = _ranks(first), _ranks(second)
-    if np.array_equal(a, b):
-        return 1.0
-    if a.std() == 0 or b.std() == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
 def _parity(expected: NDArray[np.float32], given: NDArray[np.float32], *cosines: float) -> Parity:
     """Of the numbers [questions, passages] that both rank by."""
     difference = np.abs(given - expected)
@@ -178,11 +125,6 @@ def _parity(expected: NDArray[np.float32], given: NDArray[np.float32], *cosines:
 
 def _best_ten(values: NDArray[np.float32]) -> set[int]:
     return set(np.argsort(-values, kind="stable")[:10].tolist())
-
-
-def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
 
 
 def _logits(model: Encoder, samples: Sequence[Candidates]) -> NDArray[np.float32]:
@@ -204,7 +146,3 @@ def _similarities(
         for query, (_, passages) in zip(prepared(queries, model.similarity), samples, strict=True)
     ]
     return np.stack(compared), np.concatenate([queries, vectors])
-
-
-def _lines(name: str) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (_SAMPLES / name).read_text(encoding="utf-8").splitlines()]

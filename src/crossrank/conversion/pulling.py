@@ -28,7 +28,7 @@ from crossrank.conversion.quantise import write_float32, write_int8, write_setti
 from crossrank.errors import InputError, ModelError
 from crossrank.families import names_with_graph
 from crossrank.families.model import Model, open_model
-from crossrank.inference.bi_encoder import BiEncoder, embedder_task
+from crossrank.inference.bi_encoder import BiEncoder, Embedding
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32, unsupported
 from crossrank.inference.pooling import read_settings
@@ -222,7 +222,7 @@ def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
         )
     if copy.has_graph and copy.weights.is_int8:
         if isinstance(original, BiEncoder):
-            probe = probe_in_float32(copy, embedder_task(read_settings(copy)), Tokenizer(copy))
+            probe = probe_in_float32(copy, Embedding(read_settings(copy)), Tokenizer(copy))
         else:  # within a template, where the original is asked by one
             probe = probe_in_float32(copy, CROSS_ENCODER, original.tokenizer)
         settings["probe"] = [[round(float(value), 5) for value in row] for row in probe]

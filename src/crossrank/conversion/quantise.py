@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.conversion.ranges import input_ranges
+from crossrank.families.int8 import is_int8_matrix, quantise_int8
 from crossrank.families.model import Model
 
 _COPIED = (
@@ -26,28 +28,15 @@ _COPIED = (
     "[0-9]_*/config.json",
     "[0-9]_*/model.safetensors",
 )
-
-
-def quantise_int8(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A matrix [rows, d] to int8 with one scale a row [rows, 1], so that values are about int8 * scale.
-
-    Symmetric rounding to nearest: no calibration data is needed, and the error of a weight is at most half
-    of its row's scale.
-
-    Example:
-        >>> numbers, scale = quantise_int8(np.array([[1.0, -2.0]], np.float32))
-        >>> numbers.tolist()
-        [[64, -127]]
-    """
-    scale = np.abs(values).max(axis=1, keepdims=True) / np.float32(127)
-    scale = np.where(scale == 0, np.float32(1), scale).astype(np.float32)
-    return np.round(values / scale).astype(np.int8), scale
+# What goes with an int8 matrix, by the ends of the tensors' names.
+_OF_INT8 = ("_scale", "_smoothing", "_range")
 
 
 def write_int8(model: Model, folder: Path) -> None:
     """Write a copy of a model in which every matrix of the encoder is int8.
 
-    What its family keeps in float, the head above all, is written in float16.
+    What its family keeps in float, the head above all, is written in float16. The ranges of the matrices'
+    inputs go with them (:func:`~crossrank.conversion.ranges.input_ranges`).
 
     Args:
         model: A model with safetensors.
@@ -58,9 +47,14 @@ def write_int8(model: Model, folder: Path) -> None:
         FileExistsError: The folder exists.
     """
     tensors: dict[str, NDArray[Any]] = {}
+    ranges = input_ranges(model)
     for name in _weights(model):
         values = model.weights.float32(name)
-        if _is_encoder_matrix(name, values, model.family.kept_in_float):
+        if known := ranges.get(name):
+            values = values * known.smoothing
+            tensors[f"{name}_smoothing"] = known.smoothing
+            tensors[f"{name}_range"] = np.array([known.low, known.high], np.float32)
+        if is_int8_matrix(name, values, model.family.kept_in_float):
             tensors[name], tensors[f"{name}_scale"] = quantise_int8(values)
         else:
             tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
@@ -82,13 +76,13 @@ def write_float32(model: Model, folder: Path) -> None:
 
 
 def _weights(model: Model) -> list[str]:
-    """The names of what a model learnt: no factors of int8, and no buffers of old checkpoints."""
+    """The names of what a model learnt: nothing that int8 adds, and no buffers of old checkpoints."""
     names = model.weights.names()
     return sorted(
         name
         for name in names
         if not name.endswith("position_ids")
-        and not (name.endswith("_scale") and name.removesuffix("_scale") in names)
+        and not any(name.endswith(end) and name.removesuffix(end) in names for end in _OF_INT8)
     )
 
 
@@ -110,7 +104,3 @@ def _write(model: Model, folder: Path, tensors: Mapping[str, NDArray[Any]]) -> N
 def write_settings(folder: Path, settings: dict[str, Any]) -> None:
     """Write crossrank.json: what crossrank knows of a model beyond its Hugging Face files."""
     (folder / "crossrank.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-
-
-def _is_encoder_matrix(name: str, values: NDArray[np.float32], kept_in_float: frozenset[str]) -> bool:
-    return values.ndim == 2 and name.endswith(".weight") and kept_in_float.isdisjoint(name.split("."))

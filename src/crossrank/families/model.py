@@ -14,6 +14,7 @@ from crossrank.models.locate import DEFAULT_HUB, Hub
 
 if TYPE_CHECKING:
     from crossrank.families.graphs.graph import Graph
+    from crossrank.families.graphs.operations import Products
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,18 @@ class Model(ModelFolder):
         """Whether the model runs from its safetensors, by its family's graph."""
         return self.has_safetensors and reads_safetensors(self.config)
 
-    def graph(self, *, keep_int8: bool = True) -> Graph:
+    def graph(self, *, products: Products = "float", layers: int | None = None) -> Graph:
         """The family's graph over the model's tensors; only where ``has_graph``.
 
         Args:
-            keep_int8: Multiply in int8 where the weights are int8.
+            products: How to multiply with weight matrices.
+            layers: Build only so many of the first layers; all by default.
 
         Raises:
             ModelError: The configuration or the tensors are not what the graph needs.
         """
         assert self.family.graph is not None, f"there is no graph for {self.architecture}"
-        return self.family.graph(self, keep_int8=keep_int8)
+        return self.family.graph(self, products=products, layers=layers)
 
     @property
     def pad_token_id(self) -> int:

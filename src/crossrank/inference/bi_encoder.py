@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import Model, open_model
+from crossrank.inference.arithmetic import Precision
 from crossrank.inference.engines import Progress
 from crossrank.inference.fingerprint import embedder_fingerprint
-from crossrank.inference.loading import PROBE_PAIRS, Task, exported, load_engine, unsupported
+from crossrank.inference.loading import exported, load_engine, unsupported
 from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
-from crossrank.inference.tokenizer import Tokenizer
+from crossrank.inference.sample_texts import Candidates
+from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.inference.vectors import prepared
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 
 if TYPE_CHECKING:
     from crossrank.families.graphs.openvino_library import ov
+    from crossrank.families.graphs.operations import Products
 
 # Number of texts tokenised and sorted at a time: enough for full batches, with bounded memory.
 _CHUNK = 4096
@@ -35,12 +39,15 @@ class BiEncoder:
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
         threads: Number of threads; by default one per processor available to this process.
+        precision: ``auto`` (the fastest that ranks like float32 on this processor), ``float32``,
+            ``bfloat16`` or ``int8``.
 
     Attributes:
         name: The name or path that was given.
         similarity: How to compare two vectors: ``cosine``, ``dot`` or ``euclidean``.
         fingerprint: Identifies the model by its content, independent of its name
             (:func:`~crossrank.inference.fingerprint.embedder_fingerprint`).
+        precision: The arithmetic that the model runs in, and why.
         notices: Warnings about the loaded model, one sentence each.
 
     Raises:
@@ -52,9 +59,16 @@ class BiEncoder:
     """
 
     def __init__(
-        self, model_name_or_path: str | Path = DEFAULT_BI_ENCODER, *, threads: int | None = None
+        self,
+        model_name_or_path: str | Path = DEFAULT_BI_ENCODER,
+        *,
+        threads: int | None = None,
+        precision: Precision = "auto",
     ) -> None:
-        self._made_of = model_name_or_path, threads
+        self._made_of: tuple[str | Path, dict[str, Any]] = (
+            model_name_or_path,
+            {"threads": threads, "precision": precision},
+        )
         model = open_model(model_name_or_path)
         settings = read_settings(model)
         self.name = model.name
@@ -62,13 +76,14 @@ class BiEncoder:
         self.fingerprint = embedder_fingerprint(model, settings)
         self._prompts = settings.prompts
         self._tokenizer = Tokenizer(model)
-        self._engine, self.notices = load_engine(
-            model, embedder_task(settings), self._tokenizer, threads=threads
+        loaded = load_engine(
+            model, Embedding(settings), self._tokenizer, precision=precision, threads=threads
         )
+        self._engine, self.precision, self.notices = loaded.engine, loaded.precision, loaded.notices
 
     def __reduce__(self) -> tuple[Any, ...]:
-        name, threads = self._made_of
-        return partial(type(self), name, threads=threads), ()
+        name, options = self._made_of
+        return partial(type(self), name, **options), ()
 
     def __copy__(self) -> Self:
         return self
@@ -113,27 +128,41 @@ def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
     return [prompt + text for text in texts]
 
 
-def embedder_task(settings: EmbedderSettings) -> Task:
-    """The task for loading an embedder with these settings."""
-    return Task(
-        partial(_embedder, settings=settings),
-        lambda tokenizer: tokenizer.texts([text for pair in PROBE_PAIRS for text in pair]),
-    )
+class Embedding:
+    """Embed texts; see :class:`crossrank.inference.task.Task`.
 
+    Args:
+        settings: Pooling and similarity.
+    """
 
-def _embedder(model: Model, *, settings: EmbedderSettings, keep_int8: bool) -> ov.Model:
-    """The graph [batch, d] of an embedder."""
-    from crossrank.families.graphs.openvino_library import ov
+    def __init__(self, settings: EmbedderSettings) -> None:
+        self._settings = settings
 
-    if model.has_graph:
-        encoder = model.graph(keep_int8=keep_int8)
-        hidden = encoder.hidden_states(only_first=settings.pooling == "cls")
-        mask, parameters = encoder.inputs["attention_mask"], list(encoder.inputs.values())
-    elif model.export is not None:
-        graph = exported(model, "last_hidden_state", "token_embeddings")
-        hidden, parameters = graph.output(0).get_node().input_value(0), graph.get_parameters()
-        mask = next(node for node in parameters if "attention_mask" in node.output(0).get_names())
-    else:
-        raise ModelError(unsupported(model))
-    vectors = after_pooling(model, pool(hidden, mask, settings.pooling), settings)
-    return ov.Model([vectors], parameters)
+    def build(self, model: Model, *, products: Products = "float") -> ov.Model:
+        """The graph of an embedder, [batch, d]."""
+        from crossrank.families.graphs.openvino_library import ov
+
+        if model.has_graph:
+            encoder = model.graph(products=products)
+            hidden = encoder.hidden_states(only_first=self._settings.pooling == "cls")
+            mask, parameters = encoder.inputs["attention_mask"], list(encoder.inputs.values())
+        elif model.export is not None:
+            graph = exported(model, "last_hidden_state", "token_embeddings")
+            hidden, parameters = graph.output(0).get_node().input_value(0), graph.get_parameters()
+            mask = next(node for node in parameters if "attention_mask" in node.output(0).get_names())
+        else:
+            raise ModelError(unsupported(model))
+        vectors = after_pooling(model, pool(hidden, mask, self._settings.pooling), self._settings)
+        return ov.Model([vectors], parameters)
+
+    def inputs(self, tokenizer: Tokenizer, candidates: Sequence[Candidates]) -> list[Tokens]:
+        """A question and a passage in turn, for each passage."""
+        return tokenizer.texts(
+            [each for query, texts in candidates for text in texts for each in (query, text)]
+        )
+
+    def ranked_by(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The cosine similarity of each passage to its question."""
+        vectors = prepared(outputs, "cosine")
+        similarities: NDArray[np.float32] = (vectors[::2] * vectors[1::2]).sum(axis=1)
+        return similarities

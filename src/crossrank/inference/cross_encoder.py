@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.activations import Activation
+from crossrank.inference.arithmetic import Precision
+from crossrank.inference.choosing import Choice
 from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
 from crossrank.inference.drop_in import DropIn, EvaluationMetrics
-from crossrank.inference.engines import Engine, Progress
+from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.load_options import load_options, refuse_what_cannot_be
 from crossrank.inference.loading import CROSS_ENCODER, load_engine, load_torch_engine, require_head
@@ -74,6 +76,8 @@ class CrossEncoder(DropIn):
             function of tensors such as ``torch.nn.Softmax(dim=1)``.
         keep_in_fp32_modules: Must be None or empty.
         threads: Number of threads; by default one per processor available to this process.
+        precision: ``auto`` (the fastest that ranks like float32 on this processor), ``float32``,
+            ``bfloat16`` or ``int8``. On a GPU, ``auto`` is bfloat16 if it has that, and there is no int8.
 
     Attributes:
         name: The name or path that was given.
@@ -82,6 +86,7 @@ class CrossEncoder(DropIn):
         interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
         tokenizer: The model's tokenizer, a crossrank object.
         scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
+        precision: The arithmetic that the model runs in, and why.
         notices: Warnings about the loaded model, one sentence each.
         prompts: The given prompts, and those saved with the model.
         default_prompt_name: The given default, or the saved one.
@@ -98,6 +103,8 @@ class CrossEncoder(DropIn):
         >>> [hit["corpus_id"] for hit in hits]
         [1, 0]
     """
+
+    precision: Choice
 
     @checked_keywords(
         model_name="model_name_or_path",
@@ -132,6 +139,7 @@ class CrossEncoder(DropIn):
         activation_fn: Activation | None = None,
         keep_in_fp32_modules: list[str] | None = None,
         threads: int | None = None,
+        precision: Precision = "auto",
     ) -> None:
         refuse_what_cannot_be(
             modules=modules,
@@ -143,13 +151,14 @@ class CrossEncoder(DropIn):
             device,
             max_length,
             num_labels,
+            precision,
             model_kwargs=model_kwargs,
             processor_kwargs=processor_kwargs,
             config_kwargs=config_kwargs,
         )
         hub = Hub(cache_folder, revision, token, local_files_only, organisation="cross-encoder")
         self._open = partial(open_model, model_name_or_path, hub=hub)
-        self._threads = threads
+        self._threads, self._asked_precision = threads, options.precision
         model = self._folder = self._open(safetensors=on_gpu(options.device))
         self.name = model.name
         require_head(model)
@@ -177,17 +186,13 @@ class CrossEncoder(DropIn):
 
     def _load(self, device: str) -> None:
         model, width = self._open(safetensors=on_gpu(device)), self.scoring.labels
-        engine: Engine
-        notices: tuple[str, ...] = ()
+        options: dict[str, Any] = {"precision": self._asked_precision, "threads": self._threads}
         if runs_on_openvino(model, device):
-            engine, notices = load_engine(
-                model, CROSS_ENCODER, self.tokenizer, threads=self._threads, width=width
-            )
+            loaded = load_engine(model, CROSS_ENCODER, self.tokenizer, width=width, **options)
         else:
-            engine = load_torch_engine(
-                model, self.tokenizer, device=device, threads=self._threads, width=width
-            )
-        self._engine, self.notices, self._device = engine, notices, Device.named(device)
+            loaded = load_torch_engine(model, self.tokenizer, device=device, width=width, **options)
+        self._engine, self.precision, self.notices = loaded.engine, loaded.precision, loaded.notices
+        self._device = Device.named(device)
 
     def get_backend(self) -> str:
         """The library that runs the model: ``openvino`` or ``torch``."""
@@ -205,6 +210,7 @@ class CrossEncoder(DropIn):
             "max_length": self.max_length,
             "activation_fn": self.scoring.predicting,
             "threads": self._threads,
+            "precision": self._asked_precision,
         }
         return partial(type(self), self._open.args[0], **options), ()
 

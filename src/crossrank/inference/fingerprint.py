@@ -50,15 +50,26 @@ def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
     known = {"config": config, "pooling": pooling, "max_tokens": model.max_tokens, "lowers": lowers}
     digest.update(json.dumps(known, sort_keys=True).encode())
     digest.update(model.tokenizer_file.read_bytes())
+    add_weights(digest, model, *(Weights(model.path / folder) for folder, _ in settings.dense))
+    return digest.hexdigest()
+
+
+def add_weights(digest: hashlib.blake2b, model: Model, *further: Weights) -> None:
+    """Add the name, type and shape of each tensor and 4 KB spread over its data to a digest.
+
+    Args:
+        digest: Is changed.
+        model: The model; of an exported one, 4 KB of its file and of those next to it.
+        further: Weights of further modules, if the model has a graph.
+    """
     if model.has_graph:
-        for weights in (model.weights, *(Weights(model.path / folder) for folder, _ in settings.dense)):
+        for weights in (model.weights, *further):
             for name in sorted(weights.names()):
                 digest.update(weights.described(name).encode())
                 digest.update(_pieces(weights.raw(name)))
     elif model.export is not None:
         for file in _of_export(model.export):
             digest.update(_pieces(np.memmap(file, np.uint8, mode="r")))
-    return digest.hexdigest()
 
 
 def _pieces(data: NDArray[np.uint8]) -> bytes:

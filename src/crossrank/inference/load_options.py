@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossrank.errors import InputError
-from crossrank.inference.devices import check_device, on_gpu
+from crossrank.inference.arithmetic import Precision
+from crossrank.inference.devices import check_device
 
-_FLOAT32 = frozenset({"None", "auto", "float32", "torch.float32"})
+# What each dtype of model_kwargs asks for; None is what the precision says.
+_PRECISIONS: Mapping[str, Precision | None] = {
+    "None": None,
+    "auto": None,
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+}
 # Values that ask for the default behaviour; None stands for any value.
 _HARMLESS: Mapping[str, frozenset[str] | None] = {
     "attn_implementation": None,
     "classifier_dropout": None,
-    "dtype": _FLOAT32,
     "export": frozenset({"None", "False"}),
     "local_files_only": None,
     "low_cpu_mem_usage": None,
     "provider": frozenset({"None", "CPUExecutionProvider"}),
-    "torch_dtype": _FLOAT32,
     "truncation_side": frozenset({"right"}),
     "trust_remote_code": frozenset({"None", "False"}),
     "use_fast": frozenset({"None", "True"}),
@@ -27,7 +32,7 @@ _HARMLESS: Mapping[str, frozenset[str] | None] = {
 }
 _ADVICE = {
     "chat_template": "write it to chat_template.jinja in the model's folder",
-    "dtype": "a GPU computes in bfloat16, and int8 weights (`crossrank pull`) are faster on a processor",
+    "dtype": "auto, float32 and bfloat16 are known; precision also has int8",
     "export": "crossrank runs what is there, without an export",
     "file_name": "copy that file to onnx/model.onnx in a folder of its own, and name the folder",
     "provider": "device says where a model runs",
@@ -45,17 +50,20 @@ class LoadOptions:
         device: The device to run on; None for the CPU.
         max_length: Maximum number of tokens per pair.
         num_labels: The number of outputs that the model must have.
+        precision: The arithmetic.
     """
 
     device: str | None
     max_length: int | None
     num_labels: int | None
+    precision: Precision
 
 
 def load_options(
     device: object,
     max_length: int | None,
     num_labels: int | None,
+    precision: Precision,
     *,
     model_kwargs: Mapping[str, Any] | None,
     processor_kwargs: Mapping[str, Any] | None,
@@ -70,6 +78,9 @@ def load_options(
         dict(given or {}) for given in (model_kwargs, processor_kwargs, config_kwargs)
     )
     device = network.pop("device_map", None) or device
+    for key in ("torch_dtype", "dtype"):
+        if key in network:
+            precision = _precision(key, network.pop(key), precision)
     shorter, labels = processor.pop("model_max_length", None), config.pop("num_labels", None)
     name = None if device is None else str(device)
     check_device(name)
@@ -79,20 +90,33 @@ def load_options(
         ("config_kwargs", config),
     ):
         for key, value in given.items():
-            _check(where, key, value, gpu=on_gpu(name))
+            _check(where, key, value)
     return LoadOptions(
-        name, shorter if max_length is None else max_length, labels if num_labels is None else num_labels
+        name,
+        shorter if max_length is None else max_length,
+        labels if num_labels is None else num_labels,
+        precision,
     )
 
 
-def _check(where: str, key: str, value: object, *, gpu: bool) -> None:
+def _precision(key: str, dtype: object, asked: Precision) -> Precision:
+    """What a dtype asks for; the argument ``precision`` comes first, unless it is ``auto``."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in _PRECISIONS:
+        raise _refused("model_kwargs", key, dtype)
+    return asked if asked != "auto" else _PRECISIONS[name] or asked
+
+
+def _check(where: str, key: str, value: object) -> None:
     harmless = _HARMLESS.get(key, frozenset())
-    computes_in_bfloat16 = gpu and "float32" in str(value)
-    if (harmless is None or str(value) in harmless) and not computes_in_bfloat16:
-        return
-    known = ", ".join(sorted({*_HARMLESS, "device_map", "model_max_length", "num_labels"}))
+    if harmless is not None and str(value) not in harmless:
+        raise _refused(where, key, value)
+
+
+def _refused(where: str, key: str, value: object) -> InputError:
+    known = ", ".join(sorted({*_HARMLESS, "device_map", "dtype", "model_max_length", "num_labels"}))
     advice = _ADVICE.get(key, f"known are {known}")
-    raise InputError(f"{where}[{key!r}] cannot be {value!r:.60}: {advice}")
+    return InputError(f"{where}[{key!r}] cannot be {value!r:.60}: {advice}")
 
 
 def refuse_what_cannot_be(

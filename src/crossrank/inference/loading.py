@@ -2,61 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crossrank.errors import CrossrankError, MissingExtraError, ModelError
+from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError
 from crossrank.families import names_with_graph
 from crossrank.families.model import Model
+from crossrank.inference.agreement import PROBES, Agreement, probe
+from crossrank.inference.arithmetic import BFLOAT16, FLOAT32, Arithmetic, Precision, check_precision
+from crossrank.inference.choosing import Choice, choices
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
 from crossrank.inference.prompting import PromptTokenizer
+from crossrank.inference.sample_texts import Candidates
+from crossrank.inference.task import Task
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.damage import refuses_damage
 from crossrank.models.locate import no_usable_weights
 
 if TYPE_CHECKING:
     from crossrank.families.graphs.openvino_library import ov
-
-# Scored at every load. A model with damaged weights returns NaN here.
-PROBE_PAIRS = (
-    (
-        "how do bees find flowers",
-        "Bees follow scent and colour to flowers, and tell each other the way by dancing.",
-    ),
-    ("how do bees find flowers", "The night train leaves at ten and arrives in the capital at breakfast."),
-    (
-        "what is the plan for the economy",
-        "The plan is to lower costs for families and to build more at home.",
-    ),
-    ("what is the plan for the economy", "Yes."),
-)
-# The largest accepted difference between int8 and float32 outputs on these pairs, in standard deviations of
-# the float32 outputs; a larger one means broken arithmetic. It is 0.05 for the 4 outputs of the bundled
-# reranker, and 0.4 for the 3,072 outputs of the bundled embedder.
-_INT8_TOLERANCE = 0.5
+    from crossrank.families.graphs.operations import Products
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a model is loaded for: which graph to build, and which inputs to check it with."""
+class Classification:
+    """Score pairs of question and passage."""
 
-    build: Callable[..., Any]
-    probe: Callable[[Tokenizer], list[Tokens]]
+    def build(self, model: Model, *, products: Products = "float") -> ov.Model:
+        """The graph of a reranker, [batch, labels]."""
+        if model.has_graph:
+            return model.graph(products=products).logits()
+        if model.export is not None:
+            return exported(model, "logits")
+        raise ModelError(unsupported(model))
 
+    def inputs(self, tokenizer: Tokenizer, candidates: Sequence[Candidates]) -> list[Tokens]:
+        """One pair for each passage."""
+        return tokenizer.pairs([(query, text) for query, texts in candidates for text in texts])
 
-def _classifier(model: Model, *, keep_int8: bool) -> ov.Model:
-    """The graph [batch, labels] of a reranker."""
-    if model.has_graph:
-        return model.graph(keep_int8=keep_int8).logits()
-    if model.export is not None:
-        return exported(model, "logits")
-    raise ModelError(unsupported(model))
+    def ranked_by(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits of all labels."""
+        return outputs.ravel()
 
 
 def unsupported(model: Model) -> str:
@@ -106,8 +97,7 @@ def exported(model: Model, *outputs: str) -> ov.Model:
     try:
         graph = ov.Core().read_model(model.export)
     except RuntimeError as error:
-        line = str(error).strip().splitlines()[-1][:200]
-        raise ModelError(f"{model.name}: {model.export} cannot be read: {line}") from error
+        raise ModelError(f"{model.name}: {model.export} cannot be read: {_last_line(error)}") from error
     known = {"input_ids", "attention_mask", "token_type_ids"}
     names = {name for node in graph.inputs for name in node.get_names()}
     if strange := [node for node in graph.inputs if not node.get_names() & known]:
@@ -133,61 +123,86 @@ def _with_output(model: Model, graph: ov.Model, wanted: tuple[str, ...]) -> ov.M
     return ov.Model([found.get_node().input_value(0)], graph.get_parameters())
 
 
-CROSS_ENCODER = Task(_classifier, lambda tokenizer: tokenizer.pairs(PROBE_PAIRS))
+CROSS_ENCODER = Classification()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to run on the CPU.
+
+    Attributes:
+        engine: The engine.
+        precision: The arithmetic, and why it was chosen.
+        notices: What the user should know, one sentence each.
+    """
+
+    engine: Engine
+    precision: Choice
+    notices: tuple[str, ...]
 
 
 @refuses_damage
 def load_engine(
-    model: Model, task: Task, tokenizer: Tokenizer, *, threads: int | None, width: int | None = None
-) -> tuple[Engine, tuple[str, ...]]:
-    """Compile a model and check that it works on this processor.
-
-    float32 and float16 weights are multiplied in float32. For int8 weights, a faster precision is used:
-    bfloat16 if the processor supports it, otherwise int8. If the outputs then differ too much (int8
-    saturates on some processors), float32 is used instead.
+    model: Model,
+    task: Task,
+    tokenizer: Tokenizer,
+    *,
+    precision: Precision = "auto",
+    threads: int | None,
+    width: int | None = None,
+) -> Loaded:
+    """Compile a model in the fastest arithmetic that gives the results of float32 on this processor.
 
     Args:
         model: The model's folder.
         task: What the model is loaded for.
         tokenizer: The model's tokenizer.
+        precision: What the user asked for.
         threads: See the engine.
         width: The number of outputs according to config.json, if it is there.
 
-    Returns:
-        The engine, and notices for the user.
-
     Raises:
+        InputError: There is no such precision, or the model or the processor does not have it.
         ModelError: The model cannot be built, or its outputs are not finite or have the wrong number.
     """
-    from crossrank.inference.engines.openvino import OpenVinoEngine, Precision, has_bfloat16
+    from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16
 
-    inputs = task.probe(tokenizer)
+    check_precision(precision)
 
-    def engine(precision: Precision = "f32", *, keep_int8: bool = False) -> Engine:
+    def engine(arithmetic: Arithmetic) -> Engine:
         return OpenVinoEngine(
-            partial(task.build, model, keep_int8=keep_int8), tokenizer, threads=threads, precision=precision
+            partial(task.build, model, products=arithmetic.products),
+            tokenizer,
+            threads=threads,
+            activations=arithmetic.activations,
         )
 
-    if not (model.has_graph and model.weights.is_int8):
-        exact = engine()
-        _check_width(model, _probe(model, exact, inputs), width)
-        return exact, ()
-    expected = model.json("crossrank.json").get("probe")
-    reference = np.array(expected, np.float32) if expected else None
-    if reference is None:
-        reference = _probe(model, engine(), inputs)
-    # bfloat16 is twice as fast as int8 with AMX, 0.7 to 1 times as fast without, and three times as exact,
-    # because int8 has to quantise the activations first.
-    fast = [("bf16", False)] if has_bfloat16() else []
-    for precision, keep_int8 in (*fast, ("f32", True)):
-        faster = engine(precision, keep_int8=keep_int8)  # type: ignore[arg-type]
-        outputs = _probe(model, faster, inputs)
+    agreement = Agreement(model, task, tokenizer, lambda: engine(FLOAT32))
+    # Weights that are stored in int8 were rounded on purpose; others have to keep their order.
+    has_to_agree = precision == "auto" and not (model.has_graph and model.weights.is_int8)
+    for choice in choices(model, precision, tokenizer, threads=threads, has_bfloat16=has_bfloat16):
+        if choice.arithmetic == FLOAT32:
+            break
+        if has_to_agree and agreement.is_known_to_differ(choice.arithmetic):
+            continue
+        try:
+            faster = engine(choice.arithmetic)
+            outputs = agreement.probe(faster)
+        except RuntimeError:  # instructions that this processor does not have
+            continue
         _check_width(model, outputs, width)
-        if _agrees(outputs, reference):
-            return faster, ()
-    return engine(), (
-        f"fast arithmetic is not exact on this processor; {model.name} runs in float32, slower.",
-    )
+        if not has_to_agree:
+            if not agreement.is_broken(outputs):
+                return Loaded(faster, choice, ())
+        elif (difference := agreement.difference(faster, choice.arithmetic)).keeps_order:
+            return Loaded(faster, choice, (f"{model.name} {difference.notice(choice.arithmetic)}",))
+    else:
+        choice = Choice(FLOAT32, "nothing faster is exact enough here", {})
+        if precision != "auto":
+            raise InputError(f"precision cannot be {precision}: this processor does not compute it correctly")
+    exact = engine(FLOAT32)
+    _check_width(model, agreement.probe(exact), width)
+    return Loaded(exact, choice, ())
 
 
 @refuses_damage
@@ -196,15 +211,18 @@ def load_torch_engine(
     tokenizer: Tokenizer,
     *,
     device: str | None,
+    precision: Precision = "auto",
     threads: int | None,
     width: int,
-) -> Engine:
+) -> Loaded:
     """Load a reranker into PyTorch and check that it works on the device.
 
     Args:
         model: The model's folder.
         tokenizer: The model's tokenizer.
         device: The device to run on; None for the CPU.
+        precision: What the user asked for; ``auto`` is float32 on a CPU, and what the GPU has of bfloat16 and
+            float16 there.
         threads: See the engine.
         width: The number of outputs according to config.json.
 
@@ -212,21 +230,26 @@ def load_torch_engine(
         ModelError: The model cannot be built, or its outputs are not finite or have the wrong number; or its
             family needs PyTorch, which is not installed.
         MissingExtraError: The device needs PyTorch, which is not installed.
-        InputError: The device does not exist.
+        InputError: The device does not exist, or there is no such precision.
     """
-    engine = _torch_engine(model, tokenizer, device, threads)
+    check_precision(precision)
+    if precision == "int8":
+        raise InputError(f"precision cannot be int8: PyTorch runs {model.name}, in floating point")
+    engine, choice = _torch_engine(model, tokenizer, device, precision, threads)
     try:
-        outputs = _probe(model, engine, CROSS_ENCODER.probe(tokenizer))
+        outputs = probe(model, engine, CROSS_ENCODER.inputs(tokenizer, PROBES))
     except CrossrankError:
         raise
     except Exception as error:  # some transformers networks need inputs that are not known here
         line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise ModelError(f"{model.name} cannot be run by transformers: {line}") from error
     _check_width(model, outputs, width)
-    return engine
+    return Loaded(engine, choice, ())
 
 
-def _torch_engine(model: Model, tokenizer: Tokenizer, device: str | None, threads: int | None) -> Engine:
+def _torch_engine(
+    model: Model, tokenizer: Tokenizer, device: str | None, precision: Precision, threads: int | None
+) -> tuple[Engine, Choice]:
     if on_gpu(device) and not model.has_safetensors and model.export is not None:
         raise ModelError(
             f"{model.name} has its weights only as {model.export.name}, which runs on the processor alone: "
@@ -235,9 +258,11 @@ def _torch_engine(model: Model, tokenizer: Tokenizer, device: str | None, thread
     if not model.has_safetensors or "auto_map" in model.config:
         raise ModelError(unsupported(model))
     try:
+        import torch
+
         from crossrank.families.networks.classifiers import load_classifier
         from crossrank.families.networks.language_models import load_language_model
-        from crossrank.inference.engines.pytorch import TorchEngine, body_dtype, open_device
+        from crossrank.inference.engines.pytorch import TorchEngine, body_type, open_device
     except ImportError as error:
         if on_gpu(device):
             raise MissingExtraError(f"The device {device}", "torch") from error
@@ -252,7 +277,12 @@ def _torch_engine(model: Model, tokenizer: Tokenizer, device: str | None, thread
         if isinstance(tokenizer, PromptTokenizer) and tokenizer.answers is not None
         else partial(load_classifier, model)
     )
-    return TorchEngine(model.name, partial(load, opened, body_dtype(opened)), opened, threads=threads)
+    if precision in {"float32", "bfloat16"}:
+        choice = Choice(FLOAT32 if precision == "float32" else BFLOAT16, "as asked for", {})
+    else:
+        choice = Choice(Arithmetic("float", body_type(opened)), "by PyTorch", {})
+    dtype = getattr(torch, choice.arithmetic.activations)
+    return TorchEngine(model.name, partial(load, opened, dtype), opened, threads=threads), choice
 
 
 def _check_width(model: Model, outputs: NDArray[np.float32], width: int | None) -> None:
@@ -262,24 +292,12 @@ def _check_width(model: Model, outputs: NDArray[np.float32], width: int | None) 
 
 
 def probe_in_float32(model: Model, task: Task, tokenizer: Tokenizer) -> NDArray[np.float32]:
-    """The outputs [probes, d] that ``load_engine`` compares int8 with, kept in a model's crossrank.json."""
+    """The outputs [probes, d] that int8 is compared with at each load, kept in a model's crossrank.json."""
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
-    engine = OpenVinoEngine(partial(task.build, model, keep_int8=False), tokenizer)
-    return _probe(model, engine, task.probe(tokenizer))
+    engine = OpenVinoEngine(partial(task.build, model), tokenizer)
+    return probe(model, engine, task.inputs(tokenizer, PROBES))
 
 
-def _agrees(outputs: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
-    if outputs.shape != reference.shape:
-        return False
-    spread = float(reference.std()) or 1.0
-    return float(np.abs(outputs - reference).max()) <= _INT8_TOLERANCE * spread
-
-
-def _probe(model: Model, engine: Engine, inputs: list[Tokens]) -> NDArray[np.float32]:
-    outputs = engine.run(inputs)
-    if not np.isfinite(outputs).all():
-        raise ModelError(
-            f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"
-        )
-    return outputs
+def _last_line(error: RuntimeError) -> str:
+    return str(error).strip().splitlines()[-1][:200]

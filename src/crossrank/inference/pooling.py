@@ -142,7 +142,7 @@ def pool(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
 def after_pooling(model: ModelFolder, vectors: Tensor, settings: EmbedderSettings) -> Tensor:
     """Apply the dense layers and the normalisation."""
     for folder, function in settings.dense:
-        ops = Operations(Weights(model.path / folder), "", keep_int8=False)
+        ops = Operations(Weights(model.path / folder), "")
         vectors = ops.linear(vectors, "linear")
         if function is not None:
             vectors = activation(function, vectors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ class Weights:
     """The tensors of one model, mapped into memory and read on demand.
 
     A linear layer or embedding may be stored in int8: ``NAME.weight`` of type I8 with
-    ``NAME.weight_scale``, one float32 factor per row, so that weight = int8 * scale.
+    ``NAME.weight_scale``, one float32 factor per row, so that weight = int8 * scale. If its input is
+    quantised with a known range, there are also ``NAME.weight_smoothing``, one factor per column, so that
+    weight = int8 * scale / smoothing, and ``NAME.weight_range``, the lowest and highest value of
+    input / smoothing.
 
     Args:
         folder: Holds model.safetensors, or its parts with model.safetensors.index.json.
@@ -79,15 +83,44 @@ class Weights:
         key = f"{name}_scale"
         return self.stored(key).reshape(-1, 1) if key in self._tensors else None
 
+    def smoothing(self, name: str) -> NDArray[np.float32] | None:
+        """The factors that an int8 matrix's inputs are divided by, [columns]; None if there are none."""
+        key = f"{name}_smoothing"
+        return self.stored(key) if key in self._tensors else None
+
+    def input_range(self, name: str) -> tuple[float, float] | None:
+        """The lowest and highest input of an int8 matrix, after smoothing; None if it is not known."""
+        key = f"{name}_range"
+        if key not in self._tensors:
+            return None
+        low, high = self.stored(key).tolist()
+        return float(low), float(high)
+
     def float32(self, name: str) -> NDArray[np.float32]:
         """A tensor in float32, whatever it is stored as."""
-        stored, scale = self.stored(name), self.scale(name)
-        return stored if scale is None else stored.astype(np.float32) * scale
+        stored, scale, smoothing = self.stored(name), self.scale(name), self.smoothing(name)
+        floats = stored if scale is None else stored.astype(np.float32) * scale
+        return floats if smoothing is None else np.asarray(floats / smoothing, np.float32)
 
     @property
     def is_int8(self) -> bool:
         """Whether any tensor is stored in int8."""
         return any(entry["dtype"] == "I8" for _, _, entry in self._tensors.values())
+
+    @property
+    def has_input_ranges(self) -> bool:
+        """Whether the ranges of any int8 matrix's inputs are known."""
+        return any(name.endswith(".weight_range") for name in self._tensors)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the tensors hold."""
+        return sum(math.prod(entry["shape"]) for _, _, entry in self._tensors.values())
+
+    @property
+    def shapes(self) -> frozenset[str]:
+        """The distinct types and shapes of the tensors."""
+        return frozenset(f"{entry['dtype']} {entry['shape']}" for _, _, entry in self._tensors.values())
 
     @property
     def is_float32(self) -> bool:

@@ -11,11 +11,12 @@ from types import ModuleType
 import numpy as np
 
 from crossrank.errors import ModelError
+from crossrank.inference.agreement import PROBES
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.loading import PROBE_PAIRS
 from crossrank.server.model_source import MODEL_NAME_VARIABLE
 from crossrank.server.wire.sagemaker import JSON
 
+_PAIRS = [(query, text) for query, texts in PROBES for text in texts]
 # The same weights on the same machine give the same logits; more than this is another model.
 _TOLERANCE = 1e-5
 
@@ -30,13 +31,13 @@ def prove(unpacked: Path, source: Path) -> None:
     Raises:
         ModelError: The archive does not load or answer, or scores otherwise.
     """
-    expected, _ = CrossEncoder(source).logits(PROBE_PAIRS)
+    expected, _ = CrossEncoder(source).logits(_PAIRS)
     # A name in the environment must not stand in for weights that the archive lacks.
     named = os.environ.pop(MODEL_NAME_VARIABLE, None)
     try:
         handlers = _handlers(unpacked / "code" / "inference.py")
         model = handlers.model_fn(str(unpacked))
-        answer, _ = handlers.transform_fn(model, json.dumps({"pairs": PROBE_PAIRS}), JSON, JSON)
+        answer, _ = handlers.transform_fn(model, json.dumps({"pairs": _PAIRS}), JSON, JSON)
     except ModelError as error:
         raise ModelError(f"the archive does not serve: {error}") from error
     finally:

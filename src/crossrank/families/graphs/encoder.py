@@ -11,7 +11,7 @@ import numpy as np
 from crossrank.errors import ModelError
 from crossrank.families.graphs.graph import Graph
 from crossrank.families.graphs.openvino_library import op
-from crossrank.families.graphs.operations import Tensor, activation, constant
+from crossrank.families.graphs.operations import Products, Tensor, activation, constant
 from crossrank.families.model import Model
 
 # Added to the attention score of padding: softmax then gives exactly 0, and nothing overflows.
@@ -41,10 +41,9 @@ class Encoder(Graph):
 
     layer_names: ClassVar[LayerNames]
 
-    def __init__(self, model: Model, *, keep_int8: bool = True) -> None:
-        super().__init__(model, keep_int8=keep_int8)
+    def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
+        super().__init__(model, products=products, layers=layers)
         self.hidden_size = self.setting("hidden_size")
-        self.layers = self.setting("num_hidden_layers")
         self.attention_heads = self.setting("num_attention_heads")
         self.epsilon = float(self.config.get("layer_norm_eps", 1e-12))
         self.hidden_activation = str(self.config.get("hidden_act", "gelu"))

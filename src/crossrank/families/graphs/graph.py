@@ -9,7 +9,7 @@ import numpy as np
 
 from crossrank.errors import ModelError
 from crossrank.families.graphs.openvino_library import op, ov
-from crossrank.families.graphs.operations import Operations, Tensor, constant
+from crossrank.families.graphs.operations import Operations, Products, Tensor, constant
 from crossrank.families.model import Model
 
 
@@ -21,7 +21,8 @@ class Graph(ABC):
 
     Args:
         model: The opened model.
-        keep_int8: Multiply in int8 where the weights are int8.
+        products: How to multiply with weight matrices.
+        layers: Build only so many of the first layers; all by default.
 
     Attributes:
         prefix: What stands before every tensor's name of the encoder, such as ``"bert."``.
@@ -29,6 +30,7 @@ class Graph(ABC):
         inputs: ``input_ids``, ``attention_mask`` and, where the family has them, ``token_type_ids``, each
             int32 [batch, length].
         ops: Layers over the model's tensors.
+        layers: The number of layers.
 
     Raises:
         ModelError: The configuration asks for what this family's graph does not do.
@@ -37,10 +39,15 @@ class Graph(ABC):
     prefix: ClassVar[str]
     has_token_types: ClassVar[bool] = False
 
-    def __init__(self, model: Model, *, keep_int8: bool = True) -> None:
+    def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
         self.config: dict[str, Any] = model.config
         self.pad_id = model.pad_token_id
-        self.ops = Operations(model.weights, self.prefix, keep_int8=keep_int8)
+        self.ops = Operations(
+            model.weights, self.prefix, products=products, kept_in_float=model.family.kept_in_float
+        )
+        self.layers = self.setting("num_hidden_layers")
+        if layers is not None:
+            self.layers = min(self.layers, layers)
         names = ["input_ids", "attention_mask"] + ["token_type_ids"] * self.has_token_types
         self.inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
         for name, node in self.inputs.items():

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
 from crossrank.families.graphs.openvino_library import op
+from crossrank.families.int8 import is_int8_matrix, quantise_int8
 from crossrank.models.weights import Weights
 
 Tensor: TypeAlias = Any  # An OpenVINO node or output; the library has no common public name for both.
+Products: TypeAlias = Literal["float", "int8", "static int8"]
+"""How inputs are multiplied with weight matrices.
+
+``float``: in the engine's floating-point type. ``int8``: both are int8, and the engine finds the range of the
+inputs as it goes. ``static int8``: the same with ranges that are stored with the model, where there are any.
+"""
+
+_LEVELS = 256  # of 8 bits
 
 _ACTIVATIONS = {
     "gelu": lambda x: op.gelu(x, "erf"),
@@ -48,14 +57,27 @@ class Operations:
     Args:
         weights: The tensors.
         prefix: What stands before every name, such as ``"bert."``.
-        keep_int8: Leave int8 matrices as they are, so that the engine multiplies in int8;
-            otherwise they become float32 here.
+        products: How to multiply with weight matrices. In int8, floating-point matrices are rounded here.
+        kept_in_float: Parts of tensors' names; what has one is multiplied in floating point.
+
+    Attributes:
+        inputs: The input of each matrix, by the name of its tensor.
     """
 
-    def __init__(self, weights: Weights, prefix: str, *, keep_int8: bool) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        prefix: str,
+        *,
+        products: Products = "float",
+        kept_in_float: frozenset[str] = frozenset(),
+    ) -> None:
+        self.inputs: dict[str, Tensor] = {}
         self._weights = weights
         self._prefix = prefix
-        self._keep_int8 = keep_int8
+        self._products = products
+        self._kept_in_float = kept_in_float
+        self._quantised: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     def _name(self, name: str) -> str:
         # Heads and dense layers stand outside the prefix, and so does all of a bare encoder.
@@ -74,17 +96,38 @@ class Operations:
     def linear(self, x: Tensor, name: str) -> Tensor:
         """x [..., in] times a weight [out, in], plus its bias where there is one."""
         key = self._name(f"{name}.weight")
-        scale = self._weights.scale(key)
-        if scale is not None and self._keep_int8:
-            # Constant, convert, multiply: the engine recognises this and multiplies in int8.
-            weight = op.convert(op.constant(self._weights.stored(key)), "f32")
-            weight = op.multiply(weight, op.constant(scale))
+        self.inputs[key] = x
+        matrix = None if self._products == "float" else self._int8_matrix(key)
+        if matrix is None:
+            product = op.matmul(x, op.constant(self._weights.float32(key)), False, True)
         else:
-            weight = op.constant(self._weights.float32(key))
-        product = op.matmul(x, weight, False, True)
+            # Constant, convert, multiply: the engine recognises this and multiplies in int8.
+            weight = op.multiply(op.convert(op.constant(matrix[0]), "f32"), op.constant(matrix[1]))
+            product = op.matmul(self._int8_input(x, key), weight, False, True)
         return (
             op.add(product, op.constant(self.tensor(f"{name}.bias"))) if self.has(f"{name}.bias") else product
         )
+
+    def _int8_matrix(self, key: str) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """A matrix and its scales; None if it is multiplied in floating point."""
+        stored, scale = self._weights.stored(key), self._weights.scale(key)
+        if scale is not None:
+            return stored, scale
+        return quantise_int8(stored) if is_int8_matrix(key, stored, self._kept_in_float) else None
+
+    def _int8_input(self, x: Tensor, key: str) -> Tensor:
+        smoothing, limits = self._weights.smoothing(key), self._weights.input_range(key)
+        if smoothing is None or limits is None:
+            return x
+        # Matrices with a common input, such as query, key and value, share its quantised form.
+        known = (id(x), limits, smoothing.tobytes())
+        if known not in self._quantised:
+            smooth = op.multiply(x, op.constant(np.float32(1) / smoothing))
+            if self._products == "static int8":
+                low, high = (op.constant(np.float32(limit)) for limit in limits)
+                smooth = op.fake_quantize(smooth, low, high, low, high, _LEVELS)
+            self._quantised[known] = x, smooth  # x is kept, so that its id stays its own
+        return self._quantised[known][1]
 
     def embedding(self, ids: Tensor, name: str) -> Tensor:
         """Rows of a table [rows, d] by ids of any shape: [..., d] in float32."""

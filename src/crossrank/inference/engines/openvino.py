@@ -9,12 +9,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.families.graphs.openvino_library import ov
+from crossrank.inference.arithmetic import Activations
 from crossrank.inference.batching import Batch, make_batches
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
@@ -25,8 +25,7 @@ from crossrank.inference.tokenizer import Tokenizer, Tokens
 _INT8_GROUP = 128
 # One runs and one waits, so that no thread is idle.
 _REQUESTS_A_THREAD = 2
-# The precision of products and activations; with float32, int8 matrices are multiplied in int8.
-Precision: TypeAlias = Literal["f32", "bf16"]
+_HINTS: dict[Activations, str] = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 # Every compiled graph of this process. See _leave_behind.
 _states: weakref.WeakSet[_State] = weakref.WeakSet()
 
@@ -54,14 +53,14 @@ def has_bfloat16() -> bool:
 class _State:
     """A compiled graph and its idle inference requests, two per thread."""
 
-    def __init__(self, graph: ov.Model, threads: int, precision: Precision) -> None:
+    def __init__(self, graph: ov.Model, threads: int, activations: Activations) -> None:
         self.process = os.getpid()
         compiled = ov.Core().compile_model(
             graph,
             "CPU",
             {
                 # Explicit, since the default precision depends on the processor.
-                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_PRECISION_HINT": _HINTS[activations],
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP,
                 # Small batches in parallel, each on one thread, are faster than one batch on all threads, and
                 # a score does not depend on the number of threads then.
@@ -89,7 +88,7 @@ class OpenVinoEngine:
         tokenizer: The model's tokenizer, for the padding token and the maximum length.
         threads: Number of parallel inferences, each on one thread; by default one per processor available to
             this process.
-        precision: The precision of the arithmetic.
+        activations: The type of the activations, and of the products unless their matrices are int8.
     """
 
     on_gpu = False
@@ -100,12 +99,12 @@ class OpenVinoEngine:
         tokenizer: Tokenizer,
         *,
         threads: int | None = None,
-        precision: Precision = "f32",
+        activations: Activations = "float32",
     ) -> None:
-        self._build, self._precision = build, precision
+        self._build, self._activations = build, activations
         self._pad_id, self._limit = tokenizer.pad_id, tokenizer.limit
         self.threads = threads or available_threads()
-        self._state = _State(build(), self.threads, precision)
+        self._state = _State(build(), self.threads, activations)
 
     def __deepcopy__(self, memo: object) -> OpenVinoEngine:
         # Frameworks copy their components; an engine is immutable, so the copies share it.
@@ -134,7 +133,7 @@ class OpenVinoEngine:
         """Yield the positions and outputs [batch, d] of each batch, in the given order."""
         state = self._state
         if state.process != os.getpid():
-            state = self._state = _State(self._build(), self.threads, self._precision)
+            state = self._state = _State(self._build(), self.threads, self._activations)
         running: deque[tuple[NDArray[np.intp], ov.InferRequest]] = deque()
 
         def oldest() -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.families.networks.network import Network
+from crossrank.inference.arithmetic import Activations
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.packing import fitting, pack
@@ -42,16 +43,16 @@ def open_device(name: str) -> torch.device:
     return device
 
 
-def body_dtype(device: torch.device) -> torch.dtype:
-    """The dtype of a network's body: float32 on a CPU; on a GPU, bfloat16 if it is supported."""
+def body_type(device: torch.device) -> Activations:
+    """The type of a network's body: float32 on a CPU; on a GPU, bfloat16 if it is supported."""
     if device.type == "cpu":
-        return torch.float32
+        return "float32"
     if device.type == "cuda":
         with torch.cuda.device(device):
             has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bfloat16 = torch.backends.mps.is_macos_or_newer(14, 0)
-    return torch.bfloat16 if has_bfloat16 else torch.float16
+    return "bfloat16" if has_bfloat16 else "float16"
 
 
 class TorchEngine:

@@ -1,0 +1,158 @@
+"""Time a model's layers on this processor in each kind of arithmetic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crossrank.families.model import Model
+from crossrank.inference.arithmetic import Arithmetic
+from crossrank.inference.engines import Engine
+from crossrank.inference.engines.threads import available_threads
+from crossrank.inference.machine_cache import remember, remembered
+from crossrank.inference.sample_texts import sample_candidates
+from crossrank.inference.tokenizer import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    from crossrank.families.graphs.graph import Graph
+    from crossrank.families.graphs.openvino_library import ov
+
+# All layers of a model have one shape.
+_LAYERS = 2
+_LENGTHS = (48, 256)
+# Floating-point operations for each length: about 15 ms in float32 on two ordinary cores.
+_WORK = 7e9
+_ROUNDS = 3
+
+
+def layer_speeds(
+    model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer, threads: int | None
+) -> dict[Arithmetic, float]:
+    """How fast the first layers of a model run in each kind of arithmetic, in tokens per second.
+
+    Timed once for each processor, OpenVINO version, number of threads and shape of model; kept in the user's
+    cache folder.
+
+    Args:
+        model: A model with a graph.
+        arithmetics: What to time.
+        tokenizer: The model's tokenizer.
+        threads: See the engine.
+
+    Returns:
+        The speeds in the given order, without those that this processor cannot run.
+    """
+    key = _key(model, threads)
+    known = remembered("tokens_per_second", key)
+    known = known if isinstance(known, dict) else {}
+    if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):
+        timed = _timed(model, arithmetics, tokenizer, threads)
+        known |= {str(each): 0.0 for each in arithmetics} | timed
+        remember("tokens_per_second", key, known)
+    return {each: float(known[str(each)]) for each in arithmetics if known[str(each)] > 0}
+
+
+def _timed(
+    model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer, threads: int | None
+) -> dict[str, float]:
+    inputs = _inputs(model, tokenizer, threads or available_threads())
+    engines: dict[str, Engine] = {}
+    best: dict[str, float] = {}
+    for arithmetic in arithmetics:
+        # What a processor cannot run is refused when it is compiled, or when it is first run.
+        try:
+            engine = _engine(model, arithmetic, tokenizer, threads)
+            for texts in inputs:
+                engine.run(texts)
+        except RuntimeError:
+            continue
+        engines[str(arithmetic)] = engine
+        best[str(arithmetic)] = float("inf")
+    for _ in range(_ROUNDS):  # in turn, so that a busy moment does not fall on one of them alone
+        for name, engine in engines.items():
+            start = time.perf_counter()
+            for texts in inputs:
+                engine.run(texts)
+            best[name] = min(best[name], time.perf_counter() - start)
+    tokens = sum(len(text.ids) for texts in inputs for text in texts)
+    return {name: round(tokens / seconds, 1) for name, seconds in best.items()}
+
+
+def _engine(model: Model, arithmetic: Arithmetic, tokenizer: Tokenizer, threads: int | None) -> Engine:
+    from crossrank.inference.engines.openvino import OpenVinoEngine
+
+    build = partial(_first_layers, model, arithmetic)
+    return OpenVinoEngine(build, tokenizer, threads=threads, activations=arithmetic.activations)
+
+
+def _first_layers(model: Model, arithmetic: Arithmetic) -> ov.Model:
+    from crossrank.families.graphs.encoder import first_position
+    from crossrank.families.graphs.openvino_library import op, ov
+    from crossrank.families.graphs.operations import constant
+
+    graph: Graph = model.graph(products=arithmetic.products, layers=_LAYERS)
+    first = first_position(graph.hidden_states())
+    return ov.Model([op.squeeze(first, constant(1))], list(graph.inputs.values()))
+
+
+def _inputs(model: Model, tokenizer: Tokenizer, threads: int) -> list[list[Tokens]]:
+    """For each length, texts that make the same work, at least one for each thread."""
+    # A layer of width h has about 12 h x h weights, each of which is one multiplication and one addition.
+    a_token = 2 * 12 * int(model.config.get("hidden_size") or model.config.get("dim") or 768) ** 2 * _LAYERS
+    [text] = tokenizer.texts([sample_candidates()[0][1][-1]])
+    return [
+        [Tokens(np.resize(text.ids, length), np.resize(text.types, length))]
+        * max(threads, round(_WORK / a_token / length))
+        for length in sorted({min(length, tokenizer.limit) for length in _LENGTHS})
+    ]
+
+
+def _key(model: Model, threads: int | None) -> str:
+    shape = {
+        "family": model.architecture,
+        "heads": model.config.get("num_attention_heads") or model.config.get("n_heads"),
+        "tensors": sorted(model.weights.shapes),
+    }
+    digest = hashlib.blake2b(json.dumps(shape, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{machine_key()}, {threads or available_threads()} threads, {model.architecture} {digest}"
+
+
+@cache
+def machine_key() -> str:
+    """The processor and the release of OpenVINO, as far as speed and rounding depend on them."""
+    name, flags = platform.processor() or platform.machine(), ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        fields = {}
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines():
+            field, _, value = line.partition(":")
+            fields[field.strip()] = value.strip()
+        name, flags = fields.get("model name", name), fields.get("flags", fields.get("Features", ""))
+    known = " ".join([*sorted(flags.split()), _held_to()])
+    digest = hashlib.blake2b(known.encode(), digest_size=4).hexdigest()
+    return f"{name} {digest}, OpenVINO {version('openvino')}"
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies bfloat16 in tiles, far faster than anything else that it does."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return (
+        not _held_to()
+        and cpuinfo.is_file()
+        and " amx_bf16" in cpuinfo.read_text(encoding="utf-8", errors="replace")
+    )
+
+
+def _held_to() -> str:
+    """The instructions that oneDNN, which OpenVINO calls, is held to by its environment variables."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
