@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from crossrank import CrossEncoder
-from crossrank.inference.sample_texts import sample_candidates
 from crossrank.conversion.quantise import write_float32
 from crossrank.families.model import Model, open_model
+from crossrank.inference.sample_texts import sample_candidates
 
 BATCH_SIZES = (32, 64, 128, 256, 512, 1024)
 # Of the pairs, for the choice of a batch size.

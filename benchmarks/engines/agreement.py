@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from crossrank.inference.spearman import spearman
 from crossrank.evaluation import evaluate_run
 from crossrank.evaluation.qrels import Qrels
+from crossrank.inference.spearman import spearman
 
 
 def compare_scores(

@@ -16,7 +16,7 @@ from pathlib import Path
 from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.families.model import Model, open_model
 from crossrank.inference import loading
-from crossrank.inference.bi_encoder import BiEncoder, embedder_task
+from crossrank.inference.bi_encoder import BiEncoder, Embedding
 from crossrank.inference.pooling import read_settings
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -38,7 +38,7 @@ def build(source: Path, name: str) -> None:
     written = Model(name, folder, model.config)
     tokenizer = Tokenizer(written)
     embedder = (folder / "modules.json").is_file()
-    task = embedder_task(read_settings(written)) if embedder else loading.CROSS_ENCODER
+    task = Embedding(read_settings(written)) if embedder else loading.CROSS_ENCODER
     probe = loading.probe_in_float32(written, task, tokenizer)
     settings: dict[str, object] = {"scripts": ["LATIN"]}
     if interpolation := model.json("crossrank.json").get("interpolation"):

@@ -13,6 +13,7 @@ from typing import Any
 from crossrank.documents import DocumentLike, Ranking, as_documents
 from crossrank.errors import InputError
 from crossrank.inference.activations import ActivationName
+from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scorer import PairScorer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -38,6 +39,7 @@ class Searcher:
         device: Where the cross-encoder runs; see :class:`crossrank.CrossEncoder`.
         threads: Threads for each model loaded here; by default one per available processor.
         max_length: Maximum number of tokens of a pair; see :class:`crossrank.CrossEncoder`.
+        precision: The arithmetic of each model loaded here; see :class:`crossrank.CrossEncoder`.
         progress: Called with the number of passages embedded since the last call.
 
     Attributes:
@@ -67,6 +69,7 @@ class Searcher:
         device: str | None = None,
         threads: int | None = None,
         max_length: int | None = None,
+        precision: Precision = "auto",
         progress: Callable[[int], object] | None = None,
     ) -> None:
         given = searched if isinstance(searched, Retriever) else None
@@ -83,11 +86,12 @@ class Searcher:
         clock = _Clock()
         bi_encoder = None
         with ThreadPoolExecutor(1) as pool:  # most of the loading releases the GIL
-            loading = pool.submit(_reranker, model, device=device, threads=threads, max_length=max_length)
+            options = {"threads": threads, "max_length": max_length, "precision": precision}
+            loading = pool.submit(_reranker, model, device=device, **options)
             if given is not None:
                 getattr(given, "load", lambda: None)()
             elif retrieval != "lexical":
-                bi_encoder = _bi_encoder(embedder, threads)
+                bi_encoder = _bi_encoder(embedder, threads, precision)
             self.reranker = loading.result()
         clock.stop("models")
         if given is None:
@@ -146,15 +150,17 @@ class Searcher:
 def _reranker(model: str | Path | PairScorer | Reranker, **options: Any) -> Reranker:
     if not isinstance(model, Reranker):
         return Reranker(model, **options)
-    if any(option is not None for option in options.values()):
-        raise InputError("the reranker is loaded already; give device, threads and max_length to it")
+    if any(option not in {None, "auto"} for option in options.values()):
+        raise InputError("the reranker is loaded already; give its options to it")
     return model
 
 
-def _bi_encoder(embedder: str | Path | BiEncoder | None, threads: int | None) -> BiEncoder:
+def _bi_encoder(
+    embedder: str | Path | BiEncoder | None, threads: int | None, precision: Precision
+) -> BiEncoder:
     if isinstance(embedder, BiEncoder):
         return embedder
-    return BiEncoder(embedder or DEFAULT_BI_ENCODER, threads=threads)
+    return BiEncoder(embedder or DEFAULT_BI_ENCODER, threads=threads, precision=precision)
 
 
 class _Clock:

@@ -22,13 +22,13 @@ from support.tiny_models import (
 )
 
 from crossrank.conversion import WeightFormat, pulling
-from crossrank.inference.sample_texts import sample_candidates
 from crossrank.conversion.pulling import pull_model
 from crossrank.conversion.quantise import write_int8
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.sample_texts import sample_candidates
 from crossrank.models.locate import bundled_models
 from crossrank.models.weights import Weights
 

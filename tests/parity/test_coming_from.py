@@ -15,8 +15,8 @@ import pytest
 from support.tiny_models import PAIRS, TEXTS, change_json, write_reranker
 
 from crossrank.conversion.pulling import pull_model
-from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.agreement import PROBES
+from crossrank.inference.cross_encoder import CrossEncoder
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -650,7 +650,9 @@ def test_int8_copy_of_a_classifier_is_checked_within_its_chat_template(tmp_path:
     pull_model(write_reranker_with_template(tmp_path / "model"), tmp_path / "copy")
     copy = CrossEncoder(tmp_path / "copy")
     stored = json.loads((tmp_path / "copy" / "crossrank.json").read_text())["probe"]
-    np.testing.assert_allclose(stored, copy.outputs([(query, text) for query, texts in PROBES for text in texts]), atol=0.05)
+    np.testing.assert_allclose(
+        stored, copy.outputs([(query, text) for query, texts in PROBES for text in texts]), atol=0.05
+    )
 
 
 def test_chat_template_that_leaves_the_pair_out_is_refused_by_both(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from crossrank.cli import exit_codes
-from crossrank.cli.options import Device
+from crossrank.cli.options import Device, Precision
 from crossrank.cli.output import console, print_json
 
 
@@ -16,6 +16,7 @@ def check(
         str, typer.Argument(help="A bundled model, a folder, or a Hub name.", show_default=False)
     ],
     device: Device = None,
+    precision: Precision = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Load a model, show its properties, and compare its scores with published ones, if there are any.
@@ -26,7 +27,7 @@ def check(
     """
     from crossrank.conversion.checking import check_model
 
-    report = check_model(model, device=device)
+    report = check_model(model, device=device, precision=precision)
     print_json(report) if as_json else _print(report)
     if report["agrees"] is False:
         raise typer.Exit(exit_codes.CHECK_FAILED)
@@ -35,8 +36,10 @@ def check(
 def _print(report: dict[str, Any]) -> None:
     screen = console()
     for key, value in report.items():
-        if key not in {"golden", "agrees", "notices"}:
+        if key not in {"golden", "agrees", "notices", "speeds"}:
             screen.print(f"{key.replace('_', ' '):>16}  {value}")
+    for arithmetic, ratio in report["speeds"].items():
+        screen.print(f"{'':>16}  {ratio:.2f} times as fast as float32: {arithmetic}")
     for notice in report["notices"]:
         screen.print(f"{'note':>16}  {notice}")
     golden = report["golden"]

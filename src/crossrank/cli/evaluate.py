@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 from rich.table import Table
 
-from crossrank.cli.options import Device, Embedder, Model
+from crossrank.cli.options import Device, Embedder, Model, Precision
 from crossrank.cli.output import console, notify, print_json, progress_bar
 from crossrank.errors import InputError, MissingFileError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -41,6 +41,7 @@ def evaluate(
     ] = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
+    precision: Precision = "auto",
     embedder: Embedder = DEFAULT_BI_ENCODER,
     candidates: Annotated[int, typer.Option(help="How many candidates to rerank per query.")] = 100,
     split: Annotated[str | None, typer.Option(help="The split, qrels/SPLIT.tsv; test by default.")] = None,
@@ -66,7 +67,7 @@ def evaluate(
         require_plot(plot)
     collection = _collection(dataset, split, qrels)
     found = _candidates(collection, retrieval, embedder, candidates)
-    reranker = Reranker(model, device=device)
+    reranker = Reranker(model, device=device, precision=precision)
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
         experiment = run_experiment(collection, found, reranker, candidates=candidates, progress=progress)
     for notice in experiment.notices:

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from crossrank.inference.arithmetic import Precision as PrecisionName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval
 
@@ -40,6 +41,12 @@ Device: TypeAlias = Annotated[
     typer.Option(
         help="Where the cross-encoder runs: cpu, cuda, cuda:1 or mps. A GPU needs crossrank[torch].",
         show_default="cpu",
+    ),
+]
+Precision: TypeAlias = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="The arithmetic: the fastest that ranks like float32 on this processor, or a fixed one."
     ),
 ]
 Embedder: TypeAlias = Annotated[

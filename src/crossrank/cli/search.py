@@ -17,6 +17,7 @@ from crossrank.cli.options import (
     Device,
     Model,
     PassagesFile,
+    Precision,
     Query,
     RetrievalOption,
     TopN,
@@ -26,6 +27,7 @@ from crossrank.cli.options import (
 from crossrank.cli.output import notify, print_before_and_after, print_json, print_ranking, progress_bar
 from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
+from crossrank.inference.arithmetic import Precision as PrecisionName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.base import Retrieval
 
@@ -59,6 +61,7 @@ def search(
     top_n: TopN = 3,
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
+    precision: Precision = "auto",
     embedder: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +91,7 @@ def search(
     Example: crossrank search "What is the plan for the economy?" --index my-index --filter 'year>=2020'
     """
     _check_numbers(candidates, top_n)
-    stages = _Stages(candidates, model, retrieval, lexical_weight, device)
+    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision)
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
             raise InputError("--index searches what the index holds; leave files and --chunk-... out")
@@ -125,6 +128,7 @@ def rerank(
     top_n: TopNOfAll = None,
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
+    precision: Precision = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Rerank passages for a question; the passages are in the order of your own first stage.
@@ -140,7 +144,7 @@ def rerank(
     started = time.perf_counter()
     passages = read_passages(sys.stdin.buffer.read() if str(file) == "-" else file)
     loaded = time.perf_counter()
-    reranker = Reranker(model, device=device)
+    reranker = Reranker(model, device=device, precision=precision)
     models = time.perf_counter()
     with progress_bar("Ranking", len(passages)) as progress:
         ranking = reranker.rank(query, passages, top_n=top_n, progress=progress)
@@ -158,6 +162,7 @@ class _Stages:
     retrieval: Retrieval
     lexical_weight: float
     device: str | None = None
+    precision: PrecisionName = "auto"
 
 
 def _search_index(
@@ -173,7 +178,7 @@ def _search_index(
         retrieval=stages.retrieval, lexical_weight=stages.lexical_weight
     )
     with progress_bar("Loading", None):
-        searcher = Searcher(retriever, model=stages.model, device=stages.device)
+        searcher = Searcher(retriever, model=stages.model, device=stages.device, precision=stages.precision)
     return _ranked(query, searcher, stages.candidates, filters)
 
 
@@ -206,6 +211,7 @@ def _search(
             lexical_weight=stages.lexical_weight,
             model=stages.model,
             device=stages.device,
+            precision=stages.precision,
             progress=progress,
         )
     ranking = _ranked(query, searcher, stages.candidates)

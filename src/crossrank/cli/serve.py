@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crossrank.cli.options import Device
+from crossrank.cli.options import Device, Precision
 from crossrank.errors import InputError
 from crossrank.server.running import MAX_BODY, PORT
 
@@ -21,6 +21,7 @@ def serve(
         ),
     ] = None,
     device: Device = None,
+    precision: Precision = "auto",
     host: Annotated[
         str | None,
         typer.Option(
@@ -48,5 +49,8 @@ def serve(
 
     check_device(device)
     running.serve(
-        running.model_loader(model, device), host=host or running.usual_host(), port=port, max_body=max_body
+        running.model_loader(model, device, precision),
+        host=host or running.usual_host(),
+        port=port,
+        max_body=max_body,
     )

@@ -10,7 +10,9 @@ import numpy as np
 
 from crossrank.families.model import Model, open_model
 from crossrank.inference.activations import activation_name
+from crossrank.inference.arithmetic import FLOAT32, Precision
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.choosing import Choice
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.prompting import is_language_model
@@ -20,17 +22,21 @@ from crossrank.models.damage import refuses_damage
 _GOLDEN = Path(__file__).with_name("golden.json")
 
 
-def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any]:
+def check_model(
+    name: str | Path, *, device: str | None = None, precision: Precision = "auto"
+) -> dict[str, Any]:
     """Load a model and compare it with published scores, known by the last part of its name.
 
     Args:
         name: A bundled model, a folder, or a Hub name.
         device: Where a cross-encoder runs, as for :class:`crossrank.CrossEncoder`.
+        precision: The arithmetic. Published scores are compared in float32 unless another one is asked for.
 
     Returns:
-        ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``weights``, ``max_tokens``, what
-        is particular to the kind, ``notices``; ``golden`` (source, pairs, largest difference in logits) and
-        ``agrees``, both None where no scores are published.
+        ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``weights``, ``max_tokens``,
+        ``precision`` (the arithmetic, and why it was chosen), ``speeds`` (of each arithmetic that was timed,
+        as a multiple of float32), what is particular to the kind, ``notices``; ``golden`` (source, pairs,
+        largest difference in logits) and ``agrees``, both None where no scores are published.
 
     Raises:
         ModelError: The model cannot be used; the message says why.
@@ -44,12 +50,13 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
         "max_tokens": folder.max_tokens,
     }
     if is_bi_encoder(folder):
-        embedder = BiEncoder(name)
+        embedder = BiEncoder(name, precision=precision)
         dimensions = embedder.encode_queries(["a question"]).shape[1]
+        report |= _precision(embedder.precision)
         report |= {"kind": "bi-encoder", "similarity": embedder.similarity, "dimensions": dimensions}
         return report | {"notices": list(embedder.notices), "golden": None, "agrees": None}
-    model = for_ranking(CrossEncoder(name, device=device))
-    report |= {
+    model = for_ranking(CrossEncoder(name, device=device, precision=precision))
+    report |= _precision(model.precision) | {
         "labels": model.scoring.labels,
         "activation": activation_name(model.scoring.activation),
         "notices": list(model.notices),
@@ -57,7 +64,13 @@ def check_model(name: str | Path, *, device: str | None = None) -> dict[str, Any
     golden = json.loads(_GOLDEN.read_text(encoding="utf-8")).get(Path(str(name)).name.lower())
     if golden is None:
         return report | {"golden": None, "agrees": None}
+    if precision == "auto" and model.precision.arithmetic != FLOAT32:
+        model = CrossEncoder(name, device=device, precision="float32")
     return report | _compare(model, golden)
+
+
+def _precision(choice: Choice) -> dict[str, Any]:
+    return {"precision": str(choice), "speeds": dict(choice.speeds)}
 
 
 @refuses_damage

@@ -14,6 +14,7 @@ import numpy as np
 from crossrank.documents import SIMILARITY, Candidate, CandidateLike, Hit, Ranking, as_candidates
 from crossrank.errors import InputError
 from crossrank.inference.activations import Activation, activation_name, activation_of
+from crossrank.inference.arithmetic import Precision
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.inference.scorer import PairScorer, for_ranking
@@ -43,10 +44,11 @@ class Reranker:
 
     Args:
         model: A cross-encoder, local or on an endpoint, or the name or folder of one.
-        threads: Number of threads; by default one per available processor. ``threads``, ``device`` and
-            ``max_length`` apply only if the model is given by name or folder.
+        threads: Number of threads; by default one per available processor. ``threads``, ``device``,
+            ``max_length`` and ``precision`` apply only if the model is given by name or folder.
         device: See :class:`crossrank.CrossEncoder`.
         max_length: See :class:`crossrank.CrossEncoder`.
+        precision: See :class:`crossrank.CrossEncoder`.
 
     Raises:
         ModelError: The model cannot be loaded, or is not a reranker.
@@ -66,11 +68,14 @@ class Reranker:
         threads: int | None = None,
         device: str | None = None,
         max_length: int | None = None,
+        precision: Precision = "auto",
     ) -> None:
         if not isinstance(model, PairScorer):
-            model = CrossEncoder(model, threads=threads, device=device, max_length=max_length)
-        elif (threads, device, max_length) != (None, None, None):
-            raise InputError("the model is loaded already; give threads, device and max_length to it")
+            model = CrossEncoder(
+                model, threads=threads, device=device, max_length=max_length, precision=precision
+            )
+        elif (threads, device, max_length, precision) != (None, None, None, "auto"):
+            raise InputError("the model is loaded already; give its options to it")
         self.model = for_ranking(model)
 
     def rank(

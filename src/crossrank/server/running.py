@@ -13,7 +13,8 @@ from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.server.model_source import container_model_dir, find_model, model_name
 
 if TYPE_CHECKING:
-    from crossrank.inference.cross_encoder import CrossEncoder
+    from crossrank.inference.arithmetic import Precision
+from crossrank.inference.cross_encoder import CrossEncoder
 
 _log = logging.getLogger("crossrank.server")
 PORT = 8080
@@ -28,7 +29,9 @@ def usual_host() -> str:
     return "0.0.0.0" if container_model_dir().is_dir() else "127.0.0.1"
 
 
-def model_loader(model: str | None, device: str | None = None) -> Callable[[], CrossEncoder]:
+def model_loader(
+    model: str | None, device: str | None = None, precision: Precision = "auto"
+) -> Callable[[], CrossEncoder]:
     """A function that loads the given model, else the container's, else the bundled one."""
 
     def load() -> CrossEncoder:
@@ -36,10 +39,12 @@ def model_loader(model: str | None, device: str | None = None) -> Callable[[], C
         from crossrank.inference.scorer import for_ranking
 
         if model is not None:
-            return for_ranking(CrossEncoder(model, device=device))
+            return for_ranking(CrossEncoder(model, device=device, precision=precision))
         if container_model_dir().is_dir() or model_name():
-            return for_ranking(CrossEncoder(find_model(container_model_dir()), device=device))
-        return CrossEncoder(DEFAULT_CROSS_ENCODER, device=device)
+            return for_ranking(
+                CrossEncoder(find_model(container_model_dir()), device=device, precision=precision)
+            )
+        return CrossEncoder(DEFAULT_CROSS_ENCODER, device=device, precision=precision)
 
     return load
 
