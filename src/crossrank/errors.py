@@ -20,6 +20,10 @@ class MissingFileError(InputError, FileNotFoundError):
     """A file or folder that does not exist."""
 
 
+class MissingPassageError(InputError, LookupError):
+    """A passage that is not in the index."""
+
+
 class ModelError(CrossrankError):
     """A model that does not exist, cannot be loaded, or is of the wrong kind."""
 

@@ -13,14 +13,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from crossrank.documents import Candidate
+from crossrank.documents import Candidate, Document
 from crossrank.errors import InputError
 from crossrank.index.adding import Adder
 from crossrank.index.damage import damaged_vectors
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
+from crossrank.index.passages import PassageInFile, find_passage, line_numbers, passage_in_file
 from crossrank.index.rebuilding import rebuild
-from crossrank.index.reports import AddReport, IndexedFile, IndexInfo
+from crossrank.index.reports import AddReport, IndexedFile, IndexInfo, IndexSummary, summary
 from crossrank.index.searching import VectorCache, passages_of
 from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
@@ -260,6 +261,71 @@ class Index:
                 embedder=embedder,
                 lexical_weight=lexical_weight,
             )
+
+    def passage(self, passage_id: str) -> Document:
+        """The passage of an id, as a search returns it.
+
+        Args:
+            passage_id: The ``id`` of a document that a search found.
+
+        Raises:
+            MissingPassageError: There is no passage of this id.
+            InputError: There is no index, or it is damaged.
+        """
+        with self._store.reading() as database:
+            return find_passage(database, passage_id)
+
+    def passage_in_file(self, passage_id: str, *, characters: int = 2000) -> PassageInFile:
+        """A passage with the text around it in its file. The text comes from the index, not from the file.
+
+        Args:
+            passage_id: The ``id`` of a document that a search found.
+            characters: Maximum number of characters before the passage, and after it.
+
+        Raises:
+            MissingPassageError: There is no passage of this id.
+            InputError: ``characters`` is negative, there is no index, or it is damaged.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder:
+            ...     _ = Path(folder, "bees.txt").write_text("Bees dance.\n\nBees see ultraviolet light.")
+            ...     index = Index(f"{folder}/index", chunk_size=30)
+            ...     report = index.add([f"{folder}/bees.txt"])
+            ...     [candidate] = index.retrieve("What do bees see?", 1)
+            ...     found = index.passage_in_file(candidate.document.id)
+            >>> found.before, found.passage.text
+            ('Bees dance.\n\n', 'Bees see ultraviolet light.')
+        """
+        if characters < 0:
+            raise InputError(f"characters must be at least 0; it is {characters}")
+        with self._store.reading() as database:
+            return passage_in_file(database, passage_id, characters)
+
+    def line_numbers(self, passages: Iterable[Document]) -> list[int | None]:
+        """The line that each passage begins at in its file, from 1.
+
+        Args:
+            passages: Documents that a search found.
+
+        Returns:
+            One number for each passage; None unless its file is plain text or Markdown, and has not changed
+            since it was indexed.
+
+        Raises:
+            InputError: There is no index, or it is damaged.
+        """
+        with self._store.reading() as database:
+            return line_numbers(database, passages)
+
+    def summary(self) -> IndexSummary:
+        """What the index contains. Faster than :meth:`info`, which also checks it for damage.
+
+        Raises:
+            InputError: There is no index, or it is damaged.
+        """
+        with self._store.reading() as database:
+            return summary(database, self.path)
 
     def retriever(self, *, retrieval: Retrieval = "hybrid", lexical_weight: float = 1.0) -> IndexRetriever:
         """A first stage over this index with fixed search options, for a :class:`crossrank.Searcher`.

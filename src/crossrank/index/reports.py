@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from crossrank.index.sources import Source
+from crossrank.index.sources import Source, read_sources
+from crossrank.index.store import setting
+
+# Documents whose metadata fields a summary lists.
+_SAMPLE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +103,48 @@ class IndexInfo:
     generation: int
     sources: tuple[Source, ...]
     removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What an index contains.
+
+    Attributes:
+        path: The folder.
+        embedder: The name of the bi-encoder that computed the vectors.
+        files: Number of files that can be searched.
+        documents: Number of documents in those files: records, pages, or whole files.
+        passages: Number of passages.
+        sources: The folders and files that were added.
+        fields: Names of metadata fields that filters can use, sorted; from the first 1,000 documents.
+    """
+
+    path: str
+    embedder: str
+    files: int
+    documents: int
+    passages: int
+    sources: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+def summary(database: sqlite3.Connection, path: Path) -> IndexSummary:
+    """The summary of an index.
+
+    Args:
+        database: A connection in a transaction.
+        path: The folder, as it is shown.
+    """
+    files, documents, passages = database.execute(
+        "SELECT (SELECT count(*) FROM file WHERE problem IS NULL), "
+        "(SELECT count(*) FROM document), (SELECT count(*) FROM passage)"
+    ).fetchone()
+    fields = database.execute(
+        "SELECT DISTINCT key FROM (SELECT metadata FROM document ORDER BY id LIMIT ?) AS sample, "
+        "json_each(sample.metadata) WHERE type != 'object' ORDER BY key",
+        (_SAMPLE,),
+    )
+    sources = tuple(source.path for source in read_sources(database))
+    embedder = setting(database, "embedder")
+    names = tuple(name for (name,) in fields)
+    return IndexSummary(str(path), embedder, files, documents, passages, sources, names)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crossrank.documents import Document
 from crossrank.index.filters import Condition
+from crossrank.index.passages import ROW, document_of
 from crossrank.index.store import Store, setting
 from crossrank.index.vectors import Ids, Vectors, read_vectors, stored_vectors
 from crossrank.inference.vectors import prepared, similarities
@@ -132,15 +133,10 @@ def _in_order(database: sqlite3.Connection, ids: Iterable[int]) -> list[int]:
 def _documents(database: sqlite3.Connection, ids: Sequence[int]) -> list[Document]:
     """The passages of these ids, in the same order."""
     rows = database.execute(
-        "SELECT passage.id, path, name, title, metadata, number, text, start, end FROM passage "
+        f"SELECT {ROW} FROM passage "
         "JOIN document ON document.id = passage.document JOIN file ON file.id = document.file "
         "WHERE passage.id IN (SELECT value FROM json_each(?))",
         (json.dumps(ids),),
     )
-    found = {}
-    for passage, path, name, title, metadata, number, text, start, end in rows:
-        # Ids of records include the file, since two files may have records with the same id.
-        owner = name if name.startswith(path) else f"{path}:{name}"
-        known = {**json.loads(metadata), "file": path, "start": start, "end": end}
-        found[passage] = Document(f"{owner}#{number}", text, title, known)
+    found = {row[0]: document_of(row) for row in rows}
     return [found[passage] for passage in ids]
