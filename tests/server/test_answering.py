@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from support.tiny_models import PAIRS
+from support.tiny_models import PAIRS, write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.server.answering import answer_requests
@@ -26,14 +28,25 @@ def test_requests_scored_together_have_the_scores_that_they_have_alone(tiny: Cro
     assert [len(answer.results) for answer in together] == [2, 0, 1]
 
 
-def test_scores_are_the_models_own_and_raw_scores_are_logits(tiny: CrossEncoder) -> None:
+def test_scores_are_the_sigmoid_of_the_logits_whatever_activation_the_model_was_saved_with(
+    tmp_path: Path,
+) -> None:
+    identity = {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}
+    model = CrossEncoder(write_reranker(tmp_path / "reranker", config=identity))
     query, text = PAIRS[0]
-    own, raw = answer_requests(
-        tiny, [RerankRequest(query, documents(text), raw_scores=raw) for raw in (False, True)]
+    logit = model.logits([(query, text)])[0][0]
+    assert model.predict((query, text)) == logit
+    scored, raw = answer_requests(
+        model, [RerankRequest(query, documents(text), raw_scores=raw) for raw in (False, True)]
     )
-    assert own.results[0].score == tiny.predict((query, text))
-    assert raw.results[0].score == tiny.logits([(query, text)])[0][0]
-    assert own.results[0].score != raw.results[0].score
+    assert scored.results[0].score == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-7)
+    assert raw.results[0].score == scored.results[0].logit == logit
+
+
+def test_results_whose_scores_are_equal_are_ordered_by_their_logits() -> None:
+    request = RerankRequest("q", documents("a", "b"))
+    results = [Result(0, request.documents[0], 20.0, 1.0), Result(1, request.documents[1], 30.0, 1.0)]
+    assert [result.index for result in RerankAnswer(request, results, "m").best()] == [1, 0]
 
 
 def test_a_document_that_is_too_long_is_cut_and_counted_or_refused(tiny: CrossEncoder) -> None:
@@ -62,5 +75,5 @@ def test_the_best_come_first_and_ties_keep_their_order(top_n: int | None, expect
     request = RerankRequest("q", documents("a", "b", "c", "d"), top_n=top_n)
     scores = np.array([1.0, 2.0, 5.0, 2.0])
     scored = enumerate(zip(request.documents, scores, strict=True))
-    answer = RerankAnswer(request, [Result(i, document, score) for i, (document, score) in scored], "m")
+    answer = RerankAnswer(request, [Result(i, document, score, score) for i, (document, score) in scored], "m")
     assert [result.index for result in answer.best()] == expected

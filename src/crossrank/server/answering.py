@@ -47,7 +47,11 @@ def answer_body(
         (b'{"scores": []}', 'application/json')
     """
     call = wire.read(body, content_type, accept)
-    return call.write(answer_requests(model, call.requests, progress=progress)), call.answer_type
+    try:
+        return call.write(answer_requests(model, call.requests, progress=progress)), call.answer_type
+    except RequestError as error:
+        error.wire = call.wire
+        raise
 
 
 def answer_requests(
@@ -83,14 +87,23 @@ def answer_requests(
         raise RequestError(400, str(error)) from error
     except ModelError as error:
         raise RequestError(500, str(error)) from error
-    scores = model.scoring.scores(logits)
+    # Of any model: thresholds of applications expect scores from 0 to 1, whatever activation was saved.
+    scores = model.scoring.scores(logits, "sigmoid")
+    tokens = [len(tokens.ids) for tokens in model.tokenizer.pairs(pairs)]
     answers = []
     start = 0
     for request in requests:
         part = slice(start, start + len(request.documents))
         start = part.stop
-        shown = (logits if request.raw_scores else scores)[part].tolist()
-        scored = zip(request.documents, shown, truncated[part].tolist(), strict=True)
+        shown = logits if request.raw_scores else scores
+        scored = zip(
+            request.documents,
+            logits[part].tolist(),
+            shown[part].tolist(),
+            truncated[part].tolist(),
+            tokens[part],
+            strict=True,
+        )
         results = [Result(index, *values) for index, values in enumerate(scored)]
         if not request.truncate:
             _refuse_truncated(results)

@@ -1,24 +1,27 @@
-"""The HTTP application: each wire format at its paths, and GET /ping, which says whether there is a model."""
+"""The HTTP application: wire formats at their paths, the server's own description, and added routes."""
 
 from __future__ import annotations
 
 import logging
-import threading
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from crossrank.errors import CrossrankError
 from crossrank.server.answering import answer_body
 from crossrank.server.body import read_body
+from crossrank.server.describing import describing
 from crossrank.server.leaving import CallerLeft, run_while_connected
+from crossrank.server.models import LoadedModel
 from crossrank.server.request import RequestError
 from crossrank.server.wire import WireFormat
-from crossrank.server.wire.sagemaker import SageMaker
+from crossrank.server.wire.catalogue import WIRES
+from crossrank.server.wire.json_format import JsonFormat
+from crossrank.server.wire.shared import Shared
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
@@ -26,50 +29,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("crossrank.server")
 # What nginx logs for a caller that left; nobody reads the answer.
 _CALLER_LEFT = 499
-WIRES: tuple[WireFormat, ...] = (SageMaker(),)
-"""The formats that ``crossrank serve`` speaks."""
-
-
-class LoadedModel:
-    """The model once it is loaded, or the reason why it is not.
-
-    Args:
-        load: Loads the model; called in another thread.
-    """
-
-    def __init__(self, load: Callable[[], CrossEncoder]) -> None:
-        self._load = load
-        self._model: CrossEncoder | None = None
-        self._problem = "the model is loading"
-
-    def load(self) -> None:
-        """Load the model; loading also checks that its scores are finite (``inference.loading``)."""
-        try:
-            self._model = self._load()
-        except CrossrankError as error:
-            self._problem = str(error)
-        except Exception as error:  # any error is reported by /ping
-            self._problem = f"the model cannot be loaded ({type(error).__name__}: {error})"
-        if self._model is None:
-            _log.error("%s; /ping answers 503", self._problem)
-        else:
-            for notice in self._model.notices:
-                _log.warning("%s", notice)
-            _log.info("%s is loaded", self._model.name)
-
-    def get(self) -> CrossEncoder:
-        """The model.
-
-        Raises:
-            RequestError: The model is not loaded; the message says why.
-        """
-        if self._model is None:
-            raise RequestError(503, self._problem)
-        return self._model
 
 
 def create_app(
-    load: Callable[[], CrossEncoder], *, max_body: int, wires: Iterable[WireFormat] = WIRES
+    load: Callable[[], CrossEncoder],
+    *,
+    max_body: int,
+    wires: Iterable[WireFormat] = WIRES,
+    routers: Iterable[APIRouter] = (),
 ) -> FastAPI:
     """Create the application; it answers requests while the model is still loading.
 
@@ -77,29 +44,23 @@ def create_app(
         load: Loads the model.
         max_body: Maximum size of a request body in bytes.
         wires: The wire formats to serve, each at its own paths.
+        routers: Further routes. They take precedence over the wire formats' paths.
     """
     model = LoadedModel(load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # A daemon: a download that takes its time must not keep a process that is told to end.
-        threading.Thread(target=model.load, daemon=True).start()
+        model.start()
         yield
 
-    # No pages: an endpoint has no business serving scripts of a content network.
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.get("/ping")
-    async def ping() -> Response:
-        try:
-            model.get()
-        except RequestError as error:
-            return _refused(SageMaker(), error)
-        return Response(status_code=200)
-
+    # No pages of FastAPI: they load scripts from a content network.
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
+    for router in routers:
+        app.include_router(router)
+    app.include_router(describing(model))
     for wire in wires:
         for path in wire.paths:
-            app.post(path)(_endpoint(wire, model, max_body))
+            app.post(path, **_documented(wire))(_endpoint(wire, model, max_body))
 
     @app.exception_handler(CallerLeft)
     @app.exception_handler(ClientDisconnect)
@@ -123,11 +84,31 @@ def _endpoint(
                 lambda progress: answer_body(wire, loaded, body, content_type, accept, progress=progress),
             )
         except RequestError as error:
-            return _refused(wire, error)
+            return _refused(error.wire or wire, error)
         return Response(answer, media_type=answer_type)
 
     return endpoint
 
 
 def _refused(wire: WireFormat, error: RequestError) -> Response:
-    return JSONResponse(wire.error(error), error.status)
+    headers = {} if error.retry_after is None else {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return JSONResponse(wire.error(error), error.status, headers=headers)
+
+
+def _documented(wire: WireFormat) -> dict[str, Any]:
+    """What OpenAPI says of a wire format."""
+    formats = wire.formats if isinstance(wire, Shared) else [wire] if isinstance(wire, JsonFormat) else []
+    names = [format_.name for format_ in formats] or [type(wire).__name__]
+    content: dict[str, Any] = {"application/json": {"schema": {}}}
+    if formats:
+        schemas = [format_.schema for format_ in formats]
+        content["application/json"] = {
+            "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
+            "examples": {format_.name: {"value": format_.example} for format_ in formats},
+        }
+    return {
+        "summary": f"Rerank ({', '.join(names)})",
+        "tags": ["rerank"],
+        "response_model": None,
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }

@@ -16,11 +16,17 @@ class RequestError(CrossrankError):
     Args:
         status: The HTTP status to answer with.
         message: What was wrong and what to do, for whoever sent it.
+        retry_after: Seconds after which it is worth trying again.
+
+    Attributes:
+        wire: The wire format that it is to be written in, where a path has several.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    wire: Any = None
+
+    def __init__(self, status: int, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,9 @@ class RerankRequest:
         documents: The documents, in the caller's order.
         top_n: How many of the best to name; None: all.
         return_documents: Whether results hold their documents.
-        raw_scores: Whether scores are logits; otherwise the model's own activation is applied to them.
+        raw_scores: Whether scores are logits; otherwise from 0 to 1, their sigmoid.
         truncate: Whether documents that are too long are cut; otherwise they make the request an error.
+        model: The name of the model that is asked for; None: any.
     """
 
     query: str
@@ -55,6 +62,7 @@ class RerankRequest:
     return_documents: bool = False
     raw_scores: bool = False
     truncate: bool = True
+    model: str | None = None
 
     @property
     def pairs(self) -> list[Pair]:
@@ -69,14 +77,18 @@ class Result:
     Attributes:
         index: The document's position in the request, from 0.
         document: The document.
-        score: Its score, or its logit where raw scores were asked for.
+        logit: The model's output, by which results are sorted: far from 0, scores are equal where it is not.
+        score: The sigmoid of the logit, or the logit where raw scores were asked for.
         truncated_tokens: How many tokens of its text the model did not read.
+        tokens: How many tokens the model read, of the query and the document.
     """
 
     index: int
     document: SentDocument
+    logit: float
     score: float
     truncated_tokens: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +106,10 @@ class RerankAnswer:
     model: str
 
     def best(self) -> list[Result]:
-        """The ``top_n`` best, best first; equal scores keep the caller's order."""
-        return sorted(self.results, key=lambda result: -result.score)[: self.request.top_n]
+        """The ``top_n`` best, best first; equal logits keep the caller's order."""
+        return sorted(self.results, key=lambda result: -result.logit)[: self.request.top_n]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the model read for it."""
+        return sum(result.tokens for result in self.results)

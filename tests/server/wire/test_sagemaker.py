@@ -30,7 +30,10 @@ def written(invocation: Invocation, logits: Iterable[float]) -> bytes:
         [
             RerankAnswer(
                 request,
-                [Result(index, document, next(rest)) for index, document in enumerate(request.documents)],
+                [
+                    Result(index, document, logit := next(rest), logit)
+                    for index, document in enumerate(request.documents)
+                ],
                 "a model",
             )
             for request in invocation.requests

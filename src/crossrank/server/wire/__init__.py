@@ -18,6 +18,11 @@ class Call(Protocol):
     """A body that was read."""
 
     @property
+    def wire(self) -> WireFormat:
+        """The format that it is in."""
+        ...
+
+    @property
     def requests(self) -> Sequence[RerankRequest]:
         """What it asks for; several where a body may hold several, such as JSON Lines."""
         ...

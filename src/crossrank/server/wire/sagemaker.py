@@ -17,6 +17,8 @@ from typing import Any
 from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, SentDocument
 from crossrank.server.wire import Body
+from crossrank.server.wire.json_format import JsonCall
+from crossrank.server.wire.tei import TeiRerank
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -62,6 +64,11 @@ class Invocation:
     answer_type: str
 
     @property
+    def wire(self) -> SageMaker:
+        """SageMaker's."""
+        return SageMaker()
+
+    @property
     def requests(self) -> list[RerankRequest]:
         """Those of all parts, in order."""
         return [request for part in self.parts for request in part.requests]
@@ -86,11 +93,16 @@ class Invocation:
 
 
 class SageMaker:
-    """The wire format of a SageMaker endpoint; see :class:`crossrank.server.wire.WireFormat`."""
+    """The wire format of a SageMaker endpoint; see :class:`crossrank.server.wire.WireFormat`.
+
+    A body with ``texts`` is TEI's, which Hugging Face's container answers at the same path.
+    """
 
     paths = ("/invocations",)
 
-    def read(self, body: Body, content_type: str | None = None, accept: str | None = None) -> Invocation:
+    def read(
+        self, body: Body, content_type: str | None = None, accept: str | None = None
+    ) -> Invocation | JsonCall:
         """Read a body.
 
         Args:
@@ -113,7 +125,10 @@ class SageMaker:
         if media_type == CSV:
             return Invocation([_scoring(_csv_pairs(text))], answer_type)
         if media_type == JSON:
-            return Invocation([_part(_json(text, "the body"), "")], answer_type)
+            payload = _json(text, "the body")
+            if answer_type == JSON and isinstance(payload, Mapping) and "texts" in payload:
+                return TeiRerank().call(payload)
+            return Invocation([_part(payload, "")], answer_type)
         # Only line feeds end lines here: a JSON string may hold other separators as they are.
         lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
         parts = [_part(_json(line, f"line {number}"), f"line {number}: ") for number, line in lines]

@@ -1,0 +1,103 @@
+"""The answer that most APIs share: results with index and relevance score, usage, and meta.
+
+Clients read the keys they know and skip the others, so that the results of one API serve those of others.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crossrank.server.request import RequestError, RerankAnswer, SentDocument
+
+# Cohere counts a query with up to 100 documents as one search unit.
+_DOCUMENTS_A_SEARCH_UNIT = 100
+_NAMED = 10
+
+As = Callable[[SentDocument], Any]
+
+
+def as_object(document: SentDocument) -> Any:
+    """A document as an object with its text, and with all fields that the caller sent."""
+    return document.sent if isinstance(document.sent, Mapping) else {"text": document.text}
+
+
+def as_string(document: SentDocument) -> str:
+    """A document as its text."""
+    return document.text
+
+
+def results_answer(answer: RerankAnswer, document: As = as_object, *, version: str = "2") -> dict[str, Any]:
+    """``results``, best first, with ``id``, ``model``, ``usage`` and ``meta``.
+
+    Args:
+        answer: The answer.
+        document: The form of documents in the results, if the request asked for them.
+        version: The API's version in ``meta``.
+    """
+    return {
+        "id": str(uuid.uuid4()),
+        "object": "list",
+        "model": answer.model,
+        "results": rows(answer, document),
+        "usage": usage(answer),
+        "meta": meta(answer, version),
+    }
+
+
+def rows(answer: RerankAnswer, document: As = as_object, *, score: str = "relevance_score") -> list[Any]:
+    """The best results as objects with ``index``, the score and, if asked for, ``document``."""
+    if not answer.request.return_documents:
+        return [{"index": result.index, score: result.score} for result in answer.best()]
+    return [
+        {"index": result.index, score: result.score, "document": document(result.document)}
+        for result in answer.best()
+    ]
+
+
+def usage(answer: RerankAnswer) -> dict[str, int]:
+    """``prompt_tokens`` and ``total_tokens``, as OpenAI's clients read them."""
+    return {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens}
+
+
+def meta(answer: RerankAnswer, version: str) -> dict[str, Any]:
+    """Cohere's ``meta``, with a warning if documents were truncated."""
+    units = max(1, -(-len(answer.results) // _DOCUMENTS_A_SEARCH_UNIT))
+    own: dict[str, Any] = {
+        "api_version": {"version": version},
+        "billed_units": {"search_units": units},
+        "tokens": {"input_tokens": answer.tokens, "output_tokens": 0},
+    }
+    if warning := truncation_warning(answer):
+        own["warnings"] = [warning]
+    return own
+
+
+def truncation_warning(answer: RerankAnswer) -> str | None:
+    """A sentence that names the documents of which the model did not read the end; None if there are none."""
+    cut = [(result.index, result.truncated_tokens) for result in answer.results if result.truncated_tokens]
+    if not cut:
+        return None
+    named = ", ".join(f"document {index} ({tokens} tokens not read)" for index, tokens in cut[:_NAMED])
+    more = f" and {len(cut) - _NAMED} more" if len(cut) > _NAMED else ""
+    return f"truncated to what the model reads: {named}{more}. Split long documents to have all of them read."
+
+
+def error_body(error: RequestError) -> dict[str, Any]:
+    """An error for all clients that read ``results``.
+
+    Cohere's clients and LibreChat read ``message``; Jina's and Voyage's ``detail``; OpenAI's, LiteLLM's and
+    vLLM's ``error``.
+    """
+    message = str(error)
+    return {
+        "message": message,
+        "detail": message,
+        "error": {"message": message, "type": _type(error.status), "param": None, "code": error.status},
+    }
+
+
+def _type(status: int) -> str:
+    known = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+    return known.get(status, "invalid_request_error" if status < 500 else "server_error")

@@ -1,0 +1,31 @@
+"""Parts of the JSON schemas of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+STRING: dict[str, Any] = {"type": "string"}
+STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
+FLAG: dict[str, Any] = {"type": ["boolean", "null"]}
+COUNT: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
+MODEL: dict[str, Any] = {"type": ["string", "null"], "description": "The name of a model on this server."}
+QUERY: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
+TEXTS: dict[str, Any] = {**STRINGS, "minItems": 1}
+TEXT_OBJECT: dict[str, Any] = {"type": "object", "properties": {"text": STRING}, "required": ["text"]}
+DOCUMENTS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"oneOf": [STRING, TEXT_OBJECT]},
+}
+QUESTION = "Who bakes bread?"
+PASSAGES = ["A tide table.", "Bakers bake bread."]
+
+
+def an_object(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object; the first properties are required."""
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def an_example(**fields: Any) -> dict[str, Any]:
+    """A request with these fields."""
+    return fields
