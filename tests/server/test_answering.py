@@ -75,5 +75,7 @@ def test_the_best_come_first_and_ties_keep_their_order(top_n: int | None, expect
     request = RerankRequest("q", documents("a", "b", "c", "d"), top_n=top_n)
     scores = np.array([1.0, 2.0, 5.0, 2.0])
     scored = enumerate(zip(request.documents, scores, strict=True))
-    answer = RerankAnswer(request, [Result(i, document, score, score) for i, (document, score) in scored], "m")
+    answer = RerankAnswer(
+        request, [Result(i, document, score, score) for i, (document, score) in scored], "m"
+    )
     assert [result.index for result in answer.best()] == expected

@@ -218,8 +218,17 @@ def test_a_port_that_is_taken_is_one_line(model: Path) -> None:
 
 
 def test_no_page_loads_anything_from_elsewhere(served: Served) -> None:
-    for path in ("/docs", "/redoc", "/openapi.json"):
+    for path in ("/docs", "/redoc"):
         assert call(f"{served.url}{path}")[0] == 404
+
+
+def test_openapi_has_an_example_of_each_format(served: Served) -> None:
+    paths = json.loads(call(f"{served.url}/openapi.json")[1])["paths"]
+    for path in ("/v2/rerank", "/rerank", "/tei/rerank", "/v1/ranking", "/score"):
+        content = paths[path]["post"]["requestBody"]["content"]["application/json"]
+        for name, example in content["examples"].items():
+            status, answer, _ = call(f"{served.url}{path}", json.dumps(example["value"]).encode(), JSON)
+            assert status == 200, (path, name, answer)
 
 
 def test_without_the_extra_it_names_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""crossrank serve: a cross-encoder over HTTP, with the API of a SageMaker container."""
+"""crossrank serve: a cross-encoder over HTTP, with the APIs of many rerankers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def serve(
         int, typer.Option(envvar="CROSSRANK_MAX_BODY", help="Maximum size of a request body in bytes.")
     ] = MAX_BODY,
 ) -> None:
-    """Serve a cross-encoder: GET /ping, and POST /invocations with pairs to score (docs/sagemaker.md).
+    """Serve a cross-encoder to clients of Cohere, Jina, Voyage, TEI, vLLM and others (docs/serving.md).
 
     There is no authentication: anyone who can reach the port can use it. Needs the extra crossrank[server].
 

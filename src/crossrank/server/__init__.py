@@ -1,1 +1,1 @@
-"""HTTP: a cross-encoder behind the wire formats that clients of rerankers speak, today SageMaker's."""
+"""HTTP: a cross-encoder behind the wire formats that clients of rerankers speak, each a file in ``wire/``."""

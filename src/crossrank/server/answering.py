@@ -12,6 +12,8 @@ from crossrank.server.wire import Body, WireFormat
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
 
+# Pairs that are tokenised at a time, which bounds the memory for their tokens.
+_PORTION = 4096
 Progress = Callable[[int], object]
 
 
@@ -89,7 +91,8 @@ def answer_requests(
         raise RequestError(500, str(error)) from error
     # Of any model: thresholds of applications expect scores from 0 to 1, whatever activation was saved.
     scores = model.scoring.scores(logits, "sigmoid")
-    tokens = [len(tokens.ids) for tokens in model.tokenizer.pairs(pairs)]
+    portions = [pairs[start : start + _PORTION] for start in range(0, len(pairs), _PORTION)]
+    tokens = [len(tokens.ids) for portion in portions for tokens in model.tokenizer.pairs(portion)]
     answers = []
     start = 0
     for request in requests:

@@ -36,8 +36,10 @@ def answer(wire: JsonFormat | Shared, payload: dict[str, Any], **options: int) -
     return answered(read(wire, payload), *LOGITS, **options)
 
 
-@pytest.mark.parametrize("wire", [CohereV1(), CohereV2(), Jina(), VllmRerank(), Infinity(), LlamaCpp(), RERANK,
-                                  RERANK_V1, RERANK_V2], ids=lambda wire: getattr(wire, "name", wire.paths[0]))  # fmt: skip
+RESULTS = [CohereV1(), CohereV2(), Jina(), VllmRerank(), Infinity(), LlamaCpp(), RERANK, RERANK_V1, RERANK_V2]
+
+
+@pytest.mark.parametrize("wire", RESULTS, ids=lambda wire: getattr(wire, "name", wire.paths[0]))
 def test_results_are_sorted_complete_and_have_usage_and_meta(wire: JsonFormat | Shared) -> None:
     given = answer(wire, ASK)
     assert [row["index"] for row in given["results"]] == ORDER

@@ -183,10 +183,10 @@ class Fields:
         value = self.get(name)
         if value is None:
             return default
-        text = value.lower() if isinstance(value, str) else value
-        if text is True or text in _TRUE:
+        text = str(value).lower() if isinstance(value, str | int) else None
+        if text in _TRUE:
             return True
-        if text is False or text in _FALSE:
+        if text in _FALSE:
             return False
         raise self.error(f"{name} must be true or false; it is {shown(value)}")
 
