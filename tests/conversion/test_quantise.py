@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.modern_models import MODERN, write_modern_reranker
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
 
 from crossrank.conversion.quantise import write_int8
@@ -34,9 +35,10 @@ def test_row_of_zeros_stays_zeros() -> None:
     assert np.isfinite(scale).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *MODERN])
 def test_int8_model_scores_near_its_float32_model(family: str, tmp_path: Path) -> None:
-    full = open_model(write_reranker(tmp_path / "full", family))
+    write = write_reranker if family in FAMILIES else write_modern_reranker
+    full = open_model(write(tmp_path / "full", family))
     write_int8(full, tmp_path / "int8")
     expected = CrossEncoder(full.path).logits(list(PAIRS))[0]
     logits = CrossEncoder(tmp_path / "int8").logits(list(PAIRS))[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from support.modern_models import MODERN, write_modern_embedder, write_modern_reranker
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
 
 from crossrank.errors import ModelError
@@ -35,6 +36,22 @@ def test_embedder_gives_the_vectors_that_transformers_gives(
     assert (
         np.abs(BiEncoder(written).encode_documents(TEXTS) - GOLDEN[family]["vectors"][pooling]).max() < NEAR
     )
+
+
+@pytest.mark.parametrize("family", MODERN)
+def test_modern_reranker_gives_the_logits_of_its_reference(family: str, tmp_path: Path) -> None:
+    model = CrossEncoder(write_modern_reranker(tmp_path / family, family))
+    assert np.abs(model.logits(list(PAIRS))[0] - GOLDEN[family]["logits"]).max() < NEAR
+
+
+@pytest.mark.parametrize("family", MODERN)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_modern_embedder_gives_the_vectors_of_its_reference(
+    family: str, pooling: str, tmp_path: Path
+) -> None:
+    written = write_modern_embedder(tmp_path / family, family, pooling=pooling)
+    vectors = BiEncoder(written).encode_documents(TEXTS)
+    assert np.abs(vectors - GOLDEN[family]["vectors"][pooling]).max() < NEAR
 
 
 def test_padding_id_that_the_configuration_leaves_out_is_the_familys(tmp_path: Path) -> None:

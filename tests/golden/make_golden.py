@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from support.modern_models import MODERN, write_modern_embedder, write_modern_reranker
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -21,14 +22,23 @@ FILE = Path(__file__).with_name("golden.json")
 
 def golden() -> dict[str, Any]:
     """Logits of PAIRS and pooled vectors of TEXTS, by family."""
-    with tempfile.TemporaryDirectory() as folder:
-        return {
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        older = {
             family: {
-                "logits": _logits(write_reranker(Path(folder) / f"{family}-reranker", family)),
-                "vectors": _vectors(write_embedder(Path(folder) / f"{family}-embedder", family)),
+                "logits": _logits(write_reranker(folder / f"{family}-reranker", family)),
+                "vectors": _vectors(write_embedder(folder / f"{family}-embedder", family)),
             }
             for family in FAMILIES
         }
+        newer = {
+            family: {
+                "logits": _logits(write_modern_reranker(folder / f"{family}-reranker", family)),
+                "vectors": _vectors(write_modern_embedder(folder / f"{family}-embedder", family)),
+            }
+            for family in MODERN
+        }
+        return older | newer
 
 
 @torch.inference_mode()

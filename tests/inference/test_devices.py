@@ -30,7 +30,7 @@ def test_gpu_without_pytorch_is_an_error_that_names_the_extra(device: str) -> No
 
 
 @pytest.mark.usefixtures("without_torch")
-@pytest.mark.parametrize("family", ["modernbert", "deberta-v2"])
+@pytest.mark.parametrize("family", ["albert", "deberta"])
 def test_family_that_needs_pytorch_is_an_error_that_names_the_extra(family: str, tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model", config={"model_type": family})
     with pytest.raises(ModelError, match=rf"{family} model.*pip install 'crossrank\[torch\]'"):

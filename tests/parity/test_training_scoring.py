@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.modern_models import write_modern_reranker
 from support.tiny_models import FAMILIES, write_reranker
 
 from crossrank.training import scoring
@@ -16,12 +17,13 @@ pytestmark = pytest.mark.parity
 _PAIRS = [("who bakes bread", "the baker bakes bread at night. " * number) for number in (3, 5, 1, 2, 9, 1)]
 
 
-@pytest.fixture(params=sorted(FAMILIES))
+@pytest.fixture(params=[*sorted(FAMILIES), "deberta-v2", "modernbert"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     import torch
     from sentence_transformers import CrossEncoder
 
-    folder = write_reranker(tmp_path_factory.mktemp("scoring") / "model", request.param)
+    write = write_reranker if request.param in FAMILIES else write_modern_reranker
+    folder = write(tmp_path_factory.mktemp("scoring") / "model", request.param)
     found = CrossEncoder(
         str(folder), num_labels=1, max_length=64, model_kwargs={"attn_implementation": "eager"}
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.modern_models import MODERN
 from support.tiny_models import FAMILIES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -22,7 +23,7 @@ def today() -> dict[str, Any]:
     return written
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *MODERN])
 def test_golden_numbers_are_current(family: str, today: dict[str, Any]) -> None:
     stored = json.loads((GOLDEN / "golden.json").read_text())[family]
     np.testing.assert_allclose(stored["logits"], today[family]["logits"], atol=1e-5)

@@ -187,16 +187,27 @@ def change_json(file: Path, **changes: Any) -> None:
     write_json(file, {key: value for key, value in content.items() if value is not None})
 
 
-def _write(folder: Path, family: str, config: Mapping[str, Any]) -> None:
-    kind, class_name = FAMILIES[family].tokenizer
+def write_tokenizer(
+    folder: Path, kind: str, *, class_name: str, longest: int, settings: Mapping[str, Any] | None = None
+) -> int:
+    """Write tokenizer.json and tokenizer_config.json; returns the size of the vocabulary."""
     tokenizer, special = _tokenizer(kind)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {"tokenizer_class": class_name, "model_max_length": FAMILIES[family].longest, **special}
-    if family in {"distilbert", "mpnet"}:
-        settings["model_input_names"] = ["input_ids", "attention_mask"]
-    write_json(folder / "tokenizer_config.json", settings)
-    write_json(folder / "config.json", {**config, "vocab_size": tokenizer.get_vocab_size()})
+    common = {"tokenizer_class": class_name, "model_max_length": longest, **special}
+    write_json(folder / "tokenizer_config.json", common | dict(settings or {}))
+    return tokenizer.get_vocab_size()
+
+
+def _write(folder: Path, family: str, config: Mapping[str, Any]) -> None:
+    kind, class_name = FAMILIES[family].tokenizer
+    untyped = (
+        {"model_input_names": ["input_ids", "attention_mask"]} if family in {"distilbert", "mpnet"} else {}
+    )
+    words = write_tokenizer(
+        folder, kind, class_name=class_name, longest=FAMILIES[family].longest, settings=untyped
+    )
+    write_json(folder / "config.json", {**config, "vocab_size": words})
 
 
 def _config(family: str, architecture: str, labels: int) -> dict[str, Any]:

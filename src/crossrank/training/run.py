@@ -122,7 +122,7 @@ def train(
 
 def _open_base(name: str) -> Model:
     base = open_model(name)
-    if not base.has_graph:
+    if not base.has_graph or "auto_map" in base.config:
         # Checked now, since the model is evaluated and quantised only after the training.
         raise ModelError(
             f"{name} cannot be trained here: it takes safetensors weights of one of the families "

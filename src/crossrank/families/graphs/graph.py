@@ -37,7 +37,7 @@ class Graph(ABC):
     """
 
     prefix: ClassVar[str]
-    has_token_types: ClassVar[bool] = False
+    has_token_types: bool = False
 
     def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
         self.config: dict[str, Any] = model.config

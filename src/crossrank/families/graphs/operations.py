@@ -93,20 +93,35 @@ class Operations:
         """A tensor in float32."""
         return self._weights.float32(self._name(name))
 
-    def linear(self, x: Tensor, name: str) -> Tensor:
-        """x [..., in] times a weight [out, in], plus its bias where there is one."""
+    def linear(self, x: Tensor, name: str, rows: slice = slice(None)) -> Tensor:
+        """x [..., in] times a weight [out, in], plus its bias where there is one.
+
+        Args:
+            x: The input.
+            name: Of the tensors, without ``.weight`` and ``.bias``.
+            rows: The part of the outputs to compute, where several layers are stored as one matrix.
+        """
         key = self._name(f"{name}.weight")
         self.inputs[key] = x
         matrix = None if self._products == "float" else self._int8_matrix(key)
         if matrix is None:
-            product = op.matmul(x, op.constant(self._weights.float32(key)), False, True)
+            product = op.matmul(x, op.constant(self._weights.float32(key)[rows]), False, True)
         else:
             # Constant, convert, multiply: the engine recognises this and multiplies in int8.
-            weight = op.multiply(op.convert(op.constant(matrix[0]), "f32"), op.constant(matrix[1]))
+            integers, scale = (op.constant(part[rows]) for part in matrix)
+            weight = op.multiply(op.convert(integers, "f32"), scale)
             product = op.matmul(self._int8_input(x, key), weight, False, True)
-        return (
-            op.add(product, op.constant(self.tensor(f"{name}.bias"))) if self.has(f"{name}.bias") else product
-        )
+        if not self.has(f"{name}.bias"):
+            return product
+        return op.add(product, op.constant(self.tensor(f"{name}.bias")[rows]))
+
+    def linears(self, x: Tensor, name: str, parts: int) -> list[Tensor]:
+        """The layers that are stored below each other as one matrix: query, key and value, for example."""
+        outputs = len(self.tensor(f"{name}.weight"))
+        if outputs % parts:
+            raise ModelError(f"{self._name(name)} has {outputs} outputs, which do not make {parts} layers")
+        size = outputs // parts
+        return [self.linear(x, name, slice(part * size, (part + 1) * size)) for part in range(parts)]
 
     def _int8_matrix(self, key: str) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
         """A matrix and its scales; None if it is multiplied in floating point."""
@@ -140,8 +155,8 @@ class Operations:
         rows = op.convert(op.gather(op.constant(self._weights.stored(key)), ids, axis), "f32")
         return op.multiply(rows, op.gather(op.constant(scale), ids, axis))
 
-    def layer_norm(self, x: Tensor, name: str, epsilon: float) -> Tensor:
-        """Layer normalisation over the last axis (Ba, Kiros, Hinton 2016)."""
+    def layer_norm(self, x: Tensor, name: str, epsilon: float, *, bias: bool = True) -> Tensor:
+        """Layer normalisation over the last axis (Ba, Kiros, Hinton 2016), with or without a bias."""
         normal = op.mvn(x, constant([-1]), True, epsilon, "inside_sqrt")
         scaled = op.multiply(normal, op.constant(self.tensor(f"{name}.weight")))
-        return op.add(scaled, op.constant(self.tensor(f"{name}.bias")))
+        return op.add(scaled, op.constant(self.tensor(f"{name}.bias"))) if bias else scaled
