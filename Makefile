@@ -11,7 +11,7 @@ demo: .venv/installed  ## install, then ask the sample texts one question
 	@echo 'Ask your own files: .venv/bin/crossrank search "Your question?" notes/ report.pdf'
 
 test: .venv/tested lint  ## the suite, from PyPI packages alone, without PyTorch
-	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker"
+	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker and not clients"
 
 lint: .venv/tested
 	.venv/bin/ruff check .
@@ -21,11 +21,12 @@ lint: .venv/tested
 
 # Old releases next to new ones warn of each other; where everything is new, in `make test`, warnings are errors.
 test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker" -W default
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker and not clients" -W default
 
-test-all: .venv-parity/installed .venv-sagemaker/installed  ## the comparison with PyTorch; SageMaker's own parts
+test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed  ## PyTorch; SageMaker's own parts; clients of reranking APIs
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
+	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py -W default
 
 bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder; docs/engines.md
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
@@ -35,7 +36,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-bench dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-bench dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -62,4 +63,10 @@ clean:
 .venv-sagemaker/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-sagemaker
 	.venv-sagemaker/bin/pip install $(PIP_FLAGS) -e '.[test,sagemaker-parts]'
+	@touch $@
+
+.venv-clients/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/pip install $(PIP_FLAGS) uv
+	.venv-clients/bin/uv pip install --quiet --no-cache --python .venv-clients/bin/python -e '.[clients]'
 	@touch $@

@@ -91,7 +91,7 @@ def _info(model: Any) -> dict[str, Any]:
     return {
         "model_id": model.name,
         "model_sha": None,
-        "model_dtype": model.precision.arithmetic,
+        "model_dtype": str(model.precision.arithmetic),
         "served_model_name": model.name,
         "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
         "max_input_length": model.tokenizer.max_tokens,
