@@ -3,16 +3,23 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from support.tiny_models import write_embedder, write_reranker
 
+from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.training.base_model import write_float_folder
 
 # Read when Haystack is imported, which examples in docstrings do.
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
+# What was timed on this machine is shared by all workers and kept from run to run.
+os.environ.setdefault("CROSSRANK_CACHE", str(Path(__file__).parents[1] / ".cache"))
 
 # A shell that runs the suite in the background has it, and all that it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,6 +44,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> CrossEncoder:
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
     """An embedder in float32 with random weights."""
     return BiEncoder(write_embedder(tmp_path_factory.mktemp("tiny") / "embedder"))
+
+
+@pytest.fixture(scope="session")
+def float_reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the bundled reranker with its weights in float32."""
+    folder = tmp_path_factory.mktemp("float") / "reranker"
+    write_float_folder(open_model(DEFAULT_CROSS_ENCODER), folder)
+    return folder
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ from support.processes import run_python
 from support.tiny_models import PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
 
 from crossrank.errors import InputError, ModelError
-from crossrank.inference import loading
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.engines import openvino
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, locate_model
 
 QUESTION = "who bakes bread at night"
@@ -242,32 +240,3 @@ def test_bundled_model_ranks_by_sense(bundled: CrossEncoder) -> None:
 def test_a_copy_shares_the_engine_and_scores_alike(tiny: CrossEncoder) -> None:
     copied = copy.deepcopy(tiny)
     assert copied.predict([("a question", "a passage")]) == tiny.predict([("a question", "a passage")])
-
-
-@pytest.mark.parametrize(
-    ("has_bfloat16", "inexact", "runs"),
-    [
-        (True, [], ["bf16"]),
-        (True, ["bf16"], ["bf16", "int8"]),
-        (True, ["bf16", "int8"], ["bf16", "int8", "f32"]),
-        (False, [], ["int8"]),
-        (False, ["int8"], ["int8", "f32"]),
-    ],
-)
-def test_int8_model_takes_the_fastest_arithmetic_that_is_exact_here(
-    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, inexact: list[str], runs: list[str]
-) -> None:
-    tried: list[str] = []
-
-    class Recording(openvino.OpenVinoEngine):
-        def __init__(self, build: Any, *arguments: Any, precision: str = "f32", **options: Any) -> None:
-            int8 = build.keywords["keep_int8"]
-            tried.append("int8" if int8 else precision)
-            super().__init__(build, *arguments, precision="f32", **options)
-
-    monkeypatch.setattr(openvino, "OpenVinoEngine", Recording)
-    monkeypatch.setattr(openvino, "has_bfloat16", lambda: has_bfloat16)
-    monkeypatch.setattr(loading, "_agrees", lambda *_: tried[-1] not in inexact)
-    notices = CrossEncoder().notices
-    assert tried == runs
-    assert bool(notices) == (runs[-1] == "f32")

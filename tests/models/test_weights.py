@@ -60,6 +60,20 @@ def test_int8_is_multiplied_by_the_factor_of_its_row(tmp_path: Path) -> None:
     assert weights.float32("x.weight").tolist() == [[0.5, -1], [0.75, 31.75]]
 
 
+def test_smoothing_of_the_inputs_is_taken_back_from_the_weights(tmp_path: Path) -> None:
+    int8 = {"x.weight": np.array([[1, -2]], np.int8), "x.weight_scale": np.array([[0.5]], np.float32)}
+    inputs = {
+        "x.weight_smoothing": np.array([2, 0.5], np.float32),
+        "x.weight_range": np.array([-1, 3], np.float32),
+    }
+    save(tmp_path, int8 | inputs | {"x.bias": NUMBERS})
+    weights = Weights(tmp_path)
+    assert weights.has_input_ranges
+    assert weights.input_range("x.weight") == (-1, 3)
+    assert weights.float32("x.weight").tolist() == [[0.25, -2]]
+    assert weights.learnt() == ["x.bias", "x.weight"]
+
+
 def test_type_that_is_not_supported_is_refused(tmp_path: Path) -> None:
     save(tmp_path, {"a": np.arange(3)})
     with pytest.raises(ModelError, match="stored as I64"):

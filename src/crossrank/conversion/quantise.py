@@ -28,8 +28,6 @@ _COPIED = (
     "[0-9]_*/config.json",
     "[0-9]_*/model.safetensors",
 )
-# What goes with an int8 matrix, by the ends of the tensors' names.
-_OF_INT8 = ("_scale", "_smoothing", "_range")
 
 
 def write_int8(model: Model, folder: Path) -> None:
@@ -48,7 +46,7 @@ def write_int8(model: Model, folder: Path) -> None:
     """
     tensors: dict[str, NDArray[Any]] = {}
     ranges = input_ranges(model)
-    for name in _weights(model):
+    for name in model.weights.learnt():
         values = model.weights.float32(name)
         if known := ranges.get(name):
             values = values * known.smoothing
@@ -72,18 +70,7 @@ def write_float32(model: Model, folder: Path) -> None:
         ModelError: The model's weights cannot be read.
         FileExistsError: The folder exists.
     """
-    _write(model, folder, {name: model.weights.float32(name) for name in _weights(model)})
-
-
-def _weights(model: Model) -> list[str]:
-    """The names of what a model learnt: nothing that int8 adds, and no buffers of old checkpoints."""
-    names = model.weights.names()
-    return sorted(
-        name
-        for name in names
-        if not name.endswith("position_ids")
-        and not any(name.endswith(end) and name.removesuffix(end) in names for end in _OF_INT8)
-    )
+    _write(model, folder, {name: model.weights.float32(name) for name in model.weights.learnt()})
 
 
 def _write(model: Model, folder: Path, tensors: Mapping[str, NDArray[Any]]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import threading
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
 # All layers of a model have one shape.
 _LAYERS = 2
 _LENGTHS = (48, 256)
-# Floating-point operations for each length: about 15 ms in float32 on two ordinary cores.
-_WORK = 7e9
-_ROUNDS = 3
+# Floating-point operations for each length: about 25 ms in float32 on two ordinary cores.
+_WORK = 2.5e9
+# In turn, so that a busy moment does not fall on one of them alone; at most this many, in this many seconds.
+_ROUNDS, _SECONDS = 6, 0.12
+
+# Models that are loaded in two threads would spoil each other's timing.
+_lock = threading.Lock()
 
 
 def layer_speeds(
@@ -56,7 +61,8 @@ def layer_speeds(
     known = remembered("tokens_per_second", key)
     known = known if isinstance(known, dict) else {}
     if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):
-        timed = _timed(model, arithmetics, tokenizer, threads)
+        with _lock:
+            timed = _timed(model, arithmetics, tokenizer, threads)
         known |= {str(each): 0.0 for each in arithmetics} | timed
         remember("tokens_per_second", key, known)
     return {each: float(known[str(each)]) for each in arithmetics if known[str(each)] > 0}
@@ -78,12 +84,15 @@ def _timed(
             continue
         engines[str(arithmetic)] = engine
         best[str(arithmetic)] = float("inf")
-    for _ in range(_ROUNDS):  # in turn, so that a busy moment does not fall on one of them alone
+    began = time.perf_counter()
+    for number in range(_ROUNDS):
         for name, engine in engines.items():
             start = time.perf_counter()
             for texts in inputs:
                 engine.run(texts)
             best[name] = min(best[name], time.perf_counter() - start)
+        if number and time.perf_counter() - began > _SECONDS:
+            break
     tokens = sum(len(text.ids) for texts in inputs for text in texts)
     return {name: round(tokens / seconds, 1) for name, seconds in best.items()}
 

@@ -16,6 +16,9 @@ _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "I8": "i1"}
 # The names under which the first BERT checkpoints, converted from TensorFlow, keep their layer norms.
 _OLD_NAMES = {".weight": ".gamma", ".bias": ".beta"}
 
+# What goes with an int8 matrix, by the ends of the tensors' names.
+_OF_INT8 = ("_scale", "_smoothing", "_range")
+
 
 class Weights:
     """The tensors of one model, mapped into memory and read on demand.
@@ -47,6 +50,15 @@ class Weights:
     def names(self) -> frozenset[str]:
         """The names of all tensors."""
         return frozenset(self._tensors)
+
+    def learnt(self) -> list[str]:
+        """The names of what was learnt, sorted: nothing that int8 adds, no buffers of old checkpoints."""
+        return sorted(
+            name
+            for name in self._tensors
+            if not name.endswith("position_ids")
+            and not any(name.endswith(end) and name.removesuffix(end) in self._tensors for end in _OF_INT8)
+        )
 
     def stored(self, name: str) -> NDArray[Any]:
         """A tensor as it is stored: int8 stays int8, every float becomes float32.

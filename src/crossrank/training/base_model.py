@@ -36,10 +36,9 @@ def write_float_folder(model: ModelFolder, folder: Path) -> None:
             "save it with transformers' save_pretrained first"
         )
     weights = model.weights
-    names = [name for name in sorted(weights.names()) if not name.endswith((".weight_scale", "position_ids"))]
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
-        {name: np.ascontiguousarray(weights.float32(name)) for name in names},
+        {name: np.ascontiguousarray(weights.float32(name)) for name in weights.learnt()},
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
