@@ -42,13 +42,13 @@ def write_float32(name: str, folder: Path) -> None:
     """A bundled model as an ordinary float32 folder that every library loads."""
     import shutil
 
+    import numpy as np
     from safetensors.numpy import save_file
 
     model = open_model(name)
     shutil.copytree(model.path, folder, ignore=shutil.ignore_patterns("*.safetensors", "crossrank.json"))
-    names = [name for name in model.weights.names() if not name.endswith("_scale")]
     save_file(
-        {name: model.weights.float32(name) for name in names},
+        {name: np.ascontiguousarray(model.weights.float32(name)) for name in model.weights.learnt()},
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )

@@ -1,11 +1,11 @@
-"""Compare crossrank's engine with other libraries': the tables and plots of docs/engines.md.
+"""Compare crossrank's engine with other libraries': the tables of docs/engines.md and docs/engines/.
 
     python -m benchmarks.engines [--cases 20-short 100-mixed] [--eval FOLDER] [--output FOLDER]
 
 Environments of the peers are made under .venv-bench (7 GB, once). Then every side loads the same weights and
 scores the same texts, in turn, on all processors; with two of them that takes most of an hour, on a machine
 that does nothing else. --cases takes a part of the cases; --eval another judged collection, in BEIR layout,
-for nDCG@10.
+for nDCG@10. What was measured on another kind of processor stays.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ from typing import Any
 from benchmarks.engines.cases import SAMPLES, chosen_cases
 from benchmarks.engines.comparing import compare_sides
 from benchmarks.engines.environments import ROOT
-from benchmarks.engines.machine import describe_machine
+from benchmarks.engines.machine import describe_machine, kind_of
 from benchmarks.engines.plots import draw_cost, draw_speed
-from benchmarks.engines.tables import page
+from benchmarks.engines.tables import overview, page
 
 from crossrank.evaluation import load_collection
 
@@ -42,13 +43,18 @@ def main() -> None:
         parser.error(str(error))
     collection = load_collection(arguments.eval)
     is_sample = arguments.eval == SAMPLES / "judged"
+    machine = describe_machine()
+    short, _ = kind_of(machine)
     figures: dict[str, Any] = {
-        "machine": describe_machine(),
+        "machine": machine,
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": " ".join(["python -m benchmarks.engines", *_part_of(arguments.cases)]),
         "judged": "of the sample texts" if is_sample else f"of {collection.name}",
         "versions": {},
         "models": {},
     }
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    folder: Path = arguments.output / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
     for model, group in groupby(cases, key=lambda case: case.model):
         with tempfile.TemporaryDirectory() as work:
             block, versions = compare_sides(model, list(group), collection, Path(work))
@@ -56,10 +62,25 @@ def main() -> None:
         figures["versions"] |= versions
         # After each model, so that half an hour's work is not lost with the last one.
         text = json.dumps(figures, indent=1) + "\n"
-        (arguments.output / "engines.json").write_text(text, encoding="utf-8")
-    (arguments.output / "engines.md").write_text(page(figures), encoding="utf-8")
-    draw_speed(figures, arguments.output / "engines-speed.svg")
-    draw_cost(figures, arguments.output / "engines-cost.svg")
+        (folder / f"{short}.json").write_text(text, encoding="utf-8")
+    write_pages(arguments.output)
+
+
+def _part_of(cases: list[str] | None) -> list[str]:
+    return ["--cases", *cases] if cases else []
+
+
+def write_pages(output: Path) -> None:
+    """Write the pages and pictures of all kinds of processor that there are figures of."""
+    folder = output / "engines"
+    kinds = {
+        file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))
+    }
+    for short, figures in kinds.items():
+        (folder / f"{short}.md").write_text(page(short, figures), encoding="utf-8")
+        draw_speed(figures, folder / f"{short}-speed.svg")
+        draw_cost(figures, folder / f"{short}-cost.svg")
+    (output / "engines.md").write_text(overview(kinds), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.engines.sides import BUNDLED, SAME
+from benchmarks.engines.sides import SIDES
 
 
 def seconds_of(case: Mapping[str, Any], name: str) -> list[float] | None:
@@ -54,10 +54,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def best_peer(case: Mapping[str, Any]) -> str | None:
     """The fastest side that is not crossrank, by its median; None if there is none."""
+    ours = {side.name for side in SIDES if side.is_ours}
     medians = {
         name: statistics.median(seconds)
         for name in case["sides"]
-        if name not in (BUNDLED, SAME) and (seconds := seconds_of(case, name))
+        if name not in ours and (seconds := seconds_of(case, name))
     }
     return min(medians, key=lambda name: medians[name]) if medians else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,30 @@ def describe_machine() -> dict[str, Any]:
     return {
         "system": f"{platform.system()}, {platform.machine()}",
         "processors": available_threads(),
+        "maker": _maker(),
         "flags": [flag for flag in _TELLING if flag in flags],
         "python": platform.python_version(),
     }
+
+
+def kind_of(machine: Mapping[str, Any]) -> tuple[str, str]:
+    """Processors that are fast at the same things: a short name for files, and one for people."""
+    flags, maker = set(machine["flags"]), machine["maker"]
+    if "amx_bf16" in flags:
+        return "amx", f"{maker} with AMX"
+    for flag, name in (("avx512_vnni", "AVX-512 VNNI"), ("avx512f", "AVX-512"), ("avx2", "AVX2")):
+        if flag in flags:
+            bfloat16 = " and BF16" if "avx512_bf16" in flags else ""
+            return f"{maker.lower()}-{flag.replace('_', '-')}", f"{maker} with {name}{bfloat16}, without AMX"
+    return "other", machine["system"]
+
+
+def _maker() -> str:
+    """Who made the processor, as the tables name it."""
+    file = Path("/proc/cpuinfo")
+    content = file.read_text() if file.is_file() else ""
+    known = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD"}
+    return next((name for vendor, name in known.items() if vendor in content), "other")
 
 
 def processor_flags() -> frozenset[str]:

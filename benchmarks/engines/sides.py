@@ -7,7 +7,7 @@ from typing import Any
 
 # The names that the tables and the ratios go by.
 REFERENCE = "sentence-transformers"
-BUNDLED, SAME = "crossrank, int8", "crossrank, float32"
+BUNDLED, SAME, EXACT = "crossrank, int8", "crossrank, float32", 'crossrank, precision="float32"'
 # Among these a side that can be told its batch size chooses, for each case.
 BATCHES = (4, 8, 16, 32)
 
@@ -56,7 +56,11 @@ def _openvino(file: str) -> dict[str, Any]:
 
 SIDES = (
     Side(BUNDLED, "", "with_crossrank.py", "int8", in_large=True, words="defaults; weights stored in int8"),
-    Side(SAME, "", "with_crossrank.py", "float32", in_large=True),
+    Side(SAME, "", "with_crossrank.py", "float32", in_large=True, words="defaults; weights stored in float32"),
+    Side(
+        EXACT, "", "with_crossrank.py", "float32", {"precision": "float32"},
+        in_large=True, words="the same, computed in float32",
+    ),
     Side(
         REFERENCE, _ST, _ST_SCRIPT, "float32",
         in_large=True, words="defaults: PyTorch, float32, batches of 32",
@@ -65,6 +69,10 @@ SIDES = (
     Side(
         f"{_ST}, bfloat16", _ST, _ST_SCRIPT, "float32", {"dtype": "bfloat16"},
         chooses_batch=True, in_large=True, words='PyTorch, `model_kwargs={"dtype": "bfloat16"}`',
+    ),
+    Side(
+        f"{_ST}, compiled", _ST, _ST_SCRIPT, "float32", {"dtype": "bfloat16", "compile": True},
+        chooses_batch=True, in_large=True, words="the same after `model.compile(dynamic=True)`",
     ),
     Side(
         f"{_ST}, ONNX", _ONNX, _ST_SCRIPT, "onnx", _onnx("model"),

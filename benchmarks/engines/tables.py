@@ -1,4 +1,4 @@
-"""The figures as a page."""
+"""The figures as pages: one of each kind of processor, and one of all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,36 @@ from typing import Any
 
 from benchmarks.engines.cases import MINILM, XLM_R
 from benchmarks.engines.figures import best_peer, compared, percentile, seconds_of, spread
-from benchmarks.engines.sides import BUNDLED, REFERENCE, SAME, SIDES
+from benchmarks.engines.machine import kind_of
+from benchmarks.engines.sides import BUNDLED, EXACT, REFERENCE, SAME, SIDES
 
 _NOTHING = "–"
 _KINDS = {"short": "30 to 60 tokens", "mixed": "16 to 512 tokens", "long": "512 tokens"}
 _MODELS = {MINILM: "MiniLM-L6, the bundled reranker", XLM_R: "XLM-RoBERTa-base with random weights"}
 
 
-def page(figures: Mapping[str, Any]) -> str:
-    """The whole page, in Markdown."""
-    parts = [_head(figures), _in_short(figures), _relative(figures), _pictures(), _cost(figures)]
+def overview(kinds: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page of all kinds of processor, in Markdown.
+
+    Args:
+        kinds: The figures of each, by its short name.
+    """
+    parts = [_head()]
+    for short, figures in kinds.items():
+        parts += [_machine(figures, level=2), _in_short(figures)]
+        parts.append(f"[Every side, case by case: agreement, memory and settings](engines/{short}.md)")
+    return "\n\n".join(parts) + "\n"
+
+
+def page(short: str, figures: Mapping[str, Any]) -> str:
+    """The page of one kind of processor, in Markdown.
+
+    Args:
+        short: Its short name.
+        figures: Its figures.
+    """
+    parts = [_machine(figures, level=1), _lengths(figures), "## In short", _in_short(figures)]
+    parts += [_relative(figures), _pictures(short), _cost(figures)]
     parts += [_case_table(model, case) for model, case in _cases(figures)]
     parts += [_settings(figures), _not_run(figures)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -46,19 +66,13 @@ def _cell(values: Sequence[float] | None, form: str = ".2f") -> str:
     return spread(values, form) if values else _NOTHING
 
 
-def _head(figures: Mapping[str, Any]) -> str:
-    machine = figures["machine"]
-    flags = ", ".join(machine["flags"]) or "none that is known"
-    lengths = "; ".join(
-        f"{title(model, case)}: {case['tokens']:.0f} tokens" for model, case in _cases(figures)
-    )
+def _head() -> str:
     return f"""# Engines side by side
 
     make bench
 
-Written by `python -m benchmarks.engines`, together with [engines.json](engines.json), which has all figures.
-Compares crossrank with other rerankers on a CPU, with the same weights, texts and number of threads
-({machine["processors"]}). {machine["system"]} ({flags}), Python {machine["python"]}.
+Written by `python -m benchmarks.engines`, which replaces the table of the kind of processor that it runs on and keeps
+the others. It compares crossrank with other rerankers on a CPU, with the same weights, texts and number of threads.
 
 Each side runs in its own process and environment, and waits while another is measured. In each round, every
 side scores all candidates of one question once; the next round uses the next question and starts with another
@@ -68,19 +82,41 @@ If the batch size can be chosen, 4, 8, 16 and 32 are tried on the case itself. L
 LangChain, which uses sentence-transformers, and settings that cannot be the best of their library.
 
 Passages are made of sentences from the sample texts: short ones have {_KINDS["short"]}, mixed ones
-{_KINDS["mixed"]}, long ones {_KINDS["long"]} (their pairs are truncated to the model's limit). Mean length of
-the passages, by MiniLM's tokenizer: {lengths}."""
+{_KINDS["mixed"]}, long ones {_KINDS["long"]} (their pairs are truncated to the model's limit).
+
+The tables give crossrank's speed as a multiple of the speed of {REFERENCE}' default, and of the peer that is
+the fastest in that case, at its best setting. *int8*: the weights are stored in int8, as those of the bundled
+model are. *float32*: they are stored in float32, and crossrank chooses the arithmetic by timing. *exact*: they
+are stored in float32, and the arithmetic is float32."""
+
+
+def _machine(figures: Mapping[str, Any], *, level: int) -> str:
+    machine = figures["machine"]
+    _, name = kind_of(machine)
+    flags = ", ".join(machine["flags"]) or "none that is known"
+    return f"""{"#" * level} {name}
+
+Measured on {figures["date"]} by `{figures["command"]}`: {machine["processors"]} processors
+({flags}), {machine["system"]}, Python {machine["python"]}."""
+
+
+def _lengths(figures: Mapping[str, Any]) -> str:
+    lengths = "; ".join(
+        f"{title(model, case)}: {case['tokens']:.0f} tokens" for model, case in _cases(figures)
+    )
+    return f"Mean length of the passages, by MiniLM's tokenizer: {lengths}. How it is measured: [engines](../engines.md)."
 
 
 def _in_short(figures: Mapping[str, Any]) -> str:
+    ours = (("int8", BUNDLED), ("float32", SAME), ("exact", EXACT))
     rows = []
     for model, case in _cases(figures):
         best = best_peer(case)
-        cells = [_cell(compared(case, base, side)) for side in (BUNDLED, SAME) for base in (REFERENCE, best)]
+        cells = [_cell(compared(case, base, side)) for _, side in ours for base in (REFERENCE, best)]
         rows.append([title(model, case), best or _NOTHING, *cells])
     header = ["case", "best peer"]
-    header += [f"{side}: to {base}" for side in ("int8", "float32") for base in (REFERENCE, "the best peer")]
-    return "## In short\n\nSpeed of crossrank, as a multiple of the other side's.\n\n" + _table(header, rows)
+    header += [f"{name}: to {base}" for name, _ in ours for base in (REFERENCE, "the best peer")]
+    return _table(header, rows)
 
 
 def _relative(figures: Mapping[str, Any]) -> str:
@@ -96,10 +132,10 @@ def _relative(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _pictures() -> str:
+def _pictures(short: str) -> str:
     return (
-        "![Pairs per second of every side](engines-speed.svg)\n\n"
-        "![Load time and peak memory of every side](engines-cost.svg)"
+        f"![Pairs per second of every side]({short}-speed.svg)\n\n"
+        f"![Load time and peak memory of every side]({short}-cost.svg)"
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.engines.__main__ import write_pages
 from benchmarks.engines.agreement import compare_scores, ndcg
 from benchmarks.engines.cases import (
     CASES,
@@ -23,10 +25,11 @@ from benchmarks.engines.cases import (
 from benchmarks.engines.comparing import agreement, takes_part
 from benchmarks.engines.environments import PEERS, ROOT, PeerError
 from benchmarks.engines.figures import best_peer, compared, percentile, ratios, spread
+from benchmarks.engines.machine import describe_machine, kind_of
 from benchmarks.engines.measuring import count_rounds, in_turn, measure_case
 from benchmarks.engines.plots import draw_cost, draw_speed
 from benchmarks.engines.process import PeerProcess, reason
-from benchmarks.engines.sides import BUNDLED, REFERENCE, SAME, SIDES, Side
+from benchmarks.engines.sides import BUNDLED, EXACT, REFERENCE, SAME, SIDES, Side
 from benchmarks.engines.tables import page
 
 from crossrank.documents import Document
@@ -142,7 +145,7 @@ def test_every_side_has_a_script_and_requirements_that_are_pinned() -> None:
             )
             assert all("==" in line for line in lines if not line.startswith("#"))
     assert len({side.name for side in SIDES}) == len(SIDES)
-    assert {BUNDLED, SAME, REFERENCE} <= {side.name for side in SIDES if side.in_large}
+    assert {BUNDLED, SAME, EXACT, REFERENCE} <= {side.name for side in SIDES if side.in_large}
 
 
 @pytest.mark.parametrize(
@@ -275,9 +278,17 @@ def figures() -> dict[str, Any]:
         "agreement": {BUNDLED: {"nDCG@10": 0.83, "logit": 0.01, "probability": 0.001, "spearman": 0.999}},
         "cases": cases,
     }
-    machine = {"system": "Linux, x86_64", "processors": 2, "flags": ["avx512f"], "python": "3.11.7"}
+    machine = {
+        "system": "Linux, x86_64",
+        "processors": 2,
+        "maker": "AMD",
+        "flags": ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"],
+        "python": "3.11.7",
+    }
     return {
         "machine": machine,
+        "date": "2026-01-02",
+        "command": "python -m benchmarks.engines",
         "judged": "of the sample texts",
         "versions": {BUNDLED: {"openvino": "1"}},
         "models": {MINILM: block},
@@ -285,7 +296,7 @@ def figures() -> dict[str, Any]:
 
 
 def test_the_page_has_ratios_with_their_spread_and_what_was_not_run() -> None:
-    text = page(figures())
+    text = page("amd", figures())
     assert f"| {BUNDLED} | its own | 26.7 | 3.50 (3.00 to 4.00) | 2.00 (2.00 to 2.00) | 750 |" in text
     assert f"| {BUNDLED} | 0.30 (0.20 to 0.40) | 200 | 0.0100 | 0.0010 | 0.9990 | 0.8300 |" in text
     assert "- MiniLM-L6, 20 mixed, FlashRank: MemoryError: too much" in text
@@ -294,6 +305,30 @@ def test_the_page_has_ratios_with_their_spread_and_what_was_not_run() -> None:
     assert str(ROOT) not in text
     widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert min(widths) >= 3
+
+
+def test_each_kind_of_processor_keeps_its_own_figures(tmp_path: Path) -> None:
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    amx = figures() | {"date": "2025-03-04"}
+    amx["machine"] = amx["machine"] | {"maker": "Intel", "flags": ["avx512f", "avx512_vnni", "amx_bf16"]}
+    for content in (figures(), amx):
+        short, _ = kind_of(content["machine"])
+        (folder / f"{short}.json").write_text(json.dumps(content), encoding="utf-8")
+    write_pages(tmp_path)
+    text = (tmp_path / "engines.md").read_text(encoding="utf-8")
+    assert "## AMD with AVX-512 VNNI and BF16, without AMX\n\nMeasured on 2026-01-02 by" in text
+    assert "## Intel with AMX\n\nMeasured on 2025-03-04 by" in text
+    assert {file.name for file in folder.iterdir() if file.suffix == ".md"} == {
+        "amd-avx512-vnni.md",
+        "amx.md",
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (tmp_path / link).is_file()
+
+
+def test_the_machine_at_hand_has_a_kind() -> None:
+    assert all(kind_of(describe_machine()))
 
 
 def test_the_pictures_are_the_same_at_every_drawing(tmp_path: Path) -> None:

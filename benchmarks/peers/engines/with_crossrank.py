@@ -1,4 +1,4 @@
-"""crossrank's side."""
+"""crossrank's side. A setting may name the ``precision``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def load(folder: str, setting: dict[str, Any], threads: int) -> Score:
     """The cross-encoder; batches follow from the lengths of the inputs."""
     from crossrank import CrossEncoder
 
-    model = CrossEncoder(folder, threads=threads)
+    model = CrossEncoder(folder, threads=threads, precision=setting.get("precision", "auto"))
 
     def score(query: str, passages: list[str], batch: int | None) -> Any:
         return model.predict([(query, passage) for passage in passages], activation_fn="none")

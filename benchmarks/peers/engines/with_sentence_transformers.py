@@ -1,7 +1,7 @@
 """sentence-transformers' side: PyTorch, ONNX Runtime or OpenVINO, by the setting's ``backend``.
 
-A setting may name a ``file`` of the folder, and the ``dtype`` that PyTorch computes in. The library sorts by
-length itself.
+A setting may name a ``file`` of the folder, and the ``dtype`` that PyTorch computes in, and ask for
+torch.compile by ``compile``. The library sorts by length itself.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def load(folder: str, setting: dict[str, Any], threads: int) -> Score:
     if backend == "openvino":
         options["ov_config"] = {"INFERENCE_NUM_THREADS": threads}
     model = CrossEncoder(folder, device="cpu", backend=backend, model_kwargs=options, local_files_only=True)
+    if setting.get("compile"):
+        model.compile(dynamic=True)
 
     def score(query: str, passages: list[str], batch: int | None) -> Any:
         size = {} if batch is None else {"batch_size": batch}

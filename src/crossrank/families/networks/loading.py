@@ -83,12 +83,7 @@ def load_network(
 
 
 def _dequantised(model: Model) -> dict[str, Tensor]:
-    names = model.weights.names()
-    return {
-        name: torch.from_numpy(model.weights.float32(name).copy())
-        for name in names
-        if not (name.endswith("_scale") and name.removesuffix("_scale") in names)
-    }
+    return {name: torch.from_numpy(model.weights.float32(name).copy()) for name in model.weights.learnt()}
 
 
 @contextmanager
