@@ -56,7 +56,10 @@ def _openvino(file: str) -> dict[str, Any]:
 
 SIDES = (
     Side(BUNDLED, "", "with_crossrank.py", "int8", in_large=True, words="defaults; weights stored in int8"),
-    Side(SAME, "", "with_crossrank.py", "float32", in_large=True, words="defaults; weights stored in float32"),
+    Side(
+        SAME, "", "with_crossrank.py", "float32",
+        in_large=True, words="defaults; weights stored in float32",
+    ),
     Side(
         EXACT, "", "with_crossrank.py", "float32", {"precision": "float32"},
         in_large=True, words="the same, computed in float32",

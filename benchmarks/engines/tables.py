@@ -71,8 +71,9 @@ def _head() -> str:
 
     make bench
 
-Written by `python -m benchmarks.engines`, which replaces the table of the kind of processor that it runs on and keeps
-the others. It compares crossrank with other rerankers on a CPU, with the same weights, texts and number of threads.
+Written by `python -m benchmarks.engines`, which replaces the table of the kind of processor that it runs on
+and keeps the others. It compares crossrank with other rerankers on a CPU, with the same weights, texts and
+number of threads.
 
 Each side runs in its own process and environment, and waits while another is measured. In each round, every
 side scores all candidates of one question once; the next round uses the next question and starts with another
@@ -86,8 +87,8 @@ Passages are made of sentences from the sample texts: short ones have {_KINDS["s
 
 The tables give crossrank's speed as a multiple of the speed of {REFERENCE}' default, and of the peer that is
 the fastest in that case, at its best setting. *int8*: the weights are stored in int8, as those of the bundled
-model are. *float32*: they are stored in float32, and crossrank chooses the arithmetic by timing. *exact*: they
-are stored in float32, and the arithmetic is float32."""
+model are. *float32*: they are stored in float32, and crossrank chooses the arithmetic by timing. *exact*:
+they are stored in float32, and so is the arithmetic."""
 
 
 def _machine(figures: Mapping[str, Any], *, level: int) -> str:
@@ -104,7 +105,10 @@ def _lengths(figures: Mapping[str, Any]) -> str:
     lengths = "; ".join(
         f"{title(model, case)}: {case['tokens']:.0f} tokens" for model, case in _cases(figures)
     )
-    return f"Mean length of the passages, by MiniLM's tokenizer: {lengths}. How it is measured: [engines](../engines.md)."
+    return (
+        f"Mean length of the passages, by MiniLM's tokenizer: {lengths}. How it is measured: "
+        "[engines](../engines.md)."
+    )
 
 
 def _in_short(figures: Mapping[str, Any]) -> str:
