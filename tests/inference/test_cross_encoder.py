@@ -16,6 +16,7 @@ from support.processes import run_python
 from support.tiny_models import PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
 
 from crossrank.errors import InputError, ModelError
+from crossrank.inference.arithmetic import FLOAT32
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, locate_model
@@ -217,7 +218,8 @@ def test_int8_that_is_wrong_here_gives_way_to_float32_with_a_notice(
     change_json(folder / "crossrank.json", probe=[[9.0], [9.0], [-9.0], [-9.0]])
     model = CrossEncoder(folder)
     (notice,) = model.notices
-    assert "runs in float32" in notice
+    assert "computed wrongly here in" in notice
+    assert model.precision.arithmetic == FLOAT32
     difference = np.abs(model.logits(list(PAIRS))[0] - bundled.logits(list(PAIRS))[0])
     assert 0 < difference.max() < 1
 

@@ -300,7 +300,7 @@ def test_unknown_keyword_is_a_type_error_that_names_the_nearest(tiny: CrossEncod
         ({"backend": "tensorrt"}, "torch, onnx or openvino"),
         ({"num_labels": 3}, "crossrank train"),
         ({"device": "npu"}, "device must be cpu"),
-        ({"model_kwargs": {"torch_dtype": "torch.float16"}}, "int8 weights"),
+        ({"model_kwargs": {"torch_dtype": "torch.float16"}}, "precision also has int8"),
         ({"model_kwargs": {"device_map": "auto"}}, "device must be cpu"),
         ({"model_kwargs": {"file_name": "onnx/model_O3.onnx"}}, "onnx/model.onnx"),
         ({"model_kwargs": {"ignore_mismatched_sizes": True}}, "known are"),

@@ -38,9 +38,9 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[list[Arithmetic]]:
     return calls
 
 
-def speeds(*arithmetics: Arithmetic, name: str = DEFAULT_CROSS_ENCODER, threads: int = 1) -> Any:
+def speeds(*arithmetics: Arithmetic, name: str = DEFAULT_CROSS_ENCODER) -> Any:
     model = open_model(name)
-    return layer_speeds(model, arithmetics, Tokenizer(model), threads)
+    return layer_speeds(model, arithmetics, Tokenizer(model))
 
 
 def test_real_layers_are_timed_in_every_arithmetic() -> None:
@@ -57,11 +57,10 @@ def test_shape_is_timed_once_and_what_is_refused_is_not_tried_again(timed: list[
     assert timed == [[FLOAT32, BFLOAT16], [FLOAT32, INT8]]
 
 
-def test_other_threads_and_other_shapes_are_timed_for_themselves(timed: list[list[Arithmetic]]) -> None:
+def test_other_shapes_are_timed_for_themselves(timed: list[list[Arithmetic]]) -> None:
     speeds(FLOAT32)
-    speeds(FLOAT32, threads=2)
     speeds(FLOAT32, name=DEFAULT_BI_ENCODER)
-    assert len(timed) == 3
+    assert len(timed) == 2
 
 
 def test_folder_that_cannot_be_written_costs_the_timing(folder: Path, timed: list[list[Arithmetic]]) -> None:

@@ -34,7 +34,8 @@ def write_int8(model: Model, folder: Path) -> None:
     """Write a copy of a model in which every matrix of the encoder is int8.
 
     What its family keeps in float, the head above all, is written in float16. The ranges of the matrices'
-    inputs go with them (:func:`~crossrank.conversion.ranges.input_ranges`).
+    inputs go with them (:func:`~crossrank.conversion.ranges.input_ranges`). A model that is stored in int8
+    stays as it is.
 
     Args:
         model: A model with safetensors.
@@ -44,6 +45,9 @@ def write_int8(model: Model, folder: Path) -> None:
         ModelError: The model's weights cannot be read.
         FileExistsError: The folder exists.
     """
+    if model.weights.is_int8:
+        _write(model, folder, {name: model.weights.stored(name) for name in model.weights.names()})
+        return
     tensors: dict[str, NDArray[Any]] = {}
     ranges = input_ranges(model)
     for name in model.weights.learnt():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Below this, a model takes microseconds a pair in any arithmetic.
 _TOO_SMALL = 1_000_000
-# What comes later has to be faster by this factor.
+# What is less exact has to be faster by this factor.
 _WORTH_CHANGING = 1.03
 
 
@@ -45,7 +45,6 @@ def choices(
     precision: Precision,
     tokenizer: Tokenizer,
     *,
-    threads: int | None,
     has_bfloat16: Callable[[], bool],
 ) -> Iterator[Choice]:
     """The ways to run a model here, the best first; the caller takes the first that works.
@@ -57,7 +56,6 @@ def choices(
         model: The model.
         precision: What the user asked for.
         tokenizer: The model's tokenizer.
-        threads: See the engine.
         has_bfloat16: Says whether the processor has bfloat16 instructions.
 
     Raises:
@@ -78,7 +76,7 @@ def choices(
         return
     if precision == "auto" and has_amx():
         yield Choice(BFLOAT16, "this processor has AMX", {})
-    speeds = _speeds(model, tokenizer, threads, has_bfloat16=has_bfloat16())
+    speeds = _speeds(model, tokenizer, has_bfloat16=has_bfloat16())
     ratios = {str(each): round(speed / speeds[FLOAT32], 2) for each, speed in speeds.items()}
     for arithmetic in _fastest_first(speeds):
         if precision == "auto" or arithmetic.products != "float":
@@ -90,20 +88,17 @@ def choices(
             yield Choice(arithmetic, reason, ratios)
 
 
-def _speeds(
-    model: Model, tokenizer: Tokenizer, threads: int | None, *, has_bfloat16: bool
-) -> dict[Arithmetic, float]:
+def _speeds(model: Model, tokenizer: Tokenizer, *, has_bfloat16: bool) -> dict[Arithmetic, float]:
     """Time the types of activations first, then int8 with the faster one.
 
-    What is preferred among equally fast ones comes first: floating point, then int8 with known ranges, which
-    has less to do for each token.
+    What is preferred among equally fast ones comes first.
     """
     floats = [FLOAT32, BFLOAT16] if has_bfloat16 else [FLOAT32]
-    speeds = layer_speeds(model, floats, tokenizer, threads)
+    speeds = layer_speeds(model, floats, tokenizer)
     fastest = next(_fastest_first(speeds))
-    products: list[Products] = ["static int8", "int8"] if model.weights.has_input_ranges else ["int8"]
-    rounded = [Arithmetic(each, fastest.activations) for each in products]
-    return speeds | layer_speeds(model, rounded, tokenizer, threads)
+    # With known ranges there is less to do for each token, on every processor.
+    products: Products = "static int8" if model.weights.has_input_ranges else "int8"
+    return speeds | layer_speeds(model, [Arithmetic(products, fastest.activations)], tokenizer)
 
 
 def _fastest_first(speeds: Mapping[Arithmetic, float]) -> Iterator[Arithmetic]:

@@ -180,7 +180,8 @@ def load_engine(
     agreement = Agreement(model, task, tokenizer, lambda: engine(FLOAT32))
     # Weights that are stored in int8 were rounded on purpose; others have to keep their order.
     has_to_agree = precision == "auto" and not (model.has_graph and model.weights.is_int8)
-    for choice in choices(model, precision, tokenizer, threads=threads, has_bfloat16=has_bfloat16):
+    notices: tuple[str, ...] = ()
+    for choice in choices(model, precision, tokenizer, has_bfloat16=has_bfloat16):
         if choice.arithmetic == FLOAT32:
             break
         if has_to_agree and agreement.is_known_to_differ(choice.arithmetic):
@@ -193,7 +194,11 @@ def load_engine(
         _check_width(model, outputs, width)
         if not has_to_agree:
             if not agreement.is_broken(outputs):
-                return Loaded(faster, choice, ())
+                return Loaded(faster, choice, notices)
+            notices = (
+                f"{model.name} is computed wrongly here in {choice.arithmetic}, so it runs in a slower "
+                "arithmetic; a newer release of OpenVINO may be better.",
+            )
         elif (difference := agreement.difference(faster, choice.arithmetic)).keeps_order:
             return Loaded(faster, choice, (f"{model.name} {difference.notice(choice.arithmetic)}",))
     else:
@@ -202,7 +207,7 @@ def load_engine(
             raise InputError(f"precision cannot be {precision}: this processor does not compute it correctly")
     exact = engine(FLOAT32)
     _check_width(model, agreement.probe(exact), width)
-    return Loaded(exact, choice, ())
+    return Loaded(exact, choice, notices)
 
 
 @refuses_damage

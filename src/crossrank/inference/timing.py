@@ -41,43 +41,40 @@ _lock = threading.Lock()
 
 
 def layer_speeds(
-    model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer, threads: int | None
+    model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer
 ) -> dict[Arithmetic, float]:
     """How fast the first layers of a model run in each kind of arithmetic, in tokens per second.
 
-    Timed once for each processor, OpenVINO version, number of threads and shape of model; kept in the user's
-    cache folder.
+    Timed once for each processor, OpenVINO version and shape of model; kept in the user's cache folder. All
+    threads are timed, whatever number the model is loaded with: its scores shall not depend on that number.
 
     Args:
         model: A model with a graph.
         arithmetics: What to time.
         tokenizer: The model's tokenizer.
-        threads: See the engine.
 
     Returns:
         The speeds in the given order, without those that this processor cannot run.
     """
-    key = _key(model, threads)
+    key = _key(model)
     known = remembered("tokens_per_second", key)
     known = known if isinstance(known, dict) else {}
     if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):
         with _lock:
-            timed = _timed(model, arithmetics, tokenizer, threads)
+            timed = _timed(model, arithmetics, tokenizer)
         known |= {str(each): 0.0 for each in arithmetics} | timed
         remember("tokens_per_second", key, known)
     return {each: float(known[str(each)]) for each in arithmetics if known[str(each)] > 0}
 
 
-def _timed(
-    model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer, threads: int | None
-) -> dict[str, float]:
-    inputs = _inputs(model, tokenizer, threads or available_threads())
+def _timed(model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer) -> dict[str, float]:
+    inputs = _inputs(model, tokenizer)
     engines: dict[str, Engine] = {}
     best: dict[str, float] = {}
     for arithmetic in arithmetics:
         # What a processor cannot run is refused when it is compiled, or when it is first run.
         try:
-            engine = _engine(model, arithmetic, tokenizer, threads)
+            engine = _engine(model, arithmetic, tokenizer)
             for texts in inputs:
                 engine.run(texts)
         except RuntimeError:
@@ -97,11 +94,11 @@ def _timed(
     return {name: round(tokens / seconds, 1) for name, seconds in best.items()}
 
 
-def _engine(model: Model, arithmetic: Arithmetic, tokenizer: Tokenizer, threads: int | None) -> Engine:
+def _engine(model: Model, arithmetic: Arithmetic, tokenizer: Tokenizer) -> Engine:
     from crossrank.inference.engines.openvino import OpenVinoEngine
 
     build = partial(_first_layers, model, arithmetic)
-    return OpenVinoEngine(build, tokenizer, threads=threads, activations=arithmetic.activations)
+    return OpenVinoEngine(build, tokenizer, activations=arithmetic.activations)
 
 
 def _first_layers(model: Model, arithmetic: Arithmetic) -> ov.Model:
@@ -114,26 +111,26 @@ def _first_layers(model: Model, arithmetic: Arithmetic) -> ov.Model:
     return ov.Model([op.squeeze(first, constant(1))], list(graph.inputs.values()))
 
 
-def _inputs(model: Model, tokenizer: Tokenizer, threads: int) -> list[list[Tokens]]:
+def _inputs(model: Model, tokenizer: Tokenizer) -> list[list[Tokens]]:
     """For each length, texts that make the same work, at least one for each thread."""
     # A layer of width h has about 12 h x h weights, each of which is one multiplication and one addition.
     a_token = 2 * 12 * int(model.config.get("hidden_size") or model.config.get("dim") or 768) ** 2 * _LAYERS
     [text] = tokenizer.texts([sample_candidates()[0][1][-1]])
     return [
         [Tokens(np.resize(text.ids, length), np.resize(text.types, length))]
-        * max(threads, round(_WORK / a_token / length))
+        * max(available_threads(), round(_WORK / a_token / length))
         for length in sorted({min(length, tokenizer.limit) for length in _LENGTHS})
     ]
 
 
-def _key(model: Model, threads: int | None) -> str:
+def _key(model: Model) -> str:
     shape = {
         "family": model.architecture,
         "heads": model.config.get("num_attention_heads") or model.config.get("n_heads"),
         "tensors": sorted(model.weights.shapes),
     }
     digest = hashlib.blake2b(json.dumps(shape, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return f"{machine_key()}, {threads or available_threads()} threads, {model.architecture} {digest}"
+    return f"{machine_key()}, {model.architecture} {digest}"
 
 
 @cache
