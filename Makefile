@@ -3,15 +3,18 @@ PYTHON ?= python3
 PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
 # Two workers suit two processors; more would only wait for each other.
 WORKERS ?= 2
+# Tests that need nothing but packages from PyPI.
+PLAIN = not parity and not sagemaker and not clients and not browser
 
-.PHONY: demo test lint test-lowest test-all bench clean
+.PHONY: demo test lint test-lowest test-all test-page pictures bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
 	@echo 'Ask your own files: .venv/bin/crossrank search "Your question?" notes/ report.pdf'
+	@echo 'Or in a browser: .venv/bin/crossrank index add my-index notes/; .venv/bin/crossrank serve --index my-index'
 
 test: .venv/tested lint  ## the suite, from PyPI packages alone, without PyTorch
-	.venv/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker and not clients"
+	.venv/bin/python -m pytest -n $(WORKERS) -m "$(PLAIN)"
 
 lint: .venv/tested
 	.venv/bin/ruff check .
@@ -21,12 +24,18 @@ lint: .venv/tested
 
 # Old releases next to new ones warn of each other; where everything is new, in `make test`, warnings are errors.
 test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "not parity and not sagemaker and not clients" -W default
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "$(PLAIN)" -W default
 
-test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed  ## PyTorch; SageMaker's own parts; clients of reranking APIs
+test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed test-page  ## PyTorch; SageMaker's own parts; clients of reranking APIs; Chromium
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
 	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py -W default
+
+test-page: .venv-browser/installed  ## the page in Chromium
+	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py
+
+pictures: .venv-browser/installed  ## the pictures of the page in docs/images
+	CROSSRANK_PICTURES=docs/images .venv-browser/bin/python -m pytest tests/server/test_page.py -k pictures
 
 bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder; docs/engines.md
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
@@ -36,12 +45,12 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-bench dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install $(PIP_FLAGS) -e .
+	@.venv/bin/pip install $(PIP_FLAGS) -e '.[server]'
 	@touch $@
 
 .venv/tested: .venv/installed
@@ -69,4 +78,12 @@ clean:
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/pip install $(PIP_FLAGS) uv
 	.venv-clients/bin/uv pip install --quiet --no-cache --python .venv-clients/bin/python -e '.[clients]'
+	@touch $@
+
+# Chromium is Debian's, the one thing that is installed outside this folder, if it is missing.
+.venv-browser/installed: pyproject.toml
+	command -v chromium >/dev/null || apt-get install --yes --quiet --no-install-recommends chromium
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/pip install $(PIP_FLAGS) -e '.[test,browser]'
+	npm install --silent --no-save --prefix .venv-browser axe-core@4.14.1
 	@touch $@

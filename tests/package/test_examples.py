@@ -71,6 +71,9 @@ def test_make_demo_ends_with_a_command_that_can_be_typed_as_it_is() -> None:
         [sys.executable, "-m", "crossrank", command[1], "--help"], check=True, capture_output=True, text=True
     ).stdout
     assert help_text.startswith("Usage: crossrank search")
+    (page,) = re.findall(r"@echo '(Or in a browser: .*)'", makefile)
+    assert page in README
+    assert page.endswith(".venv/bin/crossrank serve --index my-index")
 
 
 def example(name: str, *arguments: str) -> str:

@@ -19,6 +19,11 @@ def test_the_wheel_works_in_a_clean_environment(tmp_path: Path) -> None:
     assert "crossrank/py.typed" in names
     assert sum(name.endswith("model.safetensors") for name in names) == 2
     assert any(name.endswith("licenses/NOTICE") for name in names)
+    page = {
+        path.name for path in (ROOT / "src" / "crossrank" / "server" / "page").iterdir() if path.is_file()
+    }
+    assert {"index.html", "page.css", "page.js"} <= page
+    assert {f"crossrank/server/page/{name}" for name in page} <= set(names)
 
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = tmp_path / "env" / "bin" / "python"

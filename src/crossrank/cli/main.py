@@ -20,7 +20,7 @@ _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, pull, search, serve, train
+    from crossrank.cli import check, evaluate, mcp, pull, search, serve, train
     from crossrank.cli.index import index_app
     from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
 
@@ -40,6 +40,7 @@ def _app() -> typer.Typer:
     app.command("check")(check.check)
     app.command("pull")(pull.pull)
     app.command("serve")(serve.serve)
+    app.command("mcp")(mcp.mcp)
     app.add_typer(sagemaker_app)
 
     @index_app.callback(invoke_without_command=True)

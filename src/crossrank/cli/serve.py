@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crossrank.cli.options import Device, Precision
+from crossrank.cli.options import Device, Precision, given_path
 from crossrank.errors import InputError
 from crossrank.server.running import MAX_BODY, PORT
 
@@ -17,6 +18,15 @@ def serve(
         typer.Argument(
             help="A bundled model, a folder, or a Hub name. By default the model in /opt/ml/model, else the "
             "one that HF_MODEL_ID names, else the bundled one.",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="INDEX",
+            help="Search this index with POST /search (see crossrank index add).",
             show_default=False,
         ),
     ] = None,
@@ -36,6 +46,8 @@ def serve(
 ) -> None:
     """Serve a cross-encoder to clients of Cohere, Jina, Voyage, TEI, vLLM and others (docs/serving.md).
 
+    With --index, POST /search searches an index (docs/server.md).
+
     There is no authentication: anyone who can reach the port can use it. Needs the extra crossrank[server].
 
     Example: crossrank serve BAAI/bge-reranker-base --port 8080
@@ -53,4 +65,5 @@ def serve(
         host=host or running.usual_host(),
         port=port,
         max_body=max_body,
+        index=index,
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossrank.errors import CrossrankError, InputError
+from crossrank.errors import CrossrankError, InputError, MissingFileError
 from crossrank.index.connections import Connection, connect
 from crossrank.index.damage import damaged_rows, damaged_vectors
 from crossrank.retrieval.words import create_words_table
@@ -214,9 +214,9 @@ class Store:
             ) from cause
 
     def check_exists(self) -> None:
-        """Raise InputError if the folder contains no index."""
+        """Raise MissingFileError if the folder contains no index."""
         if not self.exists():
-            raise InputError(
+            raise MissingFileError(
                 f"there is no index at {self._shown}; make one: "
                 f"crossrank index add {shlex.quote(str(self._shown))} PATH..."
             )

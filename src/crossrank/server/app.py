@@ -6,9 +6,10 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
@@ -16,8 +17,12 @@ from crossrank.server.answering import answer_body
 from crossrank.server.body import read_body
 from crossrank.server.describing import describing
 from crossrank.server.leaving import CallerLeft, run_while_connected
+from crossrank.server.mcp import mcp_routes
 from crossrank.server.models import LoadedModel
+from crossrank.server.page import page_routes
 from crossrank.server.request import RequestError
+from crossrank.server.search_routes import search_routes
+from crossrank.server.searching import IndexSearch
 from crossrank.server.wire import WireFormat
 from crossrank.server.wire.catalogue import WIRES
 from crossrank.server.wire.json_format import JsonFormat
@@ -35,16 +40,16 @@ def create_app(
     load: Callable[[], CrossEncoder],
     *,
     max_body: int,
+    index: Path | None = None,
     wires: Iterable[WireFormat] = WIRES,
-    routers: Iterable[APIRouter] = (),
 ) -> FastAPI:
     """Create the application; it answers requests while the model is still loading.
 
     Args:
         load: Loads the model.
         max_body: Maximum size of a request body in bytes.
+        index: The index to search.
         wires: The wire formats to serve, each at its own paths.
-        routers: Further routes. They take precedence over the wire formats' paths.
     """
     model = LoadedModel(load)
 
@@ -55,8 +60,10 @@ def create_app(
 
     # No pages of FastAPI: they load scripts from a content network.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
-    for router in routers:
-        app.include_router(router)
+    search = IndexSearch(index, model.get)
+    app.include_router(search_routes(search, max_body))
+    app.include_router(mcp_routes(search, max_body))
+    app.include_router(page_routes())
     app.include_router(describing(model))
     for wire in wires:
         for path in wire.paths:

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossrank.errors import MissingExtraError
@@ -49,7 +50,14 @@ def model_loader(
     return load
 
 
-def serve(load: Callable[[], CrossEncoder], *, host: str, port: int, max_body: int = MAX_BODY) -> None:
+def serve(
+    load: Callable[[], CrossEncoder],
+    *,
+    host: str,
+    port: int,
+    max_body: int = MAX_BODY,
+    index: Path | None = None,
+) -> None:
     """Serve until the process is terminated; requests in progress are finished first.
 
     Args:
@@ -57,6 +65,7 @@ def serve(load: Callable[[], CrossEncoder], *, host: str, port: int, max_body: i
         host: The address to listen on.
         port: The port to listen on.
         max_body: Maximum size of a request body in bytes.
+        index: The index to search; it may be made later.
 
     Raises:
         MissingExtraError: The web libraries are not installed.
@@ -77,7 +86,7 @@ def serve(load: Callable[[], CrossEncoder], *, host: str, port: int, max_body: i
         address = f"[{host}]" if ":" in host else host
         _log.info("listening on http://%s:%d", address, listening.getsockname()[1])
         config = uvicorn.Config(
-            create_app(load, max_body=max_body),
+            create_app(load, max_body=max_body, index=index),
             log_config=None,
             access_log=False,
             server_header=False,

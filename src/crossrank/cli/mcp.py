@@ -1,0 +1,57 @@
+"""crossrank mcp: search for assistants, over standard input and output."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crossrank.cli.options import Device, Model, Precision, given_path
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+
+if TYPE_CHECKING:
+    from crossrank.inference.cross_encoder import CrossEncoder
+
+
+def mcp(
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="INDEX",
+            help="The index to search (see crossrank index add).",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = DEFAULT_CROSS_ENCODER,
+    device: Device = None,
+    precision: Precision = "auto",
+) -> None:
+    """Serve search to an assistant over standard input and output, as MCP clients start it (docs/mcp.md).
+
+    The tools are search, fetch and rerank; none of them changes anything. Needs the extra crossrank[mcp].
+
+    Example: crossrank mcp --index my-index
+    """
+    from crossrank.inference.devices import check_device
+    from crossrank.server.mcp import run_stdio
+    from crossrank.server.searching import IndexSearch
+
+    check_device(device)
+    # Loaded meanwhile, so that the client is answered at once; a daemon, so that a download does not keep the
+    # process.
+    loaded: Future[CrossEncoder] = Future()
+
+    def load() -> None:
+        from crossrank.inference.cross_encoder import CrossEncoder
+
+        try:
+            loaded.set_result(CrossEncoder(model, device=device, precision=precision))
+        except BaseException as error:
+            loaded.set_exception(error)
+
+    threading.Thread(target=load, daemon=True).start()
+    run_stdio(IndexSearch(index, loaded.result))

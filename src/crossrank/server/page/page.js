@@ -1,0 +1,341 @@
+// The page: a question and its options, kept in the fragment of the address; two rankings.
+import { asCurl, asPython, copy } from "./copying.js";
+import { byId, counted, drawn, duration, element } from "./elements.js";
+import { drawLines, showResults } from "./results.js";
+import { openPassage } from "./viewer.js";
+
+const form = byId("form");
+const KEY = "crossrank-key";
+let state = { passages: 0, problem: null, path: null, sources: [], files: 0 };
+let model = "";
+let found = null; // the last answer: hits, activation, stages in milliseconds, notices
+let asking = null; // the AbortController of the request under way
+let waiting = 0; // the timer that looks for an index
+let best = 5; // how many of the best are wanted, if there are that many
+
+// ---- what the form says
+
+const mode = () => form.elements.mode.value;
+const pasted = () => {
+  const text = byId("passages").value.trim();
+  const parts = /\n\s*\n/.test(text) ? text.split(/\n\s*\n/) : text.split("\n");
+  return parts.map((part) => part.trim()).filter(Boolean);
+};
+const filters = () => byId("filter").value.split(";").map((one) => one.trim()).filter(Boolean);
+
+function request() {
+  const query = byId("query").value.trim();
+  if (mode() === "paste") return { path: "v2/rerank", body: { query, documents: pasted() } };
+  const body = { query, candidates: Number(byId("candidates").value), top_n: null, explain: true };
+  if (filters().length) body.filters = filters();
+  return { path: "search", body };
+}
+
+/** The request as a reader would send it: only the best, and nothing explained. */
+function shownRequest() {
+  const { path, body } = request();
+  const { explain, ...rest } = body;
+  const top = { ...rest, top_n: Number(byId("top-n").value) };
+  return { url: new URL(path, document.baseURI).href.split("#")[0], body: top, key: key() };
+}
+
+const SHOWS = {
+  index: 'for hit in found["hits"]:\n    print(hit["rank"], hit["score"], hit["document"]["id"], hit["text"])',
+  paste: 'for hit in found["results"]:\n    print(hit["relevance_score"], body["documents"][hit["index"]])',
+};
+
+// ---- the view in the address: in the fragment, which browsers do not send
+
+function remember() {
+  const view = new URLSearchParams({ q: byId("query").value.trim() });
+  if (mode() === "paste") view.set("passages", byId("passages").value);
+  else {
+    view.set("candidates", byId("candidates").value);
+    if (byId("filter").value) view.set("filter", byId("filter").value);
+  }
+  view.set("top_n", byId("top-n").value);
+  history.replaceState(null, "", `#${view}`);
+}
+
+function recall() {
+  const view = new URLSearchParams(location.hash.slice(1));
+  if (!view.has("q")) return false;
+  byId("query").value = view.get("q");
+  form.elements.mode.value = view.has("passages") ? "paste" : "index";
+  byId("passages").value = view.get("passages") ?? "";
+  byId("filter").value = view.get("filter") ?? "";
+  if (view.has("candidates")) byId("candidates").value = view.get("candidates");
+  best = Number(view.get("top_n")) || 5;
+  showMode();
+  return true;
+}
+
+// ---- asking the server
+
+const key = () => sessionStorage.getItem(KEY) ?? "";
+
+async function ask(path, options = {}) {
+  const headers = { ...options.headers };
+  if (key()) headers.Authorization = `Bearer ${key()}`;
+  let answer;
+  try {
+    answer = await fetch(new URL(path, document.baseURI), { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer; is it still running?");
+  }
+  const text = await answer.text();
+  let value = null;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Told below.
+  }
+  if (answer.status === 401) byId("key-option").hidden = false;
+  if (!answer.ok) throw new Error(sentence(problemOf(value) ?? `The server answered with status ${answer.status}`));
+  return value;
+}
+
+/** The message of an error: each API has it elsewhere. */
+function problemOf(value) {
+  const given = value?.error?.message ?? value?.error ?? value?.message ?? value?.detail;
+  return typeof given === "string" ? given : null;
+}
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?)]$/.test(text) ? "" : "."}`;
+
+async function rank() {
+  asking?.abort();
+  byId("error").hidden = true;
+  const { path, body } = request();
+  if (!body.query) return;
+  if (body.documents?.length === 0) return fail(new Error("Paste at least one passage."));
+  remember();
+  const own = (asking = new AbortController());
+  document.body.classList.add("busy");
+  const started = performance.now();
+  try {
+    const answer = await ask(path, {
+      method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal: own.signal,
+    });
+    found = { query: body.query, ...(mode() === "paste" ? ofTexts(answer, body, performance.now() - started) : ofSearch(answer)) };
+    show();
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error);
+  } finally {
+    if (asking === own) document.body.classList.remove("busy");
+  }
+}
+
+function ofSearch(answer) {
+  const hits = answer.hits.map((hit) => ({
+    key: hit.document.id,
+    id: hit.document.id,
+    name: hit.document.id,
+    text: hit.text,
+    title: hit.document.title,
+    metadata: hit.document.metadata,
+    before: hit.candidate.rank,
+    stages: hit.candidate.stage_ranks,
+    firstScore: hit.candidate.score,
+    after: hit.rank,
+    score: hit.score,
+    contributions: hit.contributions,
+    truncated: hit.truncated_tokens,
+  }));
+  const { first_stage: first = 0, rerank = 0 } = answer.timings;
+  const stages = [["First stage", first * 1000], ["Reranking", rerank * 1000]];
+  return { hits, activation: answer.activation, stages, notices: answer.notices };
+}
+
+function ofTexts(answer, body, milliseconds) {
+  const ordered = [...answer.results].sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index);
+  const hits = ordered.map(({ index, relevance_score: score }, position) => ({
+    key: String(index),
+    id: null,
+    name: `Passage ${index + 1}`,
+    text: body.documents[index],
+    title: "",
+    metadata: {},
+    before: index + 1,
+    after: position + 1,
+    score,
+  }));
+  return { hits, activation: "sigmoid", stages: [["Reranking", milliseconds]], notices: answer.meta?.warnings ?? [] };
+}
+
+// ---- showing
+
+function show() {
+  const { hits, activation, stages, notices } = found;
+  byId("welcome").hidden = true;
+  byId("answer").hidden = false;
+  byId("before-heading").textContent = mode() === "paste" ? "As pasted" : "First stage";
+  fit();
+  const topN = Number(byId("top-n").value);
+  showTimings(stages);
+  byId("notices").replaceChildren(...notices.map((notice) => element("li", {}, notice)));
+  showResults(hits, { topN, activation, open });
+  const times = stages.map(([name, time]) => `${name} ${duration(time)}`).join(", ");
+  const told = hits.length ? `${counted(Math.min(topN, hits.length), "result")} of ${counted(hits.length, "candidate")}. ${times}.` : "No passage matches.";
+  byId("status").textContent = told;
+  byId("lists").classList.toggle("empty", hits.length === 0);
+  if (hits.length === 0) byId("notices").append(element("li", {}, "No passage matches."));
+  document.title = `${found.query} – crossrank`;
+}
+
+function showTimings(stages) {
+  const total = stages.reduce((sum, [, time]) => sum + time, 0);
+  const bar = drawn("svg", { class: "stages", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" });
+  let x = 0;
+  stages.forEach(([, time], number) => {
+    const width = total ? (time / total) * 100 : 0;
+    bar.append(drawn("rect", { x, width, height: 6, class: `stage-${stages.length === 1 ? 1 : number}` }));
+    x += width;
+  });
+  const names = stages.map(([name, time], number) =>
+    element("li", { class: `stage-${stages.length === 1 ? 1 : number}` }, `${name} `, element("b", {}, duration(time))));
+  byId("timings").replaceChildren(bar, element("ul", {}, ...names));
+}
+
+function fail(error) {
+  byId("error").textContent = error.message;
+  byId("error").hidden = false;
+}
+
+async function open(hit) {
+  try {
+    await openPassage(hit.id, ask);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** Keep the slider of the best within the candidates. */
+function fit() {
+  const most = mode() === "paste" ? Math.max(1, pasted().length) : Number(byId("candidates").value);
+  byId("top-n").max = Math.min(most, 100);
+  byId("top-n").value = best;
+  for (const name of ["candidates", "top-n"]) byId(`${name}-value`).value = byId(name).value;
+}
+
+function showMode() {
+  const paste = mode() === "paste";
+  byId("paste").hidden = !paste;
+  byId("candidates-option").hidden = paste;
+  byId("filter-option").hidden = paste;
+  fit();
+}
+
+// ---- before the first question
+
+function welcome() {
+  const ready = state.problem === null && state.passages > 0;
+  byId("about").textContent = [
+    ready ? counted(state.files, "file") : null,
+    ready ? counted(state.passages, "passage") : null,
+    model,
+  ].filter(Boolean).join(" · ");
+  byId("query").placeholder = ready && mode() === "index" ? `Ask a question about ${counted(state.files, "file")}` : "Ask a question";
+  if (found) return;
+  byId("welcome").hidden = false;
+  byId("welcome").replaceChildren(...(mode() === "paste" ? pasteWelcome() : ready ? indexWelcome() : emptyWelcome()));
+}
+
+const indexWelcome = () => [
+  element("h2", {}, "Ask your files"),
+  element("p", {}, "The first stage finds candidates by their words and by their meaning. The cross-encoder then reads " +
+    "your question together with each candidate, and puts the best on top. Both rankings are shown, with a line for " +
+    "each passage that moved."),
+  element("p", { class: "muted" }, "Indexed: ", ...state.sources.slice(0, 5).flatMap((source, number) =>
+    [number ? ", " : null, element("code", {}, source)]), state.sources.length > 5 ? ` and ${state.sources.length - 5} more` : null),
+];
+
+const pasteWelcome = () => [
+  element("h2", {}, "Rerank passages of your own"),
+  element("p", {}, "Paste the results of any search, one passage a line or with blank lines between them, and ask your " +
+    "question. They stay on this server."),
+];
+
+function emptyWelcome() {
+  const folder = state.path ?? "my-index";
+  const commands = [["Add files and folders:", `crossrank index add ${shellWord(folder)} notes/ report.pdf`]];
+  if (state.path === null) commands.push(["Start the server with the index:", `crossrank serve --index ${folder}`]);
+  return [
+    element("h2", {}, state.path === null ? "There is no index yet" : "The index is empty"),
+    ...commands.flatMap(([text, command]) => [
+      element("p", {}, text),
+      element("div", { class: "command" }, element("code", {}, command),
+        element("button", { type: "button", onclick: (event) => copy(command, event.currentTarget) }, "Copy")),
+    ]),
+    element("p", { class: "muted" }, state.path === null ? "Meanwhile, you can rerank passages that you paste."
+      : "This page sees new files at once; there is no need to restart the server."),
+    state.problem && !/there is no index|has no index/.test(state.problem) ? element("p", { class: "error" }, sentence(state.problem)) : null,
+  ].filter(Boolean);
+}
+
+const shellWord = (text) => (/^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+async function look() {
+  clearTimeout(waiting);
+  try {
+    state = await ask("index");
+    model ||= (await ask("v1/models")).data[0].id;
+  } catch (error) {
+    if (!byId("key-option").hidden) fail(error);
+  }
+  welcome();
+  // An index that is being filled, or a model that is loading.
+  if (state.passages === 0 || !model) waiting = setTimeout(look, 3000);
+}
+
+// ---- what readers do
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (byId("key").value) {
+    sessionStorage.setItem(KEY, byId("key").value);
+    byId("key-option").hidden = true;
+    look();
+  }
+  rank();
+});
+form.addEventListener("change", (event) => {
+  if (event.target.name === "mode") {
+    showMode();
+    found = null;
+    byId("answer").hidden = true;
+    byId("error").hidden = true;
+    welcome();
+  } else if (["candidates", "filter"].includes(event.target.id)) rank();
+});
+form.addEventListener("input", (event) => {
+  if (["candidates", "passages"].includes(event.target.id)) fit();
+  if (event.target.id === "top-n") {
+    best = Number(byId("top-n").value);
+    fit();
+    if (found) {
+      show();
+      remember();
+    }
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input:not([type=range], [type=radio]), textarea") || byId("viewer").open) return;
+  event.preventDefault();
+  byId("query").select();
+});
+byId("copy-link").addEventListener("click", (event) => {
+  remember();
+  copy(location.href, event.currentTarget);
+});
+byId("copy-curl").addEventListener("click", (event) => copy(asCurl(shownRequest()), event.currentTarget));
+byId("copy-python").addEventListener("click", (event) =>
+  copy(asPython({ ...shownRequest(), shows: SHOWS[mode()] }), event.currentTarget));
+addEventListener("hashchange", () => recall() && rank());
+document.fonts?.ready.then(() => drawLines(false));
+
+showMode();
+if (recall()) rank();
+look();
