@@ -16,8 +16,10 @@ from pathlib import Path
 from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.families.model import Model, open_model
 from crossrank.inference import loading
-from crossrank.inference.bi_encoder import BiEncoder, Embedding
-from crossrank.inference.pooling import read_settings
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.chains import scoring_chain
+from crossrank.inference.embedder_settings import read_settings
+from crossrank.inference.task import Classification, Embedding
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 
@@ -38,7 +40,7 @@ def build(source: Path, name: str) -> None:
     written = Model(name, folder, model.config)
     tokenizer = Tokenizer(written)
     embedder = (folder / "modules.json").is_file()
-    task = Embedding(read_settings(written)) if embedder else loading.CROSS_ENCODER
+    task = Embedding(read_settings(written).chain) if embedder else Classification(scoring_chain(written))
     probe = loading.probe_in_float32(written, task, tokenizer)
     settings: dict[str, object] = {"scripts": ["LATIN"]}
     if interpolation := model.json("crossrank.json").get("interpolation"):

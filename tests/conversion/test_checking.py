@@ -7,8 +7,9 @@ import pytest
 from support.tiny_models import change_json, write_embedder, write_reranker
 
 import crossrank.conversion
-from crossrank.conversion.checking import check_model, is_bi_encoder
+from crossrank.conversion.checking import check_model
 from crossrank.families.model import open_model
+from crossrank.inference.chains import is_bi_encoder
 
 PUBLISHED = json.loads((Path(crossrank.conversion.__file__).with_name("golden.json")).read_text())
 

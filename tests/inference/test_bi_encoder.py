@@ -75,15 +75,13 @@ def test_prompts_are_put_before_questions_and_passages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        (
-            "1_Pooling",
-            {"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True},
-            "pools by lasttoken",
-        ),
-        ("1_Pooling", {"pooling_mode_cls_token": True}, "pools by cls and mean"),
         ("1_Pooling", {"include_prompt": False}, "leaves its prompt out"),
-        ("2_Dense", {"activation_function": "torch.nn.modules.activation.PReLU"}, "uses PReLU"),
-        ("2_Dense", {"use_residual": True}, "residual"),
+        (
+            "2_Dense",
+            {"activation_function": "torch.nn.modules.activation.PReLU"},
+            "has the activation .*PReLU",
+        ),
+        ("2_Dense", {"use_residual": True}, "residual.weight should be 20x32 and is not there"),
     ],
 )
 def test_module_that_the_graph_cannot_follow_is_refused(
@@ -98,9 +96,9 @@ def test_module_that_the_graph_cannot_follow_is_refused(
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ([0, 1, 3, 2], "out of its usual place"),
-        ([0, 2, 1, 3], "out of its usual place"),
-        ([0, 3], "no pooling module"),
+        ([0, 2, 1, 3], "2_Dense reads 'sentence_embedding', and before it there are token_embeddings"),
+        ([0, 3], "3_Normalize reads 'sentence_embedding'"),
+        ([0], "no pooling module"),
     ],
 )
 def test_modules_in_another_order_are_refused(order: list[int], message: str, tmp_path: Path) -> None:

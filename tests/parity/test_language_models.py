@@ -139,7 +139,11 @@ def described(qwen: Path, tmp_path: Path) -> Path:
     """A folder as sentence-transformers describes it."""
     folder = shutil.copytree(qwen, tmp_path / "model")
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    write_json(folder / "modules.json", [{"path": "1_LogitScore", "type": "x.LogitScore"}])
+    modules = [("", "models.Transformer"), ("1_LogitScore", "cross_encoder.modules.LogitScore")]
+    write_json(
+        folder / "modules.json",
+        [{"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in modules],
+    )
     write_json(folder / "1_LogitScore" / "config.json", {"true_token_id": 40, "false_token_id": 50})
     return folder
 

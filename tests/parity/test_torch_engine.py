@@ -26,8 +26,10 @@ from crossrank.families.model import open_model
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.engines import Engine
 from crossrank.inference.loading import load_torch_engine
+from crossrank.inference.task import Classification
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.models.modules import PLAIN_CLASSIFIER
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -68,7 +70,9 @@ def torch_engine(folder: Path | str) -> tuple[Engine, Tokenizer]:
     """The engine on the processor, also for families that OpenVINO runs there."""
     model = open_model(folder)
     tokenizer = Tokenizer(model)
-    return load_torch_engine(model, tokenizer, device="cpu", threads=2, width=1), tokenizer
+    return load_torch_engine(
+        model, Classification(PLAIN_CLASSIFIER), tokenizer, device="cpu", threads=2, width=1
+    ), tokenizer
 
 
 def theirs(folder: Path, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
@@ -324,7 +328,9 @@ def test_embedder_is_refused(tmp_path: Path) -> None:
     folder = write_embedder(tmp_path / "model")
     model = open_model(folder)
     with pytest.raises(ModelError, match=r"has no tensor 'classifier\.bias'"):
-        load_torch_engine(model, Tokenizer(model), device="cpu", threads=None, width=1)
+        load_torch_engine(
+            model, Classification(PLAIN_CLASSIFIER), Tokenizer(model), device="cpu", threads=None, width=1
+        )
 
 
 @pytest.mark.parametrize(

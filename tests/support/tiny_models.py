@@ -128,6 +128,44 @@ def write_embedder(
     if normalize:
         modules.append(("3_Normalize", "Normalize"))
         (folder / "3_Normalize").mkdir(exist_ok=True)
+    _write_modules(folder, modules)
+    longest = FAMILIES[family].longest
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+    if settings is not None:
+        write_json(folder / "config_sentence_transformers.json", settings)
+    return folder
+
+
+def write_modular(folder: Path, family: str = "bert", *, labels: int = 1) -> Path:
+    """Write a reranker with the modules of cross-encoder/ettin-reranker-17m-v1 and random weights."""
+    write_embedder(folder, family, pooling="cls", normalize=False)
+    modules = [
+        ("", "Transformer"),
+        ("1_Pooling", "Pooling"),
+        ("2_Dense", "Dense"),
+        ("3_LayerNorm", "LayerNorm"),
+    ]
+    modules.append(("4_Dense", "Dense"))
+    shape = {"in_features": HIDDEN, "out_features": HIDDEN, "bias": False}
+    write_json(
+        folder / "2_Dense" / "config.json",
+        shape | {"activation_function": "torch.nn.modules.activation.GELU"},
+    )
+    write_json(folder / "3_LayerNorm" / "config.json", {"dimension": HIDDEN})
+    last = {"activation_function": "torch.nn.modules.linear.Identity", "module_output_name": "scores"}
+    write_json(folder / "4_Dense" / "config.json", shape | {"out_features": labels, "bias": True} | last)
+    save(folder / "2_Dense", random_tensors({"linear.weight": (HIDDEN, HIDDEN)}))
+    save(folder / "3_LayerNorm", random_tensors(_norm("norm")))
+    save(folder / "4_Dense", random_tensors(_linear("linear", HIDDEN, labels)))
+    kinds = ["Pooling", "Dense", "LayerNorm", "Dense"]
+    _write_modules(
+        folder, [("", "Transformer"), *((f"{i}_{kind}", kind) for i, kind in enumerate(kinds, start=1))]
+    )
+    write_json(folder / "config_sentence_transformers.json", {"model_type": "CrossEncoder"})
+    return folder
+
+
+def _write_modules(folder: Path, modules: Iterable[tuple[str, str]]) -> None:
     write_json(
         folder / "modules.json",
         [
@@ -135,11 +173,6 @@ def write_embedder(
             for i, (path, kind) in enumerate(modules)
         ],
     )
-    longest = FAMILIES[family].longest
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
-    if settings is not None:
-        write_json(folder / "config_sentence_transformers.json", settings)
-    return folder
 
 
 def add_outliers(folder: Path) -> Path:

@@ -80,6 +80,30 @@ def write_classifier(folder: Path, family: str, config: dict[str, Any]) -> Path:
     return folder
 
 
+def write_body(folder: Path, family: str, config: dict[str, Any]) -> Path:
+    """Write a network without a head, and BERT's tokenizer."""
+    import transformers
+
+    write_reranker(folder)
+    words = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    settings = transformers.AutoConfig.for_model(family, **{**COMMON, **config}, vocab_size=words)
+    _save(folder, transformers.AutoModel.from_config(settings))
+    change_json(
+        folder / "tokenizer_config.json", model_max_length=96, tokenizer_class="PreTrainedTokenizerFast"
+    )
+    return folder
+
+
+def write_decoder_body(folder: Path, family: str = "qwen3", **config: Any) -> Path:
+    """Write a decoder without a head, with Qwen's way to tokenise."""
+    import transformers
+
+    write_language_model(folder, family, **config)
+    settings = transformers.AutoConfig.from_pretrained(folder)
+    _save(folder, transformers.AutoModel.from_config(settings))
+    return folder
+
+
 def write_language_model(folder: Path, family: str = "qwen3", **config: Any) -> Path:
     """Write a language model with Qwen's way to tokenise."""
     import transformers

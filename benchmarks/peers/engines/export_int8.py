@@ -9,10 +9,13 @@ from pathlib import Path
 
 from crossrank.conversion.quantise import write_int8, write_settings
 from crossrank.families.model import open_model
-from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32
+from crossrank.inference.chains import scoring_chain
+from crossrank.inference.loading import probe_in_float32
+from crossrank.inference.task import Classification
 from crossrank.inference.tokenizer import Tokenizer
 
 source, target = sys.argv[1:]
 write_int8(open_model(source), Path(target))
 copy = open_model(target)
-write_settings(Path(target), {"probe": probe_in_float32(copy, CROSS_ENCODER, Tokenizer(copy)).tolist()})
+task = Classification(scoring_chain(copy))
+write_settings(Path(target), {"probe": probe_in_float32(copy, task, Tokenizer(copy)).tolist()})

@@ -12,12 +12,11 @@ from crossrank.families.model import Model, open_model
 from crossrank.inference.activations import activation_name
 from crossrank.inference.arithmetic import FLOAT32, Precision
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.chains import is_bi_encoder
 from crossrank.inference.choosing import Choice
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.devices import on_gpu
-from crossrank.inference.prompting import is_language_model
 from crossrank.inference.scorer import for_ranking
-from crossrank.models.damage import refuses_damage
 
 _GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -71,13 +70,6 @@ def check_model(
 
 def _precision(choice: Choice) -> dict[str, Any]:
     return {"precision": str(choice), "speeds": dict(choice.speeds)}
-
-
-@refuses_damage
-def is_bi_encoder(folder: Model) -> bool:
-    """Whether a model gives vectors; else it is a cross-encoder, or refused as one."""
-    has_head = "SequenceClassification" in str(folder.config.get("architectures"))
-    return bool(folder.modules) and not has_head and not is_language_model(folder)
 
 
 def _weights(folder: Model) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from crossrank.conversion import WeightFormat
-from crossrank.conversion.checking import is_bi_encoder
 from crossrank.conversion.origin import origin_name, origin_note, write_card
 from crossrank.conversion.parity import (
     LOWEST_SPEARMAN,
@@ -28,11 +27,13 @@ from crossrank.conversion.quantise import write_float32, write_int8, write_setti
 from crossrank.errors import InputError, ModelError
 from crossrank.families import names_with_graph
 from crossrank.families.model import Model, open_model
-from crossrank.inference.bi_encoder import BiEncoder, Embedding
+from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.chains import is_bi_encoder, scoring_chain
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.loading import CROSS_ENCODER, probe_in_float32, unsupported
-from crossrank.inference.pooling import read_settings
+from crossrank.inference.embedder_settings import read_settings
+from crossrank.inference.loading import probe_in_float32
 from crossrank.inference.scores import scoring_of
+from crossrank.inference.task import Classification, Embedding, unsupported
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import revision_of
 
@@ -222,9 +223,9 @@ def _settings(model: Model, original: Encoder, folder: Path) -> dict[str, Any]:
         )
     if copy.has_graph and copy.weights.is_int8:
         if isinstance(original, BiEncoder):
-            probe = probe_in_float32(copy, Embedding(read_settings(copy)), Tokenizer(copy))
+            probe = probe_in_float32(copy, Embedding(read_settings(copy).chain), Tokenizer(copy))
         else:  # within a template, where the original is asked by one
-            probe = probe_in_float32(copy, CROSS_ENCODER, original.tokenizer)
+            probe = probe_in_float32(copy, Classification(scoring_chain(copy)), original.tokenizer)
         settings["probe"] = [[round(float(value), 5) for value in row] for row in probe]
     return settings
 

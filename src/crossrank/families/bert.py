@@ -12,6 +12,7 @@ from crossrank.families.graphs.operations import Tensor
 if TYPE_CHECKING:
     import torch
 
+    from crossrank.families.networks.bodies import Body
     from crossrank.families.networks.network import Network
 
 BERT_LAYER = LayerNames(
@@ -53,4 +54,11 @@ def packed_bert(network: Any, device: torch.device) -> Network:
     return PackedBert(network, device)
 
 
-FAMILY = Family(names=("bert",), graph=BertGraph, packed=packed_bert)
+def packed_bert_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, without padding."""
+    from crossrank.families.networks.bert import BertBody
+
+    return BertBody(network, device)
+
+
+FAMILY = Family(names=("bert",), graph=BertGraph, packed=packed_bert, packed_body=packed_bert_body)

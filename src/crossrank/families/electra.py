@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossrank.families.bert import BertGraph, packed_bert
+from crossrank.families.bert import BertGraph, packed_bert, packed_bert_body
 from crossrank.families.family import Family
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Tensor
@@ -24,4 +24,4 @@ class ElectraGraph(BertGraph):
         return self.ops.linear(inner, "classifier.out_proj")
 
 
-FAMILY = Family(names=("electra",), graph=ElectraGraph, packed=packed_bert)
+FAMILY = Family(names=("electra",), graph=ElectraGraph, packed=packed_bert, packed_body=packed_bert_body)

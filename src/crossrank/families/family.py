@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from crossrank.families.graphs.graph import Graph
+    from crossrank.families.networks.bodies import Body
     from crossrank.families.networks.network import Network
 
 
@@ -46,8 +47,10 @@ class Family:
             exported files alone.
         packed: Wraps transformers' classifier, on its device, so that it takes inputs end to end. None: its
             inputs are padded.
-        packs_language_model: Whether transformers' language model takes inputs end to end: each of its layers
-            calls the attention function that it is given, with positions as they are given.
+        packed_body: The same for transformers' network without a head.
+        packs_language_model: Whether transformers' language model takes inputs end to end, with a head or
+            without: each of its layers calls the attention function that it is given, with positions as they
+            are given.
         pad_token_id: The padding token where config.json names none.
         counts_positions_from_padding: Whether the first position is the one after the padding token's id,
             as in RoBERTa.
@@ -64,6 +67,7 @@ class Family:
     names: tuple[str, ...]
     graph: type[Graph] | None = None
     packed: Callable[[Any, torch.device], Network] | None = None
+    packed_body: Callable[[Any, torch.device], Body] | None = None
     packs_language_model: bool = False
     pad_token_id: int = 0
     counts_positions_from_padding: bool = False

@@ -19,6 +19,7 @@ from crossrank.families.model import Model
 if TYPE_CHECKING:
     import torch
 
+    from crossrank.families.networks.bodies import Body
     from crossrank.families.networks.pack import Pack
 
 # transformers' names for the two kinds of layers, and their values of theta where config.json has none.
@@ -174,10 +175,18 @@ class PackedModernBert:
         return logits
 
 
+def packed_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, packed."""
+    from crossrank.families.networks.bodies import PackedBody
+
+    return PackedBody(network, device)
+
+
 FAMILY = Family(
     names=("modernbert",),
     graph=ModernBertGraph,
     packed=PackedModernBert,
+    packed_body=packed_body,
     pad_token_id=50283,
     kept_in_float=frozenset({"classifier", "head"}),
 )

@@ -13,6 +13,7 @@ from crossrank.families.graphs.operations import Tensor
 if TYPE_CHECKING:
     import torch
 
+    from crossrank.families.networks.bodies import Body
     from crossrank.families.networks.network import Network
 
 
@@ -43,10 +44,18 @@ def packed_roberta(network: Any, device: torch.device) -> Network:
     return PackedBert(network, device, shifted_by=network.config.pad_token_id)
 
 
+def packed_roberta_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, without padding."""
+    from crossrank.families.networks.bert import BertBody
+
+    return BertBody(network, device, shifted_by=network.config.pad_token_id)
+
+
 FAMILY = Family(
     names=("roberta", "xlm-roberta", "camembert"),
     graph=RobertaGraph,
     packed=packed_roberta,
+    packed_body=packed_roberta_body,
     pad_token_id=1,
     counts_positions_from_padding=True,
 )

@@ -142,7 +142,7 @@ class Agreement:
     @cached_property
     def _weights(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        add_weights(digest, self._model)
+        add_weights(digest, self._model, *self._task.chain.weights(self._model).values())
         return digest.hexdigest()
 
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
-from crossrank.families.model import Model, open_model
+from crossrank.families.model import open_model
 from crossrank.inference.arithmetic import Precision
+from crossrank.inference.devices import check_device, on_gpu, runs_on_openvino
+from crossrank.inference.embedder_settings import read_settings
 from crossrank.inference.engines import Progress
 from crossrank.inference.fingerprint import embedder_fingerprint
-from crossrank.inference.loading import exported, load_engine, unsupported
-from crossrank.inference.pooling import EmbedderSettings, after_pooling, pool, read_settings
-from crossrank.inference.sample_texts import Candidates
-from crossrank.inference.tokenizer import Tokenizer, Tokens
-from crossrank.inference.vectors import prepared
+from crossrank.inference.loading import load_engine, load_torch_engine
+from crossrank.inference.task import Embedding
+from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_BI_ENCODER
-
-if TYPE_CHECKING:
-    from crossrank.families.graphs.openvino_library import ov
-    from crossrank.families.graphs.operations import Products
 
 # Number of texts tokenised and sorted at a time: enough for full batches, with bounded memory.
 _CHUNK = 4096
@@ -38,9 +34,11 @@ class BiEncoder:
 
     Args:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
+        device: ``cpu`` (the default), ``cuda``, ``cuda:1`` or ``mps``. GPUs need the extra
+            ``crossrank[torch]``, and so do architectures without an OpenVINO graph.
         threads: Number of threads; by default one per processor available to this process.
         precision: ``auto`` (the fastest that ranks like float32 on this processor), ``float32``,
-            ``bfloat16`` or ``int8``.
+            ``bfloat16`` or ``int8``. On a GPU, ``auto`` is bfloat16 if it has that, and there is no int8.
 
     Attributes:
         name: The name or path that was given.
@@ -52,6 +50,8 @@ class BiEncoder:
 
     Raises:
         ModelError: The model does not exist, cannot be loaded, or is not an embedding model.
+        InputError: The device does not exist, or there is no such precision.
+        MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
         >>> BiEncoder().encode_queries(["How do bees find flowers?"]).shape
@@ -62,23 +62,25 @@ class BiEncoder:
         self,
         model_name_or_path: str | Path = DEFAULT_BI_ENCODER,
         *,
+        device: str | None = None,
         threads: int | None = None,
         precision: Precision = "auto",
     ) -> None:
-        self._made_of: tuple[str | Path, dict[str, Any]] = (
-            model_name_or_path,
-            {"threads": threads, "precision": precision},
-        )
-        model = open_model(model_name_or_path)
+        options: dict[str, Any] = {"threads": threads, "precision": precision}
+        self._made_of = model_name_or_path, {"device": device, **options}
+        check_device(device)
+        model = open_model(model_name_or_path, safetensors=on_gpu(device))
         settings = read_settings(model)
         self.name = model.name
         self.similarity = settings.similarity
         self.fingerprint = embedder_fingerprint(model, settings)
         self._prompts = settings.prompts
         self._tokenizer = Tokenizer(model)
-        loaded = load_engine(
-            model, Embedding(settings), self._tokenizer, precision=precision, threads=threads
-        )
+        task = Embedding(settings.chain)
+        if runs_on_openvino(model, device, settings.chain):
+            loaded = load_engine(model, task, self._tokenizer, **options)
+        else:
+            loaded = load_torch_engine(model, task, self._tokenizer, device=device, **options)
         self._engine, self.precision, self.notices = loaded.engine, loaded.precision, loaded.notices
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -126,43 +128,3 @@ def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
     if strange := [text for text in texts if not isinstance(text, str)]:
         raise InputError(f"texts must be strings; found {type(strange[0]).__name__}: {strange[0]!r:.60}")
     return [prompt + text for text in texts]
-
-
-class Embedding:
-    """Embed texts; see :class:`crossrank.inference.task.Task`.
-
-    Args:
-        settings: Pooling and similarity.
-    """
-
-    def __init__(self, settings: EmbedderSettings) -> None:
-        self._settings = settings
-
-    def build(self, model: Model, *, products: Products = "float") -> ov.Model:
-        """The graph of an embedder, [batch, d]."""
-        from crossrank.families.graphs.openvino_library import ov
-
-        if model.has_graph:
-            encoder = model.graph(products=products)
-            hidden = encoder.hidden_states(only_first=self._settings.pooling == "cls")
-            mask, parameters = encoder.inputs["attention_mask"], list(encoder.inputs.values())
-        elif model.export is not None:
-            graph = exported(model, "last_hidden_state", "token_embeddings")
-            hidden, parameters = graph.output(0).get_node().input_value(0), graph.get_parameters()
-            mask = next(node for node in parameters if "attention_mask" in node.output(0).get_names())
-        else:
-            raise ModelError(unsupported(model))
-        vectors = after_pooling(model, pool(hidden, mask, self._settings.pooling), self._settings)
-        return ov.Model([vectors], parameters)
-
-    def inputs(self, tokenizer: Tokenizer, candidates: Sequence[Candidates]) -> list[Tokens]:
-        """A question and a passage in turn, for each passage."""
-        return tokenizer.texts(
-            [each for query, texts in candidates for text in texts for each in (query, text)]
-        )
-
-    def ranked_by(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The cosine similarity of each passage to its question."""
-        vectors = prepared(outputs, "cosine")
-        similarities: NDArray[np.float32] = (vectors[::2] * vectors[1::2]).sum(axis=1)
-        return similarities

@@ -16,18 +16,20 @@ from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.activations import Activation
 from crossrank.inference.arithmetic import Precision
+from crossrank.inference.chains import answered_by, scoring_chain
 from crossrank.inference.choosing import Choice
 from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
 from crossrank.inference.drop_in import DropIn, EvaluationMetrics
 from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.load_options import load_options, refuse_what_cannot_be
-from crossrank.inference.loading import CROSS_ENCODER, load_engine, load_torch_engine, require_head
+from crossrank.inference.loading import load_engine, load_torch_engine, require_head
 from crossrank.inference.pairs import Pair
 from crossrank.inference.prefetching import growing_parts, prefetch
 from crossrank.inference.prompting import PromptTokenizer, is_asked_by_template, saved_prompts
 from crossrank.inference.scorer import for_ranking
 from crossrank.inference.scores import scoring_of
+from crossrank.inference.task import Classification
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
@@ -179,6 +181,10 @@ class CrossEncoder(DropIn):
             if is_asked_by_template(model)
             else Tokenizer(model, max_tokens=options.max_length)
         )
+        chain = scoring_chain(model)
+        if isinstance(self.tokenizer, PromptTokenizer) and self.tokenizer.answers is not None:
+            chain = answered_by(chain, self.tokenizer.answers.yes, self.tokenizer.answers.no)
+        self._task = Classification(chain)
         scripts = model.json("crossrank.json").get("scripts")
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
         self.model_card_data = model_card_data or EvaluationMetrics()
@@ -187,16 +193,18 @@ class CrossEncoder(DropIn):
     def _load(self, device: str) -> None:
         model, width = self._open(safetensors=on_gpu(device)), self.scoring.labels
         options: dict[str, Any] = {"precision": self._asked_precision, "threads": self._threads}
-        if runs_on_openvino(model, device):
-            loaded = load_engine(model, CROSS_ENCODER, self.tokenizer, width=width, **options)
+        if runs_on_openvino(model, device, self._task.chain):
+            loaded = load_engine(model, self._task, self.tokenizer, width=width, **options)
         else:
-            loaded = load_torch_engine(model, self.tokenizer, device=device, width=width, **options)
+            loaded = load_torch_engine(
+                model, self._task, self.tokenizer, device=device, width=width, **options
+            )
         self._engine, self.precision, self.notices = loaded.engine, loaded.precision, loaded.notices
         self._device = Device.named(device)
 
     def get_backend(self) -> str:
         """The library that runs the model: ``openvino`` or ``torch``."""
-        return "openvino" if runs_on_openvino(self._folder, self._device) else "torch"
+        return "openvino" if runs_on_openvino(self._folder, self._device, self._task.chain) else "torch"
 
     def __reduce__(self) -> tuple[Any, ...]:
         hub: Hub = self._open.keywords["hub"]

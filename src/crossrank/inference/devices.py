@@ -6,6 +6,7 @@ import re
 
 from crossrank.errors import InputError
 from crossrank.families.model import Model
+from crossrank.models.modules import Chain
 
 _NAME = re.compile(r"cpu|mps|cuda(:\d{1,3})?")
 
@@ -63,6 +64,7 @@ def on_gpu(device: str | None) -> bool:
     return device not in {None, "cpu"}
 
 
-def runs_on_openvino(model: Model, device: str | None) -> bool:
+def runs_on_openvino(model: Model, device: str | None, chain: Chain) -> bool:
     """Whether OpenVINO runs a model there: on the processor, by a graph of the package or an exported one."""
-    return not on_gpu(device) and (model.has_graph or model.export is not None)
+    answers = chain.task == "text-generation"
+    return not on_gpu(device) and not answers and (model.has_graph or model.export is not None)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.families.model import Model
-from crossrank.inference.pooling import EmbedderSettings
+from crossrank.inference.embedder_settings import EmbedderSettings
+from crossrank.models.modules import TOKENS, VECTOR, Dense, Normalize, Pooling
 from crossrank.models.weights import Weights
 
 # Keys of config.json that describe how the model was saved, not what it computes.
@@ -40,18 +41,51 @@ def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     config = {name: value for name, value in model.config.items() if name not in _NOT_THE_MODEL}
-    # Only values that differ from the default, so that a new setting does not change existing fingerprints.
-    pooling = {
-        field.name: value
-        for field in dataclasses.fields(settings)
-        if (value := getattr(settings, field.name)) != field.default
-    }
     lowers = bool(model.json("sentence_bert_config.json").get("do_lower_case"))
-    known = {"config": config, "pooling": pooling, "max_tokens": model.max_tokens, "lowers": lowers}
+    known = {
+        "config": config,
+        "pooling": _described(settings),
+        "max_tokens": model.max_tokens,
+        "lowers": lowers,
+    }
     digest.update(json.dumps(known, sort_keys=True).encode())
     digest.update(model.tokenizer_file.read_bytes())
-    add_weights(digest, model, *(Weights(model.path / folder) for folder, _ in settings.dense))
+    add_weights(digest, model, *settings.chain.weights(model).values())
     return digest.hexdigest()
+
+
+# What a chain of modules could have when fingerprints began: these poolings and activations.
+_FIRST_POOLINGS = frozenset({"cls", "max", "mean", "mean_sqrt_len_tokens"})
+_FIRST_ACTIVATIONS = {"Identity": None, "Tanh": "tanh", "ReLU": "relu", "GELU": "gelu"}
+
+
+def _described(settings: EmbedderSettings) -> dict[str, object]:
+    """An embedder's settings, so that a model keeps its fingerprint when more can be said of others."""
+    known: dict[str, object] = {"prompts": settings.prompts}
+    if settings.similarity != "cosine":
+        known["similarity"] = settings.similarity
+    pooling, *rest = settings.chain.modules
+    dense = [module for module in rest if isinstance(module, Dense)]
+    normalizes = len(dense) < len(rest)
+    if (
+        settings.chain.feature == TOKENS
+        and isinstance(pooling, Pooling)
+        and len(pooling.modes) == 1
+        and pooling.modes[0] in _FIRST_POOLINGS
+        and all(module.source == module.target == VECTOR for module in rest)
+        and all(module.activation in _FIRST_ACTIVATIONS and not module.residual for module in dense)
+        and [type(module) for module in rest] == [Dense] * len(dense) + [Normalize] * normalizes
+    ):
+        known["pooling"] = pooling.modes[0]
+        if dense:
+            known["dense"] = [(module.name, _FIRST_ACTIVATIONS[module.activation]) for module in dense]
+        if normalizes:
+            known["normalize"] = True
+    else:
+        known["modules"] = [
+            {"kind": type(module).__name__, **dataclasses.asdict(module)} for module in settings.chain.modules
+        ]
+    return known
 
 
 def add_weights(digest: hashlib.blake2b, model: Model, *further: Weights) -> None:

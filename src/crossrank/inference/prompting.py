@@ -18,6 +18,7 @@ import numpy as np
 from crossrank.errors import MissingExtraError, ModelError
 from crossrank.families.family import Prompt
 from crossrank.families.model import Model
+from crossrank.inference.chains import is_language_model, scoring_chain
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
@@ -42,16 +43,10 @@ class Answers:
 
 
 @refuses_damage
-def is_language_model(model: ModelFolder) -> bool:
-    """Whether a model was saved to generate text, without a classifier."""
-    return any(str(name).endswith("ForCausalLM") for name in model.config.get("architectures") or ())
-
-
-@refuses_damage
 def is_asked_by_template(model: ModelFolder) -> bool:
     """Whether a model reads pairs within a template, by sentence-transformers' rules."""
     modalities = model.json("sentence_bert_config.json").get("modality_config")
-    by_messages = modalities is None or "message" in modalities
+    by_messages = not model.modules if modalities is None else "message" in modalities
     return is_language_model(model) or (by_messages and _chat_template(model) is not None)
 
 
@@ -106,11 +101,10 @@ class PromptTokenizer(Tokenizer):
         self._write: Callable[[str | None], tuple[str, str, str]] = partial(_saved_template, model)
         self._template_length = 0
         super().__init__(model, max_tokens=_USUAL_TOKENS if max_tokens is None else max_tokens)
-        described = next((m for m in model.modules if str(m.get("type")).endswith(".LogitScore")), None)
-        if described is not None:
-            settings = model.json(f"{described.get('path')}/config.json")
-            self.answers = _saved_answers(model, settings)
-        elif is_language_model(model):
+        chain = scoring_chain(model)
+        if chain.answer is not None:
+            self.answers = Answers(chain.answer.yes, chain.answer.no)
+        elif chain.task == "text-generation":
             own = model.family.prompt
             if own is None or "reranker" not in Path(model.name).name.lower():
                 raise ModelError(
@@ -169,13 +163,6 @@ class PromptTokenizer(Tokenizer):
 
 def _tokens(ids: Sequence[int], truncated: int = 0) -> Tokens:
     return Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.int32), truncated)
-
-
-def _saved_answers(model: ModelFolder, settings: dict[str, Any]) -> Answers:
-    yes, no = settings.get("true_token_id"), settings.get("false_token_id")
-    if not isinstance(yes, int) or not isinstance(no, int | None):
-        raise ModelError(f"{model.name}: its LogitScore names no token that says relevant: {settings!r:.100}")
-    return Answers(yes, no)
 
 
 def _family_template(family: Prompt, prompt: str | None) -> tuple[str, str, str]:

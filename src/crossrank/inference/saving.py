@@ -10,7 +10,8 @@ from typing import Any
 from crossrank.errors import InputError
 from crossrank.families.model import Model
 from crossrank.inference.activations import Activation, name_to_save
-from crossrank.inference.prompting import is_asked_by_template, is_language_model
+from crossrank.inference.chains import is_language_model
+from crossrank.inference.prompting import is_asked_by_template
 
 # sentence-transformers reads prompts only from a folder with a modules.json.
 _MODULES = [

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
 from crossrank.inference.activations import Activation, activated, activation_of, saved_activation
-from crossrank.inference.prompting import is_language_model
+from crossrank.inference.chains import scoring_chain
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 
@@ -113,18 +113,20 @@ def scoring_of(model: ModelFolder) -> Scoring:
         ModelError: It was saved with an unknown activation, or its number of labels is none.
         MissingExtraError: It was saved with an activation that only PyTorch has.
     """
-    saved, given = saved_activation(model), model.config.get("id2label")
+    saved, given, chain = saved_activation(model), model.config.get("id2label"), scoring_chain(model)
     # Neither need be in config.json; the load then checks that there is one output.
-    labels = model.config.get("num_labels")
+    labels = chain.labels or model.config.get("num_labels")
     if labels is None:
         labels = len(given) if isinstance(given, dict) else 1
     if not isinstance(labels, int):
         raise ModelError(
             f"{model.name}: num_labels in config.json must be a whole number; it is {labels!r:.80}"
         )
-    if labels == 1 or is_language_model(model):
+    if labels == 1 or chain.task == "text-generation":
         return Scoring(1, 0, saved or "sigmoid")
     names = {int(i): str(name) for i, name in given.items()} if isinstance(given, dict) else {}
+    if len(names) != labels and chain.labels is not None:
+        names = {}  # config.json speaks of the transformer, not of the modules after it
     relevant = [i for i, name in names.items() if name.lower().strip() in _RELEVANT]
     if Path(model.name).name in _SECOND_IS_RELEVANT:
         relevant = [1]

@@ -129,6 +129,10 @@ class Weights:
         """How many numbers the tensors hold."""
         return sum(math.prod(entry["shape"]) for _, _, entry in self._tensors.values())
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape."""
+        return tuple(self._tensors[name][2]["shape"])
+
     @property
     def shapes(self) -> frozenset[str]:
         """The distinct types and shapes of the tensors."""

@@ -18,8 +18,9 @@ from typing import BinaryIO
 
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
+from crossrank.inference.chains import scoring_chain
 from crossrank.inference.devices import runs_on_openvino
-from crossrank.inference.loading import unsupported
+from crossrank.inference.task import unsupported
 from crossrank.sagemaker.proving import prove
 
 _HANDLERS = '''"""What the sagemaker-inference toolkit calls; see crossrank's docs/sagemaker.md."""
@@ -70,7 +71,7 @@ def package_model(model: str | Path, output: str | Path) -> Package:
     _check_target(target)
     folder = open_model(model)
     contents: dict[str, Path | bytes] = dict(folder.needed_files())
-    if not runs_on_openvino(folder, None):  # a container would not have PyTorch
+    if not runs_on_openvino(folder, None, scoring_chain(folder)):  # a container would not have PyTorch
         raise ModelError(unsupported(folder))
     contents["code/inference.py"] = _HANDLERS.encode()
     contents["code/requirements.txt"] = requirements().encode()

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class PackedBert:
-    """BERT, RoBERTa, XLM-RoBERTa, CamemBERT and ELECTRA, packed.
+class BertBody:
+    """The bodies of BERT, RoBERTa, XLM-RoBERTa, CamemBERT and ELECTRA, packed.
 
     Args:
-        network: transformers' network, on its device.
+        network: transformers' network without its head, on its device.
         device: The same device.
         shifted_by: As for :meth:`crossrank.families.networks.pack.Pack.positions`.
     """
@@ -26,25 +26,48 @@ class PackedBert:
     padded = False
 
     def __init__(self, network: Any, device: torch.device, *, shifted_by: int | None = None) -> None:
-        self._network, self._body, self._device = network, network.base_model, device
+        self._network, self._device = network, device
         self._has_types = network.config.type_vocab_size > 1
         self._shifted_by = shifted_by
+
+    def __call__(self, pack: Pack, *, only_first: bool = False) -> Tensor:
+        """The vectors; see :class:`crossrank.families.networks.bodies.Body`."""
+        row = on_device(pack, self._device, shifted_by=self._shifted_by)
+        types = row.types if self._has_types else torch.zeros_like(row.types)
+        x = self._network.embeddings(input_ids=row.ids, token_type_ids=types, position_ids=row.positions)
+        if hasattr(self._network, "embeddings_project"):  # ELECTRA's words are narrower than its layers
+            x = self._network.embeddings_project(x)
+        *layers, last = self._network.encoder.layer
+        for layer in layers:
+            x = layer(x, None, packing=row.packing)
+        vectors: Tensor = (
+            _first_of_layer(last, x[0], row.packing) if only_first else last(x, None, packing=row.packing)[0]
+        )
+        return vectors
+
+
+class PackedBert:
+    """The classifiers of these families, packed.
+
+    Args:
+        network: transformers' network, on its device.
+        device: The same device.
+        shifted_by: As for :class:`BertBody`.
+    """
+
+    padded = False
+
+    def __init__(self, network: Any, device: torch.device, *, shifted_by: int | None = None) -> None:
+        self._network = network
+        self._body = BertBody(network.base_model, device, shifted_by=shifted_by)
         # BERT's body ends with a part of the head.
-        self._pooler = getattr(self._body, "pooler", None)
+        self._pooler = getattr(network.base_model, "pooler", None)
         if self._pooler is not None:
             self._pooler.float()
 
     def __call__(self, pack: Pack) -> Tensor:
         """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        row = on_device(pack, self._device, shifted_by=self._shifted_by)
-        types = row.types if self._has_types else torch.zeros_like(row.types)
-        x = self._body.embeddings(input_ids=row.ids, token_type_ids=types, position_ids=row.positions)
-        if hasattr(self._body, "embeddings_project"):  # ELECTRA's words are narrower than its layers
-            x = self._body.embeddings_project(x)
-        *layers, last = self._body.encoder.layer
-        for layer in layers:
-            x = layer(x, None, packing=row.packing)
-        first = _first_of_layer(last, x[0], row.packing)[:, None].float()
+        first = self._body(pack, only_first=True)[:, None].float()
         logits: Tensor = self._network.classifier(self._pooler(first) if self._pooler is not None else first)
         return logits
 

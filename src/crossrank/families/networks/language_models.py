@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -10,24 +10,42 @@ import transformers
 from crossrank.errors import ModelError
 from crossrank.families.model import Model
 from crossrank.families.networks.attention import IMPLEMENTATION
-from crossrank.families.networks.classifiers import padded_batch
+from crossrank.families.networks.bodies import Body, body_of
 from crossrank.families.networks.loading import load_network, read_config
-from crossrank.families.networks.network import Network, on_device
-from crossrank.families.networks.pack import Pack
+from crossrank.models.modules import LogitScore
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Answers:
+    """The logit of one token less that of another.
+
+    Args:
+        rows: Their rows of the vocabulary's matrix, float32 [1 or 2, hidden].
+        limit: The logits are squeezed between this and its negative (Gemma 2); None if they are not.
+        divisor: What the logits are divided by.
+    """
+
+    def __init__(self, rows: Tensor, limit: float | None, divisor: float) -> None:
+        self._rows, self._limit, self._divisor = rows, limit, divisor
+
+    def __call__(self, last: Tensor) -> Tensor:
+        """Each input's last vector [n, hidden] to its score [n, 1]."""
+        logits = last.float() @ self._rows.T / self._divisor
+        if self._limit is not None:
+            logits = torch.tanh(logits / self._limit) * self._limit
+        return logits[:, :1] if len(self._rows) == 1 else logits[:, :1] - logits[:, 1:]
+
+
 def load_language_model(
-    model: Model, yes: int, no: int | None, device: torch.device, dtype: torch.dtype
-) -> Network:
-    """A reranker that is saved as ...ForCausalLM.
+    model: Model, answer: LogitScore, device: torch.device, dtype: torch.dtype
+) -> tuple[Body, Answers]:
+    """A reranker that is saved as ...ForCausalLM, without the words that it does not answer with.
 
     Args:
         model: The folder.
-        yes: The token that says relevant.
-        no: The one that says not; None where only ``yes`` counts.
+        answer: The tokens that it answers with.
         device: Where it runs.
         dtype: Of the body; the logits of the answers are in float32.
 
@@ -43,44 +61,15 @@ def load_language_model(
     packed = model.family.packs_language_model
     network = load_network(model, config, network_class, dtype, attention=IMPLEMENTATION if packed else None)
     head = network.get_output_embeddings()
-    rows = head.weight[[yes] if no is None else [yes, no]].float()
-    # One product instead of one for every word: the difference of two logits is the logit of a difference.
-    weight = rows[0] if no is None else rows[0] - rows[1]
-    return LanguageModel(network.base_model.to(dtype).to(device), weight.detach().to(device), device, packed)
-
-
-class LanguageModel:
-    """The logit of *yes* less that of *no* at each input's last token.
-
-    Args:
-        body: transformers' network without its head, on its device.
-        weight: What the last token's vector is multiplied by, float32 [hidden], on the device.
-        device: The device.
-        packed: Whether the body takes inputs end to end.
-    """
-
-    def __init__(self, body: Any, weight: Tensor, device: torch.device, packed: bool) -> None:
-        self._body, self._weight, self._device = body, weight, device
-        self.padded = not packed
-
-    def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        last = self._padded(pack) if self.padded else self._packed(pack)
-        return (last.float() @ self._weight)[:, None]
-
-    def _packed(self, pack: Pack) -> Tensor:
-        row = on_device(pack, self._device)
-        x = self._body(
-            input_ids=row.ids, position_ids=row.positions, packing=row.packing, use_cache=False
-        ).last_hidden_state[0]
-        last: Tensor = x[row.packing.bounds[1:] - 1]
-        return last
-
-    def _padded(self, pack: Pack) -> Tensor:
-        # Padding comes after the last token, which does not see it.
-        batch = padded_batch(pack, self._body.config.pad_token_id or 0, self._device)
-        del batch["token_type_ids"]
-        x = self._body(**batch, use_cache=False).last_hidden_state
-        lengths = batch["attention_mask"].sum(dim=1)
-        last: Tensor = x[torch.arange(len(x), device=x.device), lengths - 1]
-        return last
+    tokens = [answer.yes] if answer.no is None else [answer.yes, answer.no]
+    if max(tokens) >= len(head.weight):
+        raise ModelError(
+            f"{model.name}: LogitScore names the token {max(tokens)}, and the model has {len(head.weight)}"
+        )
+    answers = Answers(
+        head.weight[tokens].detach().float().to(device),
+        getattr(config, "final_logit_softcapping", None),
+        float(getattr(config, "logits_scaling", None) or 1),
+    )
+    body = network.base_model.to(dtype).to(device)
+    return body_of(model, body, device, packed=packed), answers

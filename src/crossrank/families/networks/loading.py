@@ -34,7 +34,13 @@ def read_config(model: Model) -> Any:
 
 
 def load_network(
-    model: Model, config: Any, network_class: Any, dtype: torch.dtype, *, attention: str | None
+    model: Model,
+    config: Any,
+    network_class: Any,
+    dtype: torch.dtype,
+    *,
+    attention: str | None,
+    unused: tuple[str, ...] = (),
 ) -> Any:
     """A network with the folder's weights, ready to infer, on the CPU.
 
@@ -47,6 +53,7 @@ def load_network(
         dtype: Of the body, later. Weights that are stored in less than float32 stay so until then, unless
             it is float32.
         attention: The name of an attention implementation; None for transformers' choice.
+        unused: How the names of tensors begin that may be missing.
 
     Raises:
         ModelError: The weights cannot be read, or lack a part of the network, such as its head.
@@ -74,10 +81,11 @@ def load_network(
         raise
     except Exception as error:  # sizes that differ, settings that contradict each other, and more
         raise ModelError(f"{model.name} cannot be loaded by transformers: {_brief(error)}") from error
-    if missing := sorted(report["missing_keys"]):
+    if missing := sorted(name for name in report["missing_keys"] if not name.startswith(unused)):
         raise ModelError(
             f"{model.name} has no tensor {missing[0]!r}, which a {network_class.__name__} needs; other "
-            "libraries would score with random weights. A reranker is saved as ...ForSequenceClassification."
+            "libraries would fill it with random numbers. A reranker is saved as "
+            "...ForSequenceClassification, or by sentence-transformers with its modules (modules.json)."
         )
     return network.eval()
 

@@ -9,7 +9,6 @@ import pytest
 from safetensors.numpy import load_file
 from support.tiny_models import TEXTS, change_json, write_embedder
 
-from crossrank.errors import ModelError
 from crossrank.inference.bi_encoder import BiEncoder
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "golden.json").read_text())
@@ -43,10 +42,3 @@ def test_dense_layer_that_names_no_activation_has_tanh(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         BiEncoder(silent).encode_documents(TEXTS), BiEncoder(named).encode_documents(TEXTS)
     )
-
-
-def test_dense_layer_with_a_residual_is_refused(tmp_path: Path) -> None:
-    folder = write_embedder(tmp_path / "model", dense="torch.nn.modules.activation.Tanh")
-    change_json(folder / "2_Dense" / "config.json", use_residual=True)
-    with pytest.raises(ModelError, match="residual"):
-        BiEncoder(folder)
