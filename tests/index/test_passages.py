@@ -101,6 +101,21 @@ def test_lines_are_those_of_the_file_and_unknown_once_it_has_changed(built: Inde
     assert {Path(one.split("#")[0]).name for one, line in after.items() if line} == {"odd"}
 
 
+def test_no_more_than_a_search_can_wait_for_is_read_for_line_numbers(
+    built: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [candidate.document for candidate in built.retrieve("bee bread tides", 1000)]
+    size = (tmp_path / "files" / "report.txt").stat().st_size
+    monkeypatch.setattr("crossrank.index.passages._MOST_READ", size + 5)
+    ordered = sorted(found, key=lambda document: "report.txt" not in document.id)
+    known = {
+        Path(document.metadata["file"]).name
+        for document, line in zip(ordered, built.line_numbers(ordered), strict=True)
+        if line is not None
+    }
+    assert known == {"report.txt"}
+
+
 def test_a_summary_says_what_there_is(built: Index, tmp_path: Path) -> None:
     found = built.summary()
     assert (found.files, found.documents) == (4, 5)

@@ -306,6 +306,16 @@ def test_an_empty_index_shows_how_to_fill_it_and_is_searched_once_it_is(
         assert "crossrank serve --index my-index" in page.inner_text("#welcome")
 
 
+def test_a_damaged_index_is_told_of(pages: Pages, tmp_path: Path, folder: Path) -> None:
+    shutil.copytree(folder / "index", tmp_path / "index")
+    (tmp_path / "index" / "index.sqlite").write_bytes(b"x" * 10_000)
+    with serving("--index", str(tmp_path / "index")) as running:
+        page = pages.open(f"{running.url}/")
+        page.wait_for_selector("text=The index cannot be searched")
+        assert "damaged" in page.inner_text("#welcome")
+        pages.expected.append("ERR_CONNECTION")
+
+
 def test_nothing_of_a_document_or_a_question_is_html(pages: Pages, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     text = f"{HOSTILE} about potatoes. " * 3

@@ -169,7 +169,9 @@ def test_an_index_made_and_removed_while_the_server_runs(
 def test_a_server_without_an_index_says_so(tiny: CrossEncoder) -> None:
     with serving(tiny.name) as running:
         assert "--index INDEX" in search(running, {"query": QUESTION})[1]["error"]
-        assert "--index INDEX" in get(running, "/index")[1]["problem"]
+        state = get(running, "/index")[1]
+        assert not state["exists"]
+        assert "--index INDEX" in state["problem"]
 
 
 def test_a_damaged_index_is_the_servers_fault(tmp_path: Path, folder: Path, tiny: CrossEncoder) -> None:
@@ -179,3 +181,6 @@ def test_a_damaged_index_is_the_servers_fault(tmp_path: Path, folder: Path, tiny
         status, answer = search(running, {"query": QUESTION})
         assert status == 500
         assert "damaged" in answer["error"]
+        state = get(running, "/index")[1]
+        assert state["exists"]
+        assert "damaged" in state["problem"]

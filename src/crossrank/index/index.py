@@ -310,7 +310,7 @@ class Index:
 
         Returns:
             One number for each passage; None unless its file is plain text or Markdown, and has not changed
-            since it was indexed.
+            since it was indexed. Up to 20 MB of files are read; None for passages of further ones.
 
         Raises:
             InputError: There is no index, or it is damaged.

@@ -16,8 +16,8 @@ from crossrank.text.reading.decoding import text_chunks
 
 # Offsets of passages are offsets in the file only for these, so only these have line numbers.
 _WITH_LINES = frozenset({"", ".txt", ".text", ".rst", ".log", ".md", ".markdown"})
-# Larger files are not read again for the line number of a passage.
-_LARGEST = 20_000_000
+# So many bytes of files are read again for the line numbers of one search at most.
+_MOST_READ = 20_000_000
 # Longer ids are longer than any path.
 _LONGEST_ID = 10_000
 
@@ -92,14 +92,16 @@ def line_numbers(database: sqlite3.Connection, passages: Iterable[Document]) -> 
     """The line in its file that each passage begins at, from 1.
 
     Lines are counted in the file; None unless it is plain text or Markdown that has not changed since it was
-    indexed.
+    indexed, or once many files were read: a search should not wait for them.
     """
     texts: dict[str, str | None] = {}
+    left = _MOST_READ
     lines: list[int | None] = []
     for passage in passages:
         path, start, end = (passage.metadata[name] for name in ("file", "start", "end"))
         if path not in texts:
-            texts[path] = _text_of(database, path)
+            texts[path], read = _text_of(database, path, left)
+            left -= read
         text = texts[path]
         is_there = text is not None and text[start:end] == passage.text
         lines.append(text.count("\n", 0, start) + 1 if text is not None and is_there else None)
@@ -178,16 +180,16 @@ def _gap(characters: int) -> str:
     return "" if characters <= 0 else "\n" if characters == 1 else "\n\n"
 
 
-def _text_of(database: sqlite3.Connection, path: str) -> str | None:
-    """The text of a file that is as it was when it was indexed, if passages have their lines in it."""
+def _text_of(database: sqlite3.Connection, path: str, most: int) -> tuple[str | None, int]:
+    """The text of a file that is as it was when it was indexed, and its size; None if it has no lines."""
     file = Path(path)
     if file.suffix.lower() not in _WITH_LINES:
-        return None
+        return None, 0
     row = database.execute("SELECT size, modified_ns FROM file WHERE path = ?", (path,)).fetchone()
     try:
         state = file.stat()
-        if row != (state.st_size, state.st_mtime_ns) or state.st_size > _LARGEST:
-            return None
-        return "".join(text_chunks(file, path, ignore))
+        if row != (state.st_size, state.st_mtime_ns) or state.st_size > most:
+            return None, 0
+        return "".join(text_chunks(file, path, ignore)), state.st_size
     except (OSError, ValueError):
-        return None
+        return None, 0

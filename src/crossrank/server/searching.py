@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,7 +15,6 @@ from crossrank.errors import CrossrankError, MissingFileError, MissingPassageErr
 from crossrank.index import Index, PassageInFile
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.reranker import Reranker
-from crossrank.search import Searcher
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import SearchRequest
 
@@ -37,8 +36,6 @@ class IndexSearch:
     def __init__(self, path: Path | None, model: Callable[[], PairScorer]) -> None:
         self._index = None if path is None else Index(path)
         self._model = model
-        self._lock = threading.Lock()
-        self._searcher: Searcher | None = None
 
     def search(self, asked: SearchRequest, progress: Progress | None = None) -> Ranking:
         """Search the index and rerank what is found.
@@ -54,19 +51,18 @@ class IndexSearch:
             RequestError: There is no index (404), or the index or the model fails (500).
         """
         with _as_request_errors():
-            ranking = self._searcher_of(self._model()).search(
-                asked.query,
-                candidates=asked.candidates,
-                top_n=asked.top_n,
-                filters=asked.filters,
-                progress=progress,
-            )
+            # The two calls of a Searcher, which would keep a model that the server unloads.
+            index, reranker = self._opened(), Reranker(self._model())
+            started = time.perf_counter()
+            found = index.retrieve(asked.query, asked.candidates, filters=asked.filters)
+            timings = {"first_stage": time.perf_counter() - started}
+            ranking = reranker.rank(asked.query, found, top_n=asked.top_n, progress=progress)
             documents = self._with_lines([hit.document for hit in ranking])
         hits = (
             replace(hit, candidate=replace(hit.candidate, document=document))
             for hit, document in zip(ranking, documents, strict=True)
         )
-        return replace(ranking, hits=tuple(hits))
+        return replace(ranking, hits=tuple(hits), timings={**timings, **ranking.timings})
 
     def retrieve(self, asked: SearchRequest) -> list[Candidate]:
         """The best candidates of the first stage alone, ``top_n`` of them.
@@ -121,23 +117,17 @@ class IndexSearch:
         """What the index contains, as a JSON object; ``problem`` says why it cannot be searched, if so."""
         nothing = {"files": 0, "documents": 0, "passages": 0, "sources": [], "fields": [], "embedder": None}
         if self._index is None:
-            return {"path": None, **nothing, "problem": _NO_INDEX}
+            return {"path": None, "exists": False, **nothing, "problem": _NO_INDEX}
         try:
-            return {**asdict(self._index.summary()), "problem": None}
+            return {**asdict(self._index.summary()), "exists": True, "problem": None}
         except CrossrankError as error:
-            return {"path": str(self._index.path), **nothing, "problem": str(error)}
+            exists = not isinstance(error, MissingFileError)
+            return {"path": str(self._index.path), "exists": exists, **nothing, "problem": str(error)}
 
     def _opened(self) -> Index:
         if self._index is None:
             raise RequestError(404, _NO_INDEX)
         return self._index
-
-    def _searcher_of(self, model: PairScorer) -> Searcher:
-        """The searcher with this model; the model of a server may change."""
-        with self._lock:
-            if self._searcher is None or self._searcher.reranker.model is not model:
-                self._searcher = Searcher(self._opened(), model=Reranker(model))
-            return self._searcher
 
     def _with_lines(self, passages: Sequence[Document]) -> list[Document]:
         """The passages with their ``line`` in the metadata, if it is known."""

@@ -5,18 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from pathlib import PurePath
 
 from fastapi import APIRouter, Request, Response
 
 _TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "page.js": "text/javascript; charset=utf-8",
-    "results.js": "text/javascript; charset=utf-8",
-    "viewer.js": "text/javascript; charset=utf-8",
-    "copying.js": "text/javascript; charset=utf-8",
-    "elements.js": "text/javascript; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 # The page shows texts of strangers: it runs no script but its own, loads nothing from elsewhere, and its
 # scripts cannot turn a text into HTML.
@@ -39,11 +36,10 @@ _HEADERS = {
 def page_routes() -> APIRouter:
     """The routes of the page: / and its files in /page/."""
     router = APIRouter(include_in_schema=False)
-    folder = files(__package__)
-    for name, content_type in _TYPES.items():
-        path = "/" if name == "index.html" else f"/page/{name}"
-        endpoint = _serving((folder / name).read_bytes(), content_type)
-        router.add_api_route(path, endpoint, methods=["GET", "HEAD"])
+    for file in files(__package__).iterdir():
+        if content_type := _TYPES.get(PurePath(file.name).suffix):
+            path = "/" if file.name == "index.html" else f"/page/{file.name}"
+            router.add_api_route(path, _serving(file.read_bytes(), content_type), methods=["GET", "HEAD"])
     return router
 
 

@@ -1,12 +1,13 @@
 // The page: a question and its options, kept in the fragment of the address; two rankings.
+import { ask, keepKey, key } from "./asking.js";
 import { asCurl, asPython, copy } from "./copying.js";
 import { byId, counted, drawn, duration, element } from "./elements.js";
 import { drawLines, showResults } from "./results.js";
 import { openPassage } from "./viewer.js";
+import { isReady, welcomeOf } from "./welcome.js";
 
 const form = byId("form");
-const KEY = "crossrank-key";
-let state = { passages: 0, problem: null, path: null, sources: [], files: 0 };
+let state = { exists: false, passages: 0, problem: null, path: null, sources: [], files: 0 };
 let model = "";
 let found = null; // the last answer: hits, activation, stages in milliseconds, notices
 let asking = null; // the AbortController of the request under way
@@ -71,38 +72,6 @@ function recall() {
 }
 
 // ---- asking the server
-
-const key = () => sessionStorage.getItem(KEY) ?? "";
-
-async function ask(path, options = {}) {
-  const headers = { ...options.headers };
-  if (key()) headers.Authorization = `Bearer ${key()}`;
-  let answer;
-  try {
-    answer = await fetch(new URL(path, document.baseURI), { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The server does not answer; is it still running?");
-  }
-  const text = await answer.text();
-  let value = null;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // Told below.
-  }
-  if (answer.status === 401) byId("key-option").hidden = false;
-  if (!answer.ok) throw new Error(sentence(problemOf(value) ?? `The server answered with status ${answer.status}`));
-  return value;
-}
-
-/** The message of an error: each API has it elsewhere. */
-function problemOf(value) {
-  const given = value?.error?.message ?? value?.error ?? value?.message ?? value?.detail;
-  return typeof given === "string" ? given : null;
-}
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?)]$/.test(text) ? "" : "."}`;
 
 async function rank() {
   asking?.abort();
@@ -230,7 +199,7 @@ function showMode() {
 // ---- before the first question
 
 function welcome() {
-  const ready = state.problem === null && state.passages > 0;
+  const ready = isReady(state);
   byId("about").textContent = [
     ready ? counted(state.files, "file") : null,
     ready ? counted(state.passages, "passage") : null,
@@ -239,42 +208,8 @@ function welcome() {
   byId("query").placeholder = ready && mode() === "index" ? `Ask a question about ${counted(state.files, "file")}` : "Ask a question";
   if (found) return;
   byId("welcome").hidden = false;
-  byId("welcome").replaceChildren(...(mode() === "paste" ? pasteWelcome() : ready ? indexWelcome() : emptyWelcome()));
+  byId("welcome").replaceChildren(...welcomeOf(state, mode()));
 }
-
-const indexWelcome = () => [
-  element("h2", {}, "Ask your files"),
-  element("p", {}, "The first stage finds candidates by their words and by their meaning. The cross-encoder then reads " +
-    "your question together with each candidate, and puts the best on top. Both rankings are shown, with a line for " +
-    "each passage that moved."),
-  element("p", { class: "muted" }, "Indexed: ", ...state.sources.slice(0, 5).flatMap((source, number) =>
-    [number ? ", " : null, element("code", {}, source)]), state.sources.length > 5 ? ` and ${state.sources.length - 5} more` : null),
-];
-
-const pasteWelcome = () => [
-  element("h2", {}, "Rerank passages of your own"),
-  element("p", {}, "Paste the results of any search, one passage a line or with blank lines between them, and ask your " +
-    "question. They stay on this server."),
-];
-
-function emptyWelcome() {
-  const folder = state.path ?? "my-index";
-  const commands = [["Add files and folders:", `crossrank index add ${shellWord(folder)} notes/ report.pdf`]];
-  if (state.path === null) commands.push(["Start the server with the index:", `crossrank serve --index ${folder}`]);
-  return [
-    element("h2", {}, state.path === null ? "There is no index yet" : "The index is empty"),
-    ...commands.flatMap(([text, command]) => [
-      element("p", {}, text),
-      element("div", { class: "command" }, element("code", {}, command),
-        element("button", { type: "button", onclick: (event) => copy(command, event.currentTarget) }, "Copy")),
-    ]),
-    element("p", { class: "muted" }, state.path === null ? "Meanwhile, you can rerank passages that you paste."
-      : "This page sees new files at once; there is no need to restart the server."),
-    state.problem && !/there is no index|has no index/.test(state.problem) ? element("p", { class: "error" }, sentence(state.problem)) : null,
-  ].filter(Boolean);
-}
-
-const shellWord = (text) => (/^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 async function look() {
   clearTimeout(waiting);
@@ -294,7 +229,7 @@ async function look() {
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (byId("key").value) {
-    sessionStorage.setItem(KEY, byId("key").value);
+    keepKey(byId("key").value);
     byId("key-option").hidden = true;
     look();
   }
