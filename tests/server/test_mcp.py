@@ -65,7 +65,9 @@ def using(target: Any, work: Callable[[Any], Awaitable[Any]]) -> Any:
     """Do something with a connected client."""
 
     async def go() -> Any:
-        async with mcp.Client(target) as client:
+        # Releases before 2.1 do not take the parameters themselves.
+        connected = target if isinstance(target, str) else mcp.stdio_client(target)
+        async with mcp.Client(connected) as client:
             return await work(client)
 
     return asyncio.run(asyncio.wait_for(go(), 100))
