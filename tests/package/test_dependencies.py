@@ -25,7 +25,7 @@ EXTRAS = {
     "conversion": "",
     "families": "[torch]",
     "inference": "[torch]",
-    "server": "[server]",
+    "server": "[server,mcp]",
     "text": "[docx]",
     "training": "[train]",
 }

@@ -289,13 +289,13 @@ class Index:
         Example:
             >>> from tempfile import TemporaryDirectory
             >>> with TemporaryDirectory() as folder:
-            ...     _ = Path(folder, "bees.txt").write_text("Bees dance.\n\nBees see ultraviolet light.")
+            ...     _ = Path(folder, "bees.txt").write_text("Bees dance.\\n\\nBees see ultraviolet light.")
             ...     index = Index(f"{folder}/index", chunk_size=30)
             ...     report = index.add([f"{folder}/bees.txt"])
             ...     [candidate] = index.retrieve("What do bees see?", 1)
             ...     found = index.passage_in_file(candidate.document.id)
             >>> found.before, found.passage.text
-            ('Bees dance.\n\n', 'Bees see ultraviolet light.')
+            ('Bees dance.\\n\\n', 'Bees see ultraviolet light.')
         """
         if characters < 0:
             raise InputError(f"characters must be at least 0; it is {characters}")
