@@ -12,17 +12,19 @@ from crossrank.conversion.quantise import write_int8
 from crossrank.conversion.ranges import input_ranges
 from crossrank.families.model import Model, open_model
 from crossrank.inference.engines.openvino import OpenVinoEngine
-from crossrank.inference.loading import CROSS_ENCODER
 from crossrank.inference.sample_texts import sample_candidates
 from crossrank.inference.spearman import spearman
+from crossrank.inference.task import Classification
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import bundled_models
+from crossrank.models.modules import PLAIN_CLASSIFIER
 from crossrank.models.weights import Weights
 
 
 def logits(model: Model, products: str, pairs: list[tuple[str, str]]) -> np.ndarray:
     tokenizer = Tokenizer(model)
-    engine = OpenVinoEngine(lambda: CROSS_ENCODER.build(model, products=products), tokenizer)  # type: ignore[arg-type]
+    task = Classification(PLAIN_CLASSIFIER)
+    engine = OpenVinoEngine(lambda: task.build(model, products=products), tokenizer)  # type: ignore[arg-type]
     return engine.run(tokenizer.pairs(pairs))[:, 0]
 
 
