@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,20 @@ import pytest
 from support.tiny_models import PAIRS, write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.server.answering import answer_requests
+from crossrank.server.answering import answers_of, as_request_error, pairs_of
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result, SentDocument
+from crossrank.server.scheduling import Scheduler
+
+
+def answer_requests(model: CrossEncoder, requests: Sequence[RerankRequest]) -> list[RerankAnswer]:
+    scheduler = Scheduler(model)
+    try:
+        job = scheduler.submit(pairs_of(requests), truncate=all(request.truncate for request in requests))
+        return answers_of(requests, job.future.result(30), model, "served")
+    except Exception as error:
+        raise as_request_error(error, requests) from error
+    finally:
+        scheduler.close()
 
 
 def documents(*texts: str) -> list[SentDocument]:
@@ -64,7 +77,7 @@ def test_an_answer_names_the_model_and_keeps_what_was_sent(tiny: CrossEncoder) -
     [answer] = answer_requests(
         tiny, [RerankRequest("who bakes bread", [SentDocument("bakers bake bread", sent)])]
     )
-    assert answer.model == tiny.name
+    assert answer.model == "served"
     assert answer.results[0].document.sent is sent
 
 

@@ -6,9 +6,9 @@ They are in an environment of their own (`make test-all`), since they bring a hu
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -274,10 +274,11 @@ def test_a_client_gets_every_document_in_order_with_the_score_that_it_has_offlin
     assert [index for index, _ in ranked] == ORDER
     expected = offline.predict([(QUERY, text) for text in TEXTS], activation_fn="sigmoid")
     np.testing.assert_allclose([score for _, score in ranked], expected[ORDER], rtol=1e-6)
-    shown = ", ".join(f"({index}, {score:.2f})" for index, score in ranked)
-    package = name.partition(",")[0]
-    row = next((line for line in DOCS.read_text().splitlines() if line.startswith(f"| {name} | ")), "")
-    assert row.endswith(f"| {shown} |"), f"docs/serving.md: | {name} | {version(package)} | ... | {shown} |"
+    row = next(line for line in DOCS.read_text().splitlines() if line.startswith(f"| {name} | "))
+    documented = re.findall(r"\((\d), (\d\.\d\d)\)", row)
+    assert [int(index) for index, _ in documented] == ORDER
+    # The arithmetic depends on the processor.
+    np.testing.assert_allclose([float(score) for _, score in documented], expected[ORDER], atol=0.02)
 
 
 def test_coheres_client_shows_our_message(served: Served) -> None:

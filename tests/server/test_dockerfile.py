@@ -21,11 +21,14 @@ from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.sagemaker.packaging import package_model
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "containers" / "sagemaker" / "Dockerfile").read_text()
+DOCKERFILES = {
+    name: (ROOT / "containers" / name / "Dockerfile").read_text() for name in ("sagemaker", "server")
+}
 
 
-def instructions(name: str) -> list[str]:
-    return re.findall(rf"^{name} (.+)$", DOCKERFILE, re.MULTILINE)
+def instructions(name: str, container: str = "sagemaker") -> list[str]:
+    text = DOCKERFILES[container].replace("\\\n", " ")
+    return re.findall(rf"^{name} (.+)$", text, re.MULTILINE)
 
 
 def copy_context(folder: Path) -> None:
@@ -38,9 +41,34 @@ def copy_context(folder: Path) -> None:
             copy(source, target)
 
 
-def test_the_server_is_the_process_that_gets_the_signals() -> None:
-    assert [json.loads(line) for line in instructions("ENTRYPOINT")] == [["crossrank"]]
-    assert [json.loads(line) for line in instructions("CMD")] == [["serve"]]
+@pytest.mark.parametrize("container", DOCKERFILES)
+def test_the_server_is_the_process_that_gets_the_signals(container: str) -> None:
+    assert [json.loads(line) for line in instructions("ENTRYPOINT", container)] == [["crossrank"]]
+    assert [json.loads(line) for line in instructions("CMD", container)] == [["serve"]]
+
+
+def test_both_containers_are_built_by_the_same_steps() -> None:
+    assert instructions("RUN", "server") == instructions("RUN")
+
+
+def test_the_servers_container_is_an_ordinary_user_whose_health_is_checked(tmp_path: Path) -> None:
+    [user] = instructions("USER", "server")
+    assert all(int(number) > 0 for number in user.split(":"))
+    [variables] = instructions("ENV", "server")
+    environment = dict(one.split("=", 1) for one in variables.split())
+    assert environment.pop("CROSSRANK_HOST") == "0.0.0.0"
+    [check] = instructions("HEALTHCHECK", "server")
+    _, code, *rest = json.loads(check.partition("CMD")[2])
+    # A home that cannot be written to, as in a container whose file system is read-only.
+    environment = {name: value.replace("/tmp", str(tmp_path)) for name, value in environment.items()}
+    with serving(environment={**environment, "HOME": "/dev/null"}) as served:
+        port = served.url.rpartition(":")[2]
+        for checked, expected in ((port, 0), ("1", 1)):
+            process = subprocess.run(
+                [sys.executable, code, *rest], env={**os.environ, "CROSSRANK_PORT": checked},
+                capture_output=True, check=False,
+            )  # fmt: skip
+            assert process.returncode == expected, process.stderr
 
 
 @pytest.mark.sagemaker

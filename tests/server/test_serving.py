@@ -127,7 +127,7 @@ def test_a_caller_that_leaves_ends_the_work_for_it(served: Served) -> None:
     body = json.dumps({"pairs": [["who bakes bread", text] for text in texts]}).encode()
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         time.sleep(3)
     line = served.wait_for("a caller left; its request was given up after")
@@ -138,7 +138,7 @@ def test_a_caller_that_leaves_ends_the_work_for_it(served: Served) -> None:
 def test_a_caller_that_leaves_in_the_middle_of_its_request_does_no_harm(served: Served) -> None:
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port)) as connection:
-        connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{")
+        connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{")
     served.wait_for("left before its request was whole")
     assert invoke(served, {"pairs": []})[0] == 200
 

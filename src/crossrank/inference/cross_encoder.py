@@ -21,6 +21,7 @@ from crossrank.inference.choosing import Choice
 from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
 from crossrank.inference.drop_in import DropIn, EvaluationMetrics
 from crossrank.inference.engines import Progress
+from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.load_options import load_options, refuse_what_cannot_be
 from crossrank.inference.loading import load_engine, load_torch_engine, require_head
@@ -37,6 +38,8 @@ from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
 # Number of pairs tokenised and sorted at a time: enough for full batches, with bounded memory. The first part
 # is smaller for a GPU, so that it can start early.
 _CHUNK, _FIRST_CHUNK = 4096, 512
+# A thread has one batch running and one waiting, of about 1,024 tokens each; a GPU's batch is one packed row.
+_TOKENS_A_THREAD, _TOKENS_ON_GPU = 2048, 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +266,30 @@ class CrossEncoder(DropIn):
     ) -> NDArray[np.float32]:
         """The raw outputs for pairs, float32 [n, labels]; see :meth:`PairScorer.outputs`."""
         return self._run(pairs, self._asking(prompt, max_length), progress)[0]
+
+    def tokenised(self, pairs: Sequence[Pair]) -> list[Tokens]:
+        """The inputs for pairs, with the default prompt if there is one; for :meth:`logits_of`.
+
+        Raises:
+            InputError: A text is not a string or not valid Unicode.
+        """
+        return self._asking(self.prompt_named(None)).pairs(pairs)
+
+    def logits_of(self, inputs: Sequence[Tokens]) -> NDArray[np.float32]:
+        """The logits of at least one input, float32 [n], as :meth:`logits` has them for the pairs.
+
+        What the model returned is not checked: a logit may be no finite number.
+        """
+        return self.scoring.logits(self._engine.run(inputs))
+
+    @property
+    def tokens_at_once(self) -> int:
+        """The number of tokens in one call of :meth:`logits_of` that keeps all processors or the GPU busy."""
+        return (
+            _TOKENS_ON_GPU
+            if self._engine.on_gpu
+            else _TOKENS_A_THREAD * (self._threads or available_threads())
+        )
 
     def _asking(self, prompt: str | None, max_length: int | None = None) -> Tokenizer:
         return self.tokenizer.adjusted(prompt=prompt, max_tokens=max_length)

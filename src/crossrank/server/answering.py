@@ -1,20 +1,20 @@
-"""Requests through the model: what was asked for, what goes out."""
+"""What the model says of the pairs of requests, as answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from crossrank.errors import InputError, ModelError
+from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result
+from crossrank.server.scheduling import Scored, TooLongError
 from crossrank.server.wire import Body, WireFormat
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
-
-# Pairs that are tokenised at a time, which bounds the memory for their tokens.
-_PORTION = 4096
-Progress = Callable[[int], object]
 
 
 def answer_body(
@@ -23,10 +23,8 @@ def answer_body(
     body: Body,
     content_type: str | None = None,
     accept: str | None = None,
-    *,
-    progress: Progress | None = None,
 ) -> tuple[bytes, str]:
-    """Score what came in one body.
+    """Score what came in one body, without a queue: where something else calls with one body at a time.
 
     Args:
         wire: The format of the body and its answer.
@@ -34,7 +32,6 @@ def answer_body(
         body: As for :meth:`crossrank.server.wire.WireFormat.read`, and so are the next two.
         content_type: Of the body.
         accept: What the answer may be.
-        progress: Called with the number of pairs scored since the last call; what it raises ends the work.
 
     Returns:
         The body of the answer and its content type.
@@ -49,76 +46,77 @@ def answer_body(
         (b'{"scores": []}', 'application/json')
     """
     call = wire.read(body, content_type, accept)
+    pairs = pairs_of(call.requests)
     try:
-        return call.write(answer_requests(model, call.requests, progress=progress)), call.answer_type
-    except RequestError as error:
-        error.wire = call.wire
-        raise
+        logits, truncated = model.logits(pairs)
+    except Exception as error:
+        raise as_request_error(error, call.requests) from error
+    scored = Scored(logits, truncated, np.zeros(len(pairs), np.intp))
+    return call.write(answers_of(call.requests, scored, model, model.name)), call.answer_type
 
 
-def answer_requests(
-    model: CrossEncoder, requests: Sequence[RerankRequest], *, progress: Progress | None = None
+def pairs_of(requests: Sequence[RerankRequest]) -> list[Pair]:
+    """(query, passage) for the documents of all requests."""
+    return [pair for request in requests for pair in request.pairs]
+
+
+def answers_of(
+    requests: Sequence[RerankRequest], scored: Scored, model: CrossEncoder, name: str
 ) -> list[RerankAnswer]:
-    """Score the documents of all requests together.
+    """One answer for each request.
 
     Args:
-        model: The cross-encoder.
         requests: The requests.
-        progress: As for :func:`answer_body`.
-
-    Returns:
-        One answer for each request, in their order.
+        scored: What the model says of the pairs of all of them, in order.
+        model: The model.
+        name: What it is called in the answers.
 
     Raises:
-        RequestError: A text is no valid Unicode, or too long where it must not be cut (400); the model
-            failed (500).
-
-    Example:
-        >>> from crossrank import CrossEncoder
-        >>> from crossrank.server.request import SentDocument
-        >>> texts = ["A tide table.", "Bakers bake bread."]
-        >>> request = RerankRequest("Who bakes bread?", [SentDocument(text, text) for text in texts], top_n=1)
-        >>> [answer] = answer_requests(CrossEncoder(), [request])
-        >>> [result.index for result in answer.best()]
-        [1]
+        RequestError: A document is too long where it must not be truncated (400).
     """
-    pairs = [pair for request in requests for pair in request.pairs]
-    try:
-        logits, truncated = model.logits(pairs, progress=progress)
-    except InputError as error:
-        raise RequestError(400, str(error)) from error
-    except ModelError as error:
-        raise RequestError(500, str(error)) from error
     # Of any model: thresholds of applications expect scores from 0 to 1, whatever activation was saved.
-    scores = model.scoring.scores(logits, "sigmoid")
-    portions = [pairs[start : start + _PORTION] for start in range(0, len(pairs), _PORTION)]
-    tokens = [len(tokens.ids) for portion in portions for tokens in model.tokenizer.pairs(portion)]
+    scores = model.scoring.scores(scored.logits, "sigmoid")
     answers = []
     start = 0
     for request in requests:
         part = slice(start, start + len(request.documents))
         start = part.stop
-        shown = logits if request.raw_scores else scores
-        scored = zip(
-            request.documents,
-            logits[part].tolist(),
-            shown[part].tolist(),
-            truncated[part].tolist(),
-            tokens[part],
-            strict=True,
-        )
-        results = [Result(index, *values) for index, values in enumerate(scored)]
+        logits = scored.logits[part].tolist()
+        shown = logits if request.raw_scores else scores[part].tolist()
+        columns = (logits, shown, scored.truncated[part].tolist(), scored.tokens[part].tolist())
+        rows = zip(request.documents, *columns, strict=True)
+        results = [Result(index, *values) for index, values in enumerate(rows)]
         if not request.truncate:
-            _refuse_truncated(results)
-        answers.append(RerankAnswer(request, results, model.name))
+            for result in results:
+                if result.truncated_tokens:
+                    raise too_long(result.index, result.truncated_tokens)
+        answers.append(RerankAnswer(request, results, name))
     return answers
 
 
-def _refuse_truncated(results: Sequence[Result]) -> None:
-    for result in results:
-        if result.truncated_tokens:
-            raise RequestError(
-                400,
-                f"document {result.index} is {result.truncated_tokens} tokens too long for the model; "
-                "split it, or let it be truncated",
-            )
+def as_request_error(error: BaseException, requests: Sequence[RerankRequest]) -> RequestError:
+    """What those who sent the requests are told of an error."""
+    match error:
+        case RequestError():
+            return error
+        case TooLongError():
+            position = error.position
+            for request in requests:
+                if position < len(request.documents):
+                    break
+                position -= len(request.documents)
+            return too_long(position, error.tokens)
+        case InputError():
+            return RequestError(400, str(error))
+        case ModelError():
+            return RequestError(500, str(error))
+        case _:
+            return RequestError(500, f"the model failed ({type(error).__name__}); the server's log says more")
+
+
+def too_long(index: int, tokens: int) -> RequestError:
+    """The error for a document that must not be truncated."""
+    return RequestError(
+        400,
+        f"document {index} is {tokens} tokens too long for the model; split it, or let it be truncated",
+    )

@@ -2,72 +2,85 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from crossrank.server.answering import answer_body
+from crossrank.server.answering import answers_of, as_request_error, pairs_of
 from crossrank.server.body import read_body
 from crossrank.server.describing import describing
-from crossrank.server.leaving import CallerLeft, run_while_connected
+from crossrank.server.leaving import CallerLeft, finished
+from crossrank.server.limits import LIMITS, Limits
 from crossrank.server.mcp import mcp_routes
-from crossrank.server.models import LoadedModel
+from crossrank.server.metrics import Metrics
+from crossrank.server.models import Models
 from crossrank.server.page import page_routes
-from crossrank.server.request import RequestError
+from crossrank.server.queued import queued
+from crossrank.server.request import RequestError, RerankRequest
+from crossrank.server.scheduling import Scored
 from crossrank.server.search_routes import search_routes
 from crossrank.server.searching import IndexSearch
 from crossrank.server.wire import WireFormat
 from crossrank.server.wire.catalogue import WIRES
 from crossrank.server.wire.json_format import JsonFormat
+from crossrank.server.wire.sagemaker import SageMaker
 from crossrank.server.wire.shared import Shared
 
-if TYPE_CHECKING:
-    from crossrank.inference.cross_encoder import CrossEncoder
-
 _log = logging.getLogger("crossrank.server")
+_T = TypeVar("_T")
 # What nginx logs for a caller that left; nobody reads the answer.
 _CALLER_LEFT = 499
+# Smaller work is done faster than it is handed to a thread.
+_SMALL_BODY, _FEW_DOCUMENTS = 200_000, 500
+_SECONDS_BETWEEN_UNLOADS = 5.0
 
 
 def create_app(
-    load: Callable[[], CrossEncoder],
+    models: Models,
     *,
-    max_body: int,
+    metrics: Metrics,
+    limits: Limits = LIMITS,
     index: Path | None = None,
     wires: Iterable[WireFormat] = WIRES,
 ) -> FastAPI:
-    """Create the application; it answers requests while the model is still loading.
+    """Create the application; it answers requests while the models are still loading.
 
     Args:
-        load: Loads the model.
-        max_body: Maximum size of a request body in bytes.
+        models: The models.
+        metrics: What is counted.
+        limits: The limits of requests.
         index: The index to search.
         wires: The wire formats to serve, each at its own paths.
     """
-    model = LoadedModel(load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        model.start()
+        models.start()
+        unloading = asyncio.create_task(_unload_idle(models))
         yield
+        unloading.cancel()
+        await asyncio.to_thread(models.close)
 
     # No pages of FastAPI: they load scripts from a content network.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
-    search = IndexSearch(index, model.get)
-    app.include_router(search_routes(search, max_body))
-    app.include_router(mcp_routes(search, max_body))
+    search = IndexSearch(index, queued(models.default))
+    app.include_router(search_routes(search, limits.max_body))
+    app.include_router(mcp_routes(search, limits.max_body))
     app.include_router(page_routes())
-    app.include_router(describing(model))
+    app.include_router(describing(models, metrics, limits))
     for wire in wires:
+        endpoint = _endpoint(wire, models, metrics, limits)
         for path in wire.paths:
-            app.post(path, **_documented(wire))(_endpoint(wire, model, max_body))
+            app.post(path, **_documented(wire))(endpoint)
 
     @app.exception_handler(CallerLeft)
     @app.exception_handler(ClientDisconnect)
@@ -78,28 +91,112 @@ def create_app(
     return app
 
 
+async def _unload_idle(models: Models) -> None:
+    while True:
+        await asyncio.sleep(_SECONDS_BETWEEN_UNLOADS)
+        for model in models:
+            await asyncio.to_thread(model.unload_if_idle)
+
+
 def _endpoint(
-    wire: WireFormat, model: LoadedModel, max_body: int
+    wire: WireFormat, models: Models, metrics: Metrics, limits: Limits
 ) -> Callable[[Request], Awaitable[Response]]:
+    # SageMaker limits requests itself, and a batch transform may send as much as fits into a body.
+    limited = not isinstance(wire, SageMaker)
+
     async def endpoint(request: Request) -> Response:
-        content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
+        used = wire
         try:
-            body = await read_body(request, max_body)
-            loaded = model.get()
-            answer, answer_type = await run_while_connected(
-                request,
-                lambda progress: answer_body(wire, loaded, body, content_type, accept, progress=progress),
+            body = await read_body(request, limits.max_body)
+            began = time.perf_counter()
+            content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
+            call = await _off_loop(len(body) > _SMALL_BODY, lambda: wire.read(body, content_type, accept))
+            used, requests = call.wire, call.requests
+            if limited:
+                _check(requests, limits)
+            served = models.find(requests[0].model if requests else None)
+            pairs = pairs_of(requests)
+            model, scheduler, job = await _off_loop(
+                not served.is_loaded,
+                lambda: served.submit(
+                    pairs,
+                    truncate=all(one.truncate for one in requests),
+                    max_tokens=limits.max_tokens if limited else None,
+                ),
+            )
+            try:
+                scored = await finished(job, scheduler, request, deadline=limits.timeout if limited else None)
+            except (CallerLeft, asyncio.CancelledError):
+                raise
+            except Exception as error:
+                raise _told(error, requests) from error
+            answer = await _off_loop(
+                len(pairs) > _FEW_DOCUMENTS,
+                lambda: call.write(answers_of(requests, scored, model, served.name)),
             )
         except RequestError as error:
-            return _refused(error.wire or wire, error)
-        return Response(answer, media_type=answer_type)
+            used = error.wire or used
+            metrics.requests.add(1, api_name(used), str(error.status))
+            _log.info("%s was answered with %d", request.url.path, error.status)
+            return _refused(used, error)
+        seconds = time.perf_counter() - began
+        metrics.requests.add(1, api_name(used), "200")
+        metrics.observe_request(scored, seconds)
+        return Response(answer, media_type=call.answer_type, headers=_timing(requests, scored, seconds))
 
     return endpoint
+
+
+async def _off_loop(much: bool, work: Callable[[], _T]) -> _T:
+    """Do work on another thread if it is much, so that it does not block the event loop."""
+    return await asyncio.to_thread(work) if much else work()
+
+
+def _check(requests: Iterable[RerankRequest], limits: Limits) -> None:
+    documents = sum(len(request.documents) for request in requests)
+    if documents > limits.max_documents:
+        raise RequestError(
+            413,
+            f"the request has {documents:,} documents; this server takes {limits.max_documents:,} "
+            "(crossrank serve --max-documents). Send them in several requests.",
+        )
+
+
+def _told(error: Exception, requests: Sequence[RerankRequest]) -> RequestError:
+    told = as_request_error(error, requests)
+    if told.status == 500:
+        # Not its text, which may quote a document.
+        _log.error("a request failed: %s", type(error).__name__)
+    return told
+
+
+def api_name(wire: WireFormat) -> str:
+    """The name of a wire format in metrics."""
+    return wire.name if isinstance(wire, JsonFormat) else type(wire).__name__
 
 
 def _refused(wire: WireFormat, error: RequestError) -> Response:
     headers = {} if error.retry_after is None else {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     return JSONResponse(wire.error(error), error.status, headers=headers)
+
+
+def _timing(requests: Iterable[RerankRequest], scored: Scored, seconds: float) -> dict[str, str]:
+    """TEI's headers, times in milliseconds."""
+    characters = sum(
+        len(request.query) + sum(len(document.text) for document in request.documents) for request in requests
+    )
+    times = {
+        "x-compute-time": seconds,
+        "x-total-time": seconds,
+        "x-tokenization-time": scored.tokenisation,
+        "x-queue-time": scored.waiting,
+        "x-inference-time": scored.inference,
+    }
+    return {
+        "x-compute-characters": str(characters),
+        "x-compute-tokens": str(int(scored.tokens.sum())),
+        **{name: f"{1000 * value:.0f}" for name, value in times.items()},
+    }
 
 
 def _documented(wire: WireFormat) -> dict[str, Any]:
@@ -117,5 +214,21 @@ def _documented(wire: WireFormat) -> dict[str, Any]:
         "summary": f"Rerank ({', '.join(names)})",
         "tags": ["rerank"],
         "response_model": None,
+        "responses": {
+            status: {"description": text, "content": {"application/json": {}}}
+            for status, text in _STATUSES.items()
+        },
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
     }
+
+
+_STATUSES = {
+    400: "The request is wrong; the message says how",
+    401: "The key is missing or wrong",
+    404: "There is no such model (--strict-model-names)",
+    413: "The request is too large",
+    422: "A field is wrong (TEI)",
+    429: "The server is busy; Retry-After says when to try again",
+    500: "The model failed",
+    503: "The model is loading, or cannot be loaded",
+}

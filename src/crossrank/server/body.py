@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from crossrank.server.request import RequestError
 
 if TYPE_CHECKING:
     from fastapi import Request
+
+_SECONDS_WITHOUT_A_BYTE = 30.0
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -17,12 +20,23 @@ async def read_body(request: Request, limit: int) -> bytes:
     broken connection and not the answer.
 
     Raises:
-        RequestError: It has more than ``limit`` bytes.
+        RequestError: It has more than ``limit`` bytes (413), is compressed (415), or stops coming (408).
         starlette.requests.ClientDisconnect: The caller left.
     """
+    if request.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
+        raise RequestError(415, "compressed bodies are not read; send it without Content-Encoding")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
+    stream = request.stream()
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(stream), _SECONDS_WITHOUT_A_BYTE)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise RequestError(
+                408, f"nothing more of the body came within {_SECONDS_WITHOUT_A_BYTE:g} seconds"
+            ) from None
         size += len(part)
         if size <= limit:
             parts.append(part)

@@ -1,14 +1,17 @@
-"""Work for a caller, ended when the caller leaves."""
+"""Waiting for an answer for as long as somebody wants it."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from crossrank.server.scheduling import BusyError, Job, Scheduler, Scored
 
 if TYPE_CHECKING:
     from fastapi import Request
+
 
 _T = TypeVar("_T")
 
@@ -34,15 +37,56 @@ async def run_while_connected(request: Request, work: Callable[[Callable[[int], 
         nonlocal done
         done += count
         if left.is_set():
-            raise CallerLeft(f"a caller left; its request was given up after {done:,} pairs")
+            raise CallerLeft(_gave_up(done))
 
-    async def leaving() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
+    async def watch() -> None:
+        await _leaving(request)
         left.set()
 
-    watch = asyncio.create_task(leaving())
+    watching = asyncio.create_task(watch())
     try:
         return await asyncio.to_thread(work, progress)
     finally:
+        watching.cancel()
+
+
+async def finished(job: Job, scheduler: Scheduler, request: Request, *, deadline: float | None) -> Scored:
+    """Wait until a job is done, its caller has left, or its time is over; then it is dropped.
+
+    Args:
+        job: The job.
+        scheduler: Its queue.
+        request: The HTTP request, its body read.
+        deadline: Seconds from its submission; None: any time.
+
+    Raises:
+        CallerLeft: The caller left.
+        BusyError: The time is over.
+        Exception: The job failed.
+    """
+    future = asyncio.wrap_future(job.future)
+    watch = asyncio.create_task(_leaving(request))
+    try:
+        waited: set[asyncio.Future[Any]] = {future, watch}
+        await asyncio.wait(waited, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            return future.result()
+        scored = f"{job.done:,} of {len(job.pairs):,} documents were scored"
+        if watch.done():
+            raise CallerLeft(_gave_up(job.done))
+        raise BusyError(
+            f"there was no answer within {deadline:g} seconds ({scored}); send fewer documents, or try again",
+            retry_after=1,
+        )
+    finally:
         watch.cancel()
+        scheduler.cancel(job)
+
+
+async def _leaving(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _gave_up(done: int) -> str:
+    return f"a caller left; its request was given up after {done:,} pairs"

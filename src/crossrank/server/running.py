@@ -5,88 +5,103 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crossrank.errors import MissingExtraError
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.server.describing import PROBES
+from crossrank.server.metrics import Metrics
 from crossrank.server.model_source import container_model_dir, find_model, model_name
+from crossrank.server.models import Models, ServedModel
+from crossrank.server.scheduling import Scheduler
+from crossrank.server.settings import Settings
 
 if TYPE_CHECKING:
-    from crossrank.inference.arithmetic import Precision
-from crossrank.inference.cross_encoder import CrossEncoder
+    from crossrank.inference.cross_encoder import CrossEncoder
 
 _log = logging.getLogger("crossrank.server")
-PORT = 8080
-# The largest body that SageMaker sends: a batch transform with MaxPayloadInMB=100.
-MAX_BODY = 100 * 1024 * 1024
 # SageMaker kills a container 30 seconds after it has asked it to end.
 _SECONDS_TO_FINISH = 25
+# Threads of the queue and the event loop hand over to each other often.
+_SWITCH_INTERVAL = 0.0005
 
 
-def usual_host() -> str:
-    """All addresses in a SageMaker container; elsewhere localhost only, since there is no authentication."""
-    return "0.0.0.0" if container_model_dir().is_dir() else "127.0.0.1"
-
-
-def model_loader(
-    model: str | None, device: str | None = None, precision: Precision = "auto"
-) -> Callable[[], CrossEncoder]:
+def model_loader(model: str | None, settings: Settings) -> Callable[[], CrossEncoder]:
     """A function that loads the given model, else the container's, else the bundled one."""
 
     def load() -> CrossEncoder:
         from crossrank.inference.cross_encoder import CrossEncoder
         from crossrank.inference.scorer import for_ranking
 
-        if model is not None:
-            return for_ranking(CrossEncoder(model, device=device, precision=precision))
-        if container_model_dir().is_dir() or model_name():
-            return for_ranking(
-                CrossEncoder(find_model(container_model_dir()), device=device, precision=precision)
-            )
-        return CrossEncoder(DEFAULT_CROSS_ENCODER, device=device, precision=precision)
+        name = model or DEFAULT_CROSS_ENCODER
+        if model is None and (container_model_dir().is_dir() or model_name()):
+            name = str(find_model(container_model_dir()))
+        return for_ranking(CrossEncoder(name, device=settings.device, precision=settings.precision))
 
     return load
 
 
-def serve(
-    load: Callable[[], CrossEncoder],
-    *,
-    host: str,
-    port: int,
-    max_body: int = MAX_BODY,
-    index: Path | None = None,
-) -> None:
-    """Serve until the process is terminated; requests in progress are finished first.
+def open_models(settings: Settings) -> tuple[Models, Metrics]:
+    """The models of a server, not loaded yet, and what is counted of them."""
+    limits = settings.limits
+    metrics = Metrics(lambda: models.waiting)
 
-    Args:
-        load: Loads the model.
-        host: The address to listen on.
-        port: The port to listen on.
-        max_body: Maximum size of a request body in bytes.
-        index: The index to search; it may be made later.
+    def queue(model: CrossEncoder) -> Scheduler:
+        return Scheduler(
+            model,
+            longest_wait=limits.timeout / 2,
+            most_requests=limits.max_requests,
+            observe=metrics.observe_step,
+        )
+
+    served = partial(ServedModel, queue=queue, unload_after=settings.unload_after)
+    models = Models(
+        {name or "": served(model_loader(name, settings)) for name in settings.models or (None,)},
+        strict=settings.strict_model_names,
+    )
+    return models, metrics
+
+
+def serve(settings: Settings) -> None:
+    """Serve until the process is terminated; requests in progress are finished first.
 
     Raises:
         MissingExtraError: The web libraries are not installed.
+        InputError: The keys cannot be read, or are missing.
         OSError: It cannot listen there.
     """
     try:
         import uvicorn
 
         from crossrank.server.app import create_app
+        from crossrank.server.guard import Guard
     except ImportError as error:
         raise MissingExtraError("crossrank serve", "server") from error
     logging.basicConfig(level=logging.WARNING, format="crossrank: %(message)s")
     _log.setLevel(logging.INFO)
+    keys = settings.read_keys()
+    models, metrics = open_models(settings)
+    app = Guard(
+        create_app(models, metrics=metrics, limits=settings.limits, index=settings.index),
+        keys=keys,
+        # The page itself holds nothing; what it shows, it asks for with a key.
+        open_paths=(*PROBES, "/", "/page/"),
+        hosts=settings.hosts,
+        origins=settings.allow_origins,
+    )
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     # On SIGTERM, uvicorn shuts down and then raises the signal again, which would look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    host = settings.address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=2048) as listening:
+    with socket.create_server((host, settings.port), family=family, backlog=2048) as listening:
         address = f"[{host}]" if ":" in host else host
         _log.info("listening on http://%s:%d", address, listening.getsockname()[1])
         config = uvicorn.Config(
-            create_app(load, max_body=max_body, index=index),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -17,7 +17,10 @@ from support.tiny_models import write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.server.app import WIRES, create_app
+from crossrank.server.limits import Limits
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, SentDocument
+from crossrank.server.running import open_models
+from crossrank.server.settings import Settings
 from crossrank.server.wire import Body
 
 JSON = {"Content-Type": "application/json"}
@@ -25,6 +28,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class _Call:
+    wire: Dutch
     requests: Sequence[RerankRequest]
     answer_type = "application/json"
 
@@ -43,7 +47,7 @@ class Dutch:
         if "vraag" not in sent:
             raise RequestError(422, "vraag ontbreekt")
         texts = [SentDocument(text, text) for text in sent["teksten"]]
-        return _Call([RerankRequest(sent["vraag"], texts, sent.get("hoeveel"))])
+        return _Call(self, [RerankRequest(sent["vraag"], texts, sent.get("hoeveel"))])
 
     def error(self, error: RequestError) -> object:
         return {"fout": {"code": error.status, "bericht": str(error)}}
@@ -51,7 +55,8 @@ class Dutch:
 
 @contextmanager
 def serving(model: Path) -> Iterator[str]:
-    app = create_app(lambda: CrossEncoder(model), max_body=1000, wires=[*WIRES, Dutch()])
+    models, metrics = open_models(Settings(models=(str(model),)))
+    app = create_app(models, metrics=metrics, limits=Limits(max_body=1000), wires=[*WIRES, Dutch()])
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
