@@ -24,6 +24,9 @@ def built(tmp_path: Path, tiny_embedder: BiEncoder) -> Index:
     records = [{"id": "a", "text": "First bee."}, {"text": "Second bee.", "year": 2021, "deep": {"x": 1}}]
     (folder / "bees.jsonl").write_text("\n".join(map(json.dumps, records)))
     (folder / "odd#2:x#1").write_text("A file with an odd name is about tides.")
+    (folder / "odd#2").write_text("Another odd name for tides.")
+    like_a_path = {"id": f"{folder.resolve() / 'ids.jsonl'}-1", "text": "Bee."}
+    (folder / "ids.jsonl").write_text(json.dumps(like_a_path))
     index = Index(tmp_path / "index", embedder=tiny_embedder, chunk_size=100)
     index.add([folder])
     return index
@@ -118,7 +121,7 @@ def test_no_more_than_a_search_can_wait_for_is_read_for_line_numbers(
 
 def test_a_summary_says_what_there_is(built: Index, tmp_path: Path) -> None:
     found = built.summary()
-    assert (found.files, found.documents) == (4, 5)
+    assert (found.files, found.documents) == (6, 7)
     assert found.passages == len(all_passages(built))
     assert found.sources == (str((tmp_path / "files").resolve()),)
     assert found.fields == ("source", "year"), "an object is no field to filter by"

@@ -151,6 +151,17 @@ def test_the_index_says_what_it_contains(served: Served, folder: Path) -> None:
     assert answer["fields"] == ["source", "year"]
 
 
+def test_openapi_describes_what_is_taken(served: Served) -> None:
+    _, document = get(served, "/openapi.json")
+    content = document["paths"]["/search"]["post"]["requestBody"]["content"]["application/json"]
+    jsonschema.Draft202012Validator.check_schema(content["schema"])
+    jsonschema.validate(content["example"], content["schema"])
+    assert search(served, content["example"])[0] == 200
+    parameters = document["paths"]["/passages/{passage_id}"]["get"]["parameters"]
+    assert {one["name"]: one["in"] for one in parameters} == {"passage_id": "path", "around": "query"}
+    assert "/index" in document["paths"]
+
+
 def test_an_index_made_and_removed_while_the_server_runs(
     tmp_path: Path, folder: Path, tiny: CrossEncoder
 ) -> None:

@@ -113,22 +113,37 @@ def _row(database: sqlite3.Connection, passage_id: str) -> Sequence[Any]:
     # isdecimal alone accepts digits of other scripts, and SQLite's integers have 64 bits.
     if owner and number.isascii() and number.isdecimal() and len(number) < 19 and len(owner) <= _LONGEST_ID:
         owner = owner.encode("utf-8", errors="replace").decode()
-        # The id begins with the path of the file; each beginning is looked up in the index of paths.
-        paths = json.dumps([owner[:length] for length in range(1, len(owner) + 1)])
-        rows = database.execute(
-            f"SELECT {ROW} FROM file CROSS JOIN document ON document.file = file.id "
-            "CROSS JOIN passage ON passage.document = document.id "
-            "WHERE path IN (SELECT value FROM json_each(?)) AND name IN (?, substr(?, length(path) + 2)) "
-            "AND number = ?",
-            (paths, owner, owner, int(number)),
-        )
-        for found in rows:
-            if document_of(found).id == f"{owner}#{number}":
-                return tuple(found)
+        for file, path in _files(database, owner):
+            rows = database.execute(
+                f"SELECT {ROW} FROM document CROSS JOIN file ON file.id = document.file "
+                "CROSS JOIN passage ON passage.document = document.id "
+                "WHERE document.file = ? AND name IN (?, ?) AND number = ?",
+                (file, owner, owner[len(path) + 1 :], int(number)),
+            )
+            for found in rows:
+                if document_of(found).id == f"{owner}#{number}":
+                    return tuple(found)
     raise MissingPassageError(
         f"there is no passage {passage_id!r:.200} in the index; take the id from a search result "
         "(the file may have changed since)"
     )
+
+
+def _files(database: sqlite3.Connection, owner: str) -> Iterator[tuple[int, str]]:
+    """The files whose path a document's id begins with: id and path, the longest path first."""
+    bound = owner
+    while bound:
+        row = database.execute(
+            "SELECT id, path FROM file WHERE path <= ? ORDER BY path DESC LIMIT 1", (bound,)
+        ).fetchone()
+        if row is None:
+            return
+        # A shorter path that the id begins with is also a beginning of what both have in common.
+        pairs = enumerate(zip(bound, row[1], strict=False))
+        bound = bound[: next((place for place, (a, b) in pairs if a != b), min(len(bound), len(row[1])))]
+        if bound == row[1]:
+            yield row
+            bound = bound[:-1]
 
 
 def _neighbours(
