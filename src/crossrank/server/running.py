@@ -96,8 +96,7 @@ def serve(settings: Settings) -> None:
     # On SIGTERM, uvicorn shuts down and then raises the signal again, which would look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
     host = settings.address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, settings.port), family=family, backlog=2048) as listening:
+    with listen(host, settings.port) as listening:
         address = f"[{host}]" if ":" in host else host
         _log.info("listening on http://%s:%d", address, listening.getsockname()[1])
         config = uvicorn.Config(
@@ -108,3 +107,17 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         )
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; its connections send each packet at once.
+
+    Raises:
+        OSError: It cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=2048)
+    # Connections inherit it; asyncio would set it only if the socket named its protocol. Without it, the
+    # second packet of an answer waits until the client has acknowledged the first, which takes 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
