@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, write_embedder
+from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, write_embedder, write_static
 from support.torch_models import (
     CHAT_TEMPLATE,
     MODERNBERT,
@@ -256,6 +256,44 @@ def test_vectors_of_every_pooling_and_module_are_theirs(mode: Any, tmp_path: Pat
     folder = embedder(write_embedder(tmp_path / "body"), make)
     assert_near(BiEncoder(folder).encode_documents(TEXTS), their_vectors(folder))
     assert_near(in_pytorch(folder), their_vectors(folder))
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_static_vectors_are_theirs(normalize: bool, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(write_static(tmp_path / "tokenizer") / "tokenizer.json"))
+    modules = [StaticEmbedding(tokenizer, embedding_dim=24), *([Normalize()] if normalize else [])]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(tmp_path / "saved"))
+    assert_near(BiEncoder(tmp_path / "saved").encode_documents(TEXTS), their_vectors(tmp_path / "saved"))
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
+def test_vectors_of_a_decoder_are_theirs(family: str, tmp_path: Path) -> None:
+    """As Qwen3-Embedding pools the last token, and EmbeddingGemma has two dense layers."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    config: dict[str, Any] = (
+        {"use_bidirectional_attention": True, "sliding_window": 16} if family == "gemma3_text" else {}
+    )
+    first = Transformer(str(write_decoder_body(tmp_path / "body", family, **config)))
+    width = first.get_embedding_dimension()
+    modules = [first, Pooling(width, "lasttoken"), Normalize()]
+    if family == "gemma3_text":
+        modules[1:] = [Pooling(width, "mean"), Dense(width, 64, bias=False), Dense(64, width), Normalize()]
+    theirs = SentenceTransformer(
+        modules=modules, device="cpu", prompts={"query": "Query: ", "document": "title: none | text: "}
+    )
+    theirs.save_pretrained(str(tmp_path / "saved"))
+    texts = [text for text in TEXTS if text and len(text) < 300]
+    model = BiEncoder(tmp_path / "saved")
+    assert_near(model.encode_queries(texts), np.asarray(theirs.encode_query(texts, batch_size=1)))
+    assert_near(model.encode_documents(texts), np.asarray(theirs.encode_document(texts, batch_size=1)))
 
 
 def in_pytorch(folder: Path) -> NDArray[np.float32]:

@@ -70,9 +70,9 @@ def torch_engine(folder: Path | str) -> tuple[Engine, Tokenizer]:
     """The engine on the processor, also for families that OpenVINO runs there."""
     model = open_model(folder)
     tokenizer = Tokenizer(model)
-    return load_torch_engine(
-        model, Classification(PLAIN_CLASSIFIER), tokenizer, device="cpu", threads=2, width=1
-    ), tokenizer
+    task = Classification(PLAIN_CLASSIFIER)
+    loaded = load_torch_engine(model, task, tokenizer, device="cpu", threads=2, width=1)
+    return loaded.engine, tokenizer
 
 
 def theirs(folder: Path, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:

@@ -165,6 +165,19 @@ def write_modular(folder: Path, family: str = "bert", *, labels: int = 1) -> Pat
     return folder
 
 
+def write_static(folder: Path, *, place: str = "", normalize: bool = False) -> Path:
+    """Write a static embedder with random word vectors, in a folder of the folder if ``place`` names one."""
+    tokenizer, _ = _tokenizer("wordpiece")
+    save(folder / place, random_tensors({"embedding.weight": (tokenizer.get_vocab_size(), EMBEDDING)}))
+    tokenizer.save(str(folder / place / "tokenizer.json"))
+    modules = [(place, "StaticEmbedding")]
+    if normalize:
+        modules.append(("1_Normalize", "Normalize"))
+        (folder / "1_Normalize").mkdir(exist_ok=True)
+    _write_modules(folder, modules)
+    return folder
+
+
 def _write_modules(folder: Path, modules: Iterable[tuple[str, str]]) -> None:
     write_json(
         folder / "modules.json",

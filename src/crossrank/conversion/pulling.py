@@ -165,6 +165,13 @@ def _target(name: str | Path, output: str | Path | None, weight_format: str) -> 
 def _check_can_be_copied(model: Model, weight_format: WeightFormat) -> None:
     if model.has_graph:
         return
+    if model.is_static:
+        if weight_format == "int8":
+            raise ModelError(
+                f"{model.name} is a static model, which int8 would not make faster; take it as it is with "
+                "--weight-format fp32"
+            )
+        return
     if model.export is None:
         raise ModelError(unsupported(model))
     if weight_format == "int8":

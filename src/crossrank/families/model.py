@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from crossrank.families.graphs.graph import Graph
     from crossrank.families.graphs.operations import Products
 
+# What reads any number of tokens: a static model.
+_NO_LIMIT = 1_000_000
+
 
 @dataclass(frozen=True)
 class Model(ModelFolder):
@@ -53,6 +56,8 @@ class Model(ModelFolder):
     @property
     def max_tokens(self) -> int:
         """How many tokens the model reads at most, special tokens included."""
+        if self.is_static:
+            return _NO_LIMIT
         # What sentence-transformers saved for its own use overrides the tokenizer.
         saved = self.json("sentence_bert_config.json").get("max_seq_length")
         limits = [saved or self.json("tokenizer_config.json").get("model_max_length")]
@@ -69,7 +74,7 @@ class Model(ModelFolder):
         Raises:
             ModelError: No weights can be used.
         """
-        return self.files(safetensors=self.has_graph)
+        return self.files(safetensors=self.has_graph or self.is_static)
 
 
 def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAULT_HUB) -> Model:
@@ -87,9 +92,14 @@ def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAUL
         >>> open_model("all-MiniLM-L6-v2").architecture
         'bert'
     """
-    return Model.open(
-        name, reads_safetensors=lambda config: safetensors or reads_safetensors(config), hub=hub
-    )
+
+    def wanted(config: Mapping[str, Any]) -> bool:
+        # Exports of decoders have other inputs, and static models need none.
+        kind = str(config.get("model_type"))
+        prefers = family_of(kind).packs_language_model or kind == "model2vec"
+        return safetensors or prefers or reads_safetensors(config)
+
+    return Model.open(name, reads_safetensors=wanted, hub=hub)
 
 
 def reads_safetensors(config: Mapping[str, Any]) -> bool:

@@ -66,5 +66,7 @@ def on_gpu(device: str | None) -> bool:
 
 def runs_on_openvino(model: Model, device: str | None, chain: Chain) -> bool:
     """Whether OpenVINO runs a model there: on the processor, by a graph of the package or an exported one."""
+    if chain.task == "static":  # not OpenVINO, but nothing is sent anywhere either
+        return True
     answers = chain.task == "text-generation"
     return not on_gpu(device) and not answers and (model.has_graph or model.export is not None)

@@ -44,7 +44,7 @@ def read_settings(model: ModelFolder) -> EmbedderSettings:
         )
     if chain.scores:
         raise ModelError(f"{model.name} is a reranker: its modules give scores, and no text vectors")
-    if not chain.modules or chain.modules[-1].target != VECTOR:
+    if (chain.modules[-1].target if chain.modules else chain.feature) != VECTOR:
         raise ModelError(f"{model.name} has no pooling module in modules.json, so it gives no text vectors")
     extra = model.json("config_sentence_transformers.json")
     return EmbedderSettings(chain, _similarity(model, extra, chain), _prompts(extra))

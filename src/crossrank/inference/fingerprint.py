@@ -64,11 +64,14 @@ def _described(settings: EmbedderSettings) -> dict[str, object]:
     known: dict[str, object] = {"prompts": settings.prompts}
     if settings.similarity != "cosine":
         known["similarity"] = settings.similarity
-    pooling, *rest = settings.chain.modules
+    chain = settings.chain
+    if chain.task != "feature-extraction":
+        known["task"] = chain.task
+    pooling, rest = next(iter(chain.modules), None), chain.modules[1:]
     dense = [module for module in rest if isinstance(module, Dense)]
     normalizes = len(dense) < len(rest)
     if (
-        settings.chain.feature == TOKENS
+        chain.feature == TOKENS
         and isinstance(pooling, Pooling)
         and len(pooling.modes) == 1
         and pooling.modes[0] in _FIRST_POOLINGS
@@ -83,7 +86,7 @@ def _described(settings: EmbedderSettings) -> dict[str, object]:
             known["normalize"] = True
     else:
         known["modules"] = [
-            {"kind": type(module).__name__, **dataclasses.asdict(module)} for module in settings.chain.modules
+            {"kind": type(module).__name__, **dataclasses.asdict(module)} for module in chain.modules
         ]
     return known
 
@@ -94,9 +97,9 @@ def add_weights(digest: hashlib.blake2b, model: Model, *further: Weights) -> Non
     Args:
         digest: Is changed.
         model: The model; of an exported one, 4 KB of its file and of those next to it.
-        further: Weights of further modules, if the model has a graph.
+        further: Weights of further modules, unless the model is exported.
     """
-    if model.has_graph:
+    if model.has_graph or model.export is None or model.is_static:
         for weights in (model.weights, *further):
             for name in sorted(weights.names()):
                 digest.update(weights.described(name).encode())

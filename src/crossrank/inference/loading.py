@@ -98,6 +98,8 @@ def load_engine(
     from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16
 
     check_precision(precision)
+    if task.chain.task == "static":
+        return _static(model, task, tokenizer, precision)
 
     def engine(arithmetic: Arithmetic) -> Engine:
         return OpenVinoEngine(
@@ -138,6 +140,23 @@ def load_engine(
     exact = engine(FLOAT32)
     _check_width(model, agreement.probe(exact), width)
     return Loaded(exact, choice, notices)
+
+
+def _static(model: Model, task: Task, tokenizer: Tokenizer, precision: Precision) -> Loaded:
+    from crossrank.inference.engines.static import StaticEngine
+
+    if precision not in {"auto", "float32"}:
+        raise InputError(
+            f"precision cannot be {precision}: {model.name} is static, and adds up float32 vectors"
+        )
+    engine = StaticEngine(model, task.chain)
+    if engine.words < tokenizer.words:
+        raise ModelError(
+            f"{model.name}: the tokenizer has {tokenizer.words} tokens and the model only {engine.words}; "
+            "they do not belong together"
+        )
+    probe(model, engine, task.inputs(tokenizer, PROBES))
+    return Loaded(engine, Choice(FLOAT32, "a static model", {}), ())
 
 
 @refuses_damage

@@ -91,7 +91,8 @@ class Tokenizer:
         self.prompt: str | None = None
         self.pad_id = model.pad_token_id
         self._unknown = self._unknown_id(model)
-        self._single = self._template("a")
+        # Static models read words alone.
+        self._single = _Template(([], []), ([], []), (0,)) if model.is_static else self._template("a")
         self._pair = self._template("a", "b")
         least = self._taken + 2
         if self.limit < least:
@@ -99,7 +100,7 @@ class Tokenizer:
                 f"{model.name} reads {self.limit} tokens; a query with a passage has {least} at least"
             )
         self.max_tokens = max_tokens
-        largest = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        largest = self.words
         rows = model.config.get("vocab_size", largest)
         if isinstance(rows, int) and largest > rows:
             raise ModelError(
@@ -155,6 +156,11 @@ class Tokenizer:
             f"crossrank's tokenizer has no {name!r}; transformers' own is "
             "AutoTokenizer.from_pretrained(model.path), and model.max_length sets the length"
         )
+
+    @property
+    def words(self) -> int:
+        """The size of the vocabulary."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def _unknown_id(self, model: Model) -> int | None:
         token = model.json("tokenizer_config.json").get("unk_token")

@@ -53,14 +53,32 @@ class ModelFolder:
             'bert'
         """
         path = locate_model(name, reads_safetensors=reads_safetensors, hub=hub)
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
-        return cls(str(name), path, _read_json(path / "config.json", str(name)))
+        if (path / "config.json").is_file():
+            return cls(str(name), path, _read_json(path / "config.json", str(name)))
+        if (model := cls(str(name), path, {})).is_static:  # all that it has to say is in modules.json
+            return model
+        raise ModelError(f"{name} has no config.json, so it is no Hugging Face model folder")
 
     @property
     def architecture(self) -> str:
         """The family, as Hugging Face names it: ``model_type`` in config.json."""
-        return str(self.config.get("model_type", "unknown"))
+        return "static" if self.is_static else str(self.config.get("model_type", "unknown"))
+
+    @cached_property
+    def is_static(self) -> bool:
+        """Whether the model is a table of word vectors, without a transformer."""
+        first = str(self.modules[0].get("type")) if self.modules else ""
+        own = first.startswith("sentence_transformers.") and first.endswith(".StaticEmbedding")
+        return own or (not first and self.config.get("model_type") == "model2vec")
+
+    @property
+    def inner(self) -> Path:
+        """Where tokenizer and weights are: the folder itself, but for a static model perhaps one in it."""
+        return (
+            self.path / str(self.modules[0].get("path") or "")
+            if self.is_static and self.modules
+            else self.path
+        )
 
     @property
     def tokenizer_file(self) -> Path:
@@ -69,7 +87,7 @@ class ModelFolder:
         Raises:
             ModelError: It is missing.
         """
-        file = self.path / "tokenizer.json"
+        file = self.inner / "tokenizer.json"
         if file.is_file():
             return file
         raise ModelError(
@@ -80,7 +98,7 @@ class ModelFolder:
     @property
     def has_safetensors(self) -> bool:
         """Whether the weights are there as safetensors."""
-        return any((self.path / f).is_file() for f in ("model.safetensors", "model.safetensors.index.json"))
+        return any((self.inner / f).is_file() for f in ("model.safetensors", "model.safetensors.index.json"))
 
     @property
     def export(self) -> Path | None:
@@ -96,7 +114,7 @@ class ModelFolder:
         """
         if not self.has_safetensors:
             raise ModelError(no_usable_weights(self.name, self.pickles))
-        return Weights(self.path)
+        return Weights(self.inner)
 
     @property
     def pickles(self) -> list[str]:

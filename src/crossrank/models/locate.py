@@ -173,7 +173,7 @@ def _cached(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path | 
         folder = _from_cache(name, reads_safetensors, hub)
     except (LocalEntryNotFoundError, OSError):
         return None
-    return folder if (folder / "config.json").is_file() else None
+    return folder if any((folder / name).is_file() for name in ("config.json", "modules.json")) else None
 
 
 def _from_cache(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
@@ -242,6 +242,8 @@ def needed_files(files: list[str], *, safetensors: bool) -> list[str] | None:
     # A sentence-transformers embedder may have dense layers with weights of their own, one folder down.
     tensors = [file for file in files if file.endswith(".safetensors") and file.count("/") < 2]
     exports = [file for file in EXPORTS if file in files]
+    if "0_StaticEmbedding/model.safetensors" in tensors:
+        return small + tensors
     if any("/" not in file for file in tensors) and (safetensors or not exports):
         return small + tensors
     return small + _parts_of(PurePosixPath(exports[0]), files) if exports else None

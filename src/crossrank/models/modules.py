@@ -17,8 +17,11 @@ from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
 from crossrank.models.weights import Weights
 
-Task: TypeAlias = Literal["feature-extraction", "sequence-classification", "text-generation"]
-"""What a transformer computes: a vector for each token, the outputs of a classifier, or the next token."""
+Task: TypeAlias = Literal["feature-extraction", "sequence-classification", "text-generation", "static"]
+"""What a transformer computes: a vector for each token, the outputs of a classifier, or the next token.
+
+``static`` is without a transformer: the mean of the vectors of all words.
+"""
 PoolingMode: TypeAlias = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 
 TOKENS, VECTOR, SCORES, WORDS = "token_embeddings", "sentence_embedding", "scores", "causal_logits"
@@ -28,6 +31,7 @@ _OUTPUTS: Mapping[Task, tuple[str, str]] = {
     "sequence-classification": ("logits", SCORES),
     "text-generation": ("logits", WORDS),
 }
+
 # As older files have them, in the order in which sentence-transformers concatenates.
 _OLD_MODES: Mapping[str, PoolingMode] = {
     "pooling_mode_cls_token": "cls",
@@ -176,13 +180,15 @@ def read_chain(model: ModelFolder) -> Chain | None:
         ModelError: A module is not known, or the modules do not fit together or to their weights.
     """
     listed = model.modules
+    if model.is_static:
+        return _static(model)
     if not listed:
         return None
     first = _kind(listed[0])
     if first != "Transformer":
         raise ModelError(
             f"{model.name}: modules.json begins with {listed[0].get('type')!r}, which is not supported; a "
-            "Transformer is"
+            "Transformer and a StaticEmbedding are"
         )
     if folder := _folder(listed[0]):
         raise ModelError(
@@ -192,6 +198,17 @@ def read_chain(model: ModelFolder) -> Chain | None:
     modules = [module for entry in listed[1:] if (module := _read(model, entry)) is not None]
     task, feature = _transformer(model, any(isinstance(module, LogitScore) for module in modules))
     chain = Chain(task, feature, tuple(modules))
+    _check_fit(model, chain)
+    return chain
+
+
+def _static(model: ModelFolder) -> Chain:
+    """The modules after a table of word vectors."""
+    listed = model.modules[1:]
+    modules = [module for entry in listed if (module := _read(model, entry)) is not None]
+    if not model.modules and model.config.get("normalize"):  # as model2vec alone saves it
+        modules.append(Normalize("Normalize", VECTOR, VECTOR))
+    chain = Chain("static", VECTOR, tuple(modules))
     _check_fit(model, chain)
     return chain
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
 
-_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "I8": "i1"}
+_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "I8": "i1", "I32": "<i4", "I64": "<i8"}
 # The names under which the first BERT checkpoints, converted from TensorFlow, keep their layer norms.
 _OLD_NAMES = {".weight": ".gamma", ".bias": ".beta"}
 
@@ -75,7 +75,7 @@ class Weights:
         raw = np.memmap(file, dtype=dtype, mode="r", offset=8 + header_size + start, shape=shape)
         if entry["dtype"] == "BF16":
             return (raw.astype(np.uint32) << 16).view(np.float32)
-        return np.asarray(raw if entry["dtype"] in {"F32", "I8"} else raw.astype(np.float32))
+        return np.asarray(raw if entry["dtype"] in {"F32", "I8", "I32", "I64"} else raw.astype(np.float32))
 
     def described(self, name: str) -> str:
         """A tensor's name, type and shape, in one line."""
