@@ -70,6 +70,58 @@ def test_weights_without_the_familys_prefix_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("family", "changes", "message"),
+    [
+        ("deberta-v2", {"conv_kernel_size": 3}, "a convolution after its first layer"),
+        ("deberta-v2", {"pos_att_type": ["p2p"]}, "pos_att_type .*known are c2p and p2c"),
+        ("deberta-v2", {"position_buckets": 64}, "asks for 128 relative positions; there are 32"),
+        ("deberta-v2", {"attention_head_size": 4}, "does not make 4 heads"),
+        ("gte", {"rope_parameters": {"rope_type": "yarn"}}, "rotary positions of the type 'yarn'"),
+        ("new", {"logn_attention_scale": True}, "logn_attention_scale in config.json is not supported"),
+        ("new", {"layer_norm_type": "rms_norm"}, "layer_norm_type 'rms_norm'"),
+        ("new", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "of the type 'linear'"),
+        ("jina-bert", {"feed_forward_type": "glu"}, "feed_forward_type 'glu'"),
+        ("jina-bert", {"position_embedding_type": "absolute"}, "absolute position embeddings"),
+        ("modernbert", {"classifier_pooling": "max"}, "known are cls and mean"),
+        ("modernbert", {"global_attn_every_n_layers": 0}, "global_attn_every_n_layers"),
+        ("modernbert", {"layer_types": ["full_attention"]}, "layer_types .* for 4 layers"),
+        ("modernbert", {"rope_scaling": {"type": "yarn"}}, "scaled rotary positions"),
+        ("modernbert", {"norm_bias": True}, r"no tensor 'model\.embeddings\.norm\.bias'"),
+        ("modernbert", {"num_attention_heads": 5}, "5 heads of an even size"),
+        ("modernbert", {"num_hidden_layers": 5}, r"no tensor .*layers\.4"),
+        ("nomic_bert-own", {"prenorm": True}, "prenorm in config.json is True"),
+        ("nomic_bert-own", {"rotary_scaling_factor": 2.0}, r"rotary_scaling_factor in config.json is 2\.0"),
+        ("nomic_bert-own", {"activation_function": "gelu"}, "known: swiglu, geglu"),
+        ("nomic_bert", {"rope_parameters": {"rope_type": "dynamic"}}, "of the type 'dynamic'"),
+    ],
+)
+def test_modern_configuration_that_the_graph_cannot_follow_is_refused(
+    family: str, changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    folder = write_modern_reranker(tmp_path / "model", family)
+    change_json(folder / "config.json", **changes)
+    with pytest.raises(ModelError, match=message):
+        CrossEncoder(folder)
+
+
+@pytest.mark.parametrize("family", ["jina-bert", "new", "nomic_bert-own"])
+def test_code_of_a_repository_s_own_is_not_run_and_other_code_is_refused(family: str, tmp_path: Path) -> None:
+    folder = write_modern_reranker(tmp_path / "model", family)
+    (folder / "modeling.py").write_text("raise SystemExit('this code was run')")
+    assert CrossEncoder(folder).predict(list(PAIRS)).shape == (len(PAIRS),)  # type: ignore[union-attr]
+    other = {"AutoModel": "modeling.OtherModel", "AutoModelForSequenceClassification": "modeling.Other"}
+    change_json(folder / "config.json", auto_map=other)
+    with pytest.raises(ModelError, match="Python code of its own, which crossrank never runs"):
+        CrossEncoder(folder)
+
+
+def test_model_with_code_of_its_own_has_no_gpu(tmp_path: Path) -> None:
+    folder = write_modern_reranker(tmp_path / "model", "new")
+    with pytest.raises(ModelError, match=r"runs on the processor alone: .*Leave cuda out"):
+        CrossEncoder(folder, device="cuda")
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"hidden_act": "squareplus"}, "squareplus"),

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from support.modern_models import MODERN, write_modern_embedder, write_modern_reranker
+from support.references import REFERENCES, REWRITTEN, Reference
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, write_embedder, write_reranker
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -22,6 +23,10 @@ FILE = Path(__file__).with_name("golden.json")
 
 def golden() -> dict[str, Any]:
     """Logits of PAIRS and pooled vectors of TEXTS, by family."""
+
+    def rewritten(family: str, written: Path) -> Path:
+        return REWRITTEN[family](written) if family in REWRITTEN else written
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         older = {
@@ -33,8 +38,14 @@ def golden() -> dict[str, Any]:
         }
         newer = {
             family: {
-                "logits": _logits(write_modern_reranker(folder / f"{family}-reranker", family)),
-                "vectors": _vectors(write_modern_embedder(folder / f"{family}-embedder", family)),
+                "logits": _logits(
+                    rewritten(family, write_modern_reranker(folder / f"{family}-reranker", family)),
+                    REFERENCES.get(family),
+                ),
+                "vectors": _vectors(
+                    rewritten(family, write_modern_embedder(folder / f"{family}-embedder", family)),
+                    REFERENCES.get(family),
+                ),
             }
             for family in MODERN
         }
@@ -42,8 +53,10 @@ def golden() -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _logits(folder: Path) -> list[float]:
+def _logits(folder: Path, reference: type[Reference] | None = None) -> list[float]:
     # "eager" is the arithmetic of the papers; one pair at a time, so that no padding is involved.
+    if reference is not None:
+        return [_rounded(reference(folder).logits(*pair)) for pair in PAIRS]
     model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return [
@@ -53,12 +66,19 @@ def _logits(folder: Path) -> list[float]:
 
 
 @torch.inference_mode()
-def _vectors(folder: Path) -> dict[str, list[list[float]]]:
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def _vectors(folder: Path, reference: type[Reference] | None = None) -> dict[str, list[list[float]]]:
+    def hidden_states(text: str) -> torch.Tensor:
+        if reference is not None:
+            return reference(folder).hidden_states(text)
+        given = model(**tokenizer([text], truncation=True, return_tensors="pt")).last_hidden_state[0]
+        return cast("torch.Tensor", given)
+
+    if reference is None:
+        model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     vectors: dict[str, list[list[float]]] = {"cls": [], "mean": [], "max": [], "mean_sqrt_len": []}
     for text in TEXTS:
-        hidden = model(**tokenizer([text], truncation=True, return_tensors="pt")).last_hidden_state[0]
+        hidden = hidden_states(text)
         vectors["cls"].append(_rounded(hidden[0]))
         vectors["mean"].append(_rounded(hidden.mean(0)))
         vectors["max"].append(_rounded(hidden.max(0).values))

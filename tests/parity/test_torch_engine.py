@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from support.modern_models import write_modern_reranker
 from support.processes import run_python
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
 from support.torch_models import DEBERTA, DECODER, MODERNBERT, write_classifier
@@ -50,6 +51,8 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
         folder, "modernbert", MODERNBERT | {"classifier_pooling": "mean"}
     ),
     "deberta-v2": lambda folder: write_classifier(folder, "deberta-v2", DEBERTA),
+    "gte": lambda folder: write_modern_reranker(folder, "gte"),
+    "nomic_bert": lambda folder: write_modern_reranker(folder, "nomic_bert"),
     **{
         family: lambda folder, family=family: write_reranker(folder, family)  # type: ignore[misc]
         for family in FAMILIES
@@ -174,7 +177,9 @@ def test_weights_stored_in_less_than_float32_are_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(engine.run(tokenizer.pairs(PAIRS))[:, 0], expected, rtol=0, atol=NEAR)
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "modernbert", "modernbert, mean", "deberta-v2"])
+@pytest.mark.parametrize(
+    "kind", ["bert", "electra", "modernbert", "modernbert, mean", "deberta-v2", "gte", "nomic_bert"]
+)
 def test_body_computes_in_bfloat16_and_head_in_float32(kind: str, tmp_path: Path) -> None:
     """What a GPU does, on the processor: no part meets numbers of another type than its own."""
     import torch

@@ -155,10 +155,231 @@ OLD_DEBERTA = replace(
     },
 )
 
+
+def _code(repository: str, file: str, classes: Mapping[str, str]) -> dict[str, str]:
+    """``auto_map``, as repositories with code of their own have it."""
+    return {name: f"{repository}--{file}.{each}" for name, each in classes.items()}
+
+
+# As jina-reranker-v1 and jina-embeddings-v2.
+JINA = Modern(
+    config={
+        **_SIZES,
+        "model_type": "bert",
+        "architectures": ["JinaBertForSequenceClassification"],
+        "auto_map": {
+            "AutoConfig": "jinaai/jina-bert-implementation--configuration_bert.JinaBertConfig",
+            **_code(
+                "jinaai/jina-bert-implementation",
+                "modeling_bert",
+                {
+                    "AutoModel": "JinaBertModel",
+                    "AutoModelForMaskedLM": "JinaBertForMaskedLM",
+                    "AutoModelForQuestionAnswering": "JinaBertForQuestionAnswering",
+                    "AutoModelForSequenceClassification": "JinaBertForSequenceClassification",
+                },
+            ),
+        },
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "feed_forward_type": "geglu",
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": LONGEST,
+        "position_embedding_type": "alibi",
+        "type_vocab_size": 2,
+    },
+    prefix="bert.",
+    embeddings={
+        "embeddings.word_embeddings.weight": (WORDS, HIDDEN),
+        "embeddings.token_type_embeddings.weight": (2, HIDDEN),
+        **_norm("embeddings.LayerNorm"),
+    },
+    layer={
+        **_linear("encoder.layer.{}.attention.self.query", HIDDEN, HIDDEN),
+        **_linear("encoder.layer.{}.attention.self.key", HIDDEN, HIDDEN),
+        **_linear("encoder.layer.{}.attention.self.value", HIDDEN, HIDDEN),
+        **_linear("encoder.layer.{}.attention.output.dense", HIDDEN, HIDDEN),
+        **_norm("encoder.layer.{}.attention.output.LayerNorm"),
+        "encoder.layer.{}.mlp.gated_layers.weight": (2 * INNER, HIDDEN),
+        **_linear("encoder.layer.{}.mlp.wo", INNER, HIDDEN),
+        **_norm("encoder.layer.{}.mlp.layernorm"),
+    },
+    head={**_linear("bert.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
+)
+
+_NEW_ENDS = {
+    "AutoModel": "Model",
+    "AutoModelForMaskedLM": "ForMaskedLM",
+    "AutoModelForMultipleChoice": "ForMultipleChoice",
+    "AutoModelForQuestionAnswering": "ForQuestionAnswering",
+    "AutoModelForSequenceClassification": "ForSequenceClassification",
+    "AutoModelForTokenClassification": "ForTokenClassification",
+}
+# As transformers saves it.
+GTE = Modern(
+    config={
+        **_SIZES,
+        "model_type": "gte",
+        "architectures": ["GteForSequenceClassification"],
+        "num_hidden_layers": 2,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": LONGEST,
+        "rope_parameters": {"rope_type": "linear", "rope_theta": 5000.0, "factor": 1.5},
+        "type_vocab_size": 2,
+    },
+    prefix="gte.",
+    embeddings={
+        "embeddings.word_embeddings.weight": (WORDS, HIDDEN),
+        "embeddings.token_type_embeddings.weight": (2, HIDDEN),
+        **_norm("embeddings.LayerNorm"),
+    },
+    layer={
+        **_linear("encoder.layer.{}.attention.qkv_proj", HIDDEN, 3 * HIDDEN),
+        **_linear("encoder.layer.{}.attention.o_proj", HIDDEN, HIDDEN),
+        **_norm("encoder.layer.{}.attn_ln"),
+        "encoder.layer.{}.mlp.up_gate_proj.weight": (2 * INNER, HIDDEN),
+        **_linear("encoder.layer.{}.mlp.down_proj", INNER, HIDDEN),
+        **_norm("encoder.layer.{}.mlp_ln"),
+    },
+    head={**_linear("gte.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
+)
+# As gte-multilingual-reranker-base.
+NEW = replace(
+    GTE,
+    config={
+        **{key: value for key, value in GTE.config.items() if key != "rope_parameters"},
+        "model_type": "new",
+        "architectures": ["NewForSequenceClassification"],
+        "auto_map": {
+            "AutoConfig": "Alibaba-NLP/new-impl--configuration.NewConfig",
+            **_code(
+                "Alibaba-NLP/new-impl",
+                "modeling",
+                {name: f"New{end}" for name, end in _NEW_ENDS.items()},
+            ),
+        },
+        "layer_norm_type": "layer_norm",
+        "logn_attention_clip1": False,
+        "logn_attention_scale": False,
+        "pack_qkv": True,
+        "position_embedding_type": "rope",
+        "rope_scaling": {"factor": 8.0, "type": "ntk"},
+        "rope_theta": 20000,
+        "type_vocab_size": 1,
+        "unpad_inputs": False,
+        "use_memory_efficient_attention": False,
+    },
+    prefix="new.",
+    embeddings={**GTE.embeddings, "embeddings.token_type_embeddings.weight": (1, HIDDEN)},
+    head={**_linear("new.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
+)
+# As transformers saves it.
+NOMIC = Modern(
+    config={
+        **_SIZES,
+        "model_type": "nomic_bert",
+        "architectures": ["NomicBertForSequenceClassification"],
+        "num_hidden_layers": 2,
+        "hidden_act": "silu",
+        "layer_norm_eps": 1e-12,
+        "max_position_embeddings": LONGEST,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+        "type_vocab_size": 2,
+    },
+    prefix="nomic_bert.",
+    embeddings={
+        "embeddings.word_embeddings.weight": (WORDS, HIDDEN),
+        "embeddings.token_type_embeddings.weight": (2, HIDDEN),
+        **_norm("emb_ln"),
+    },
+    layer={
+        "encoder.layers.{}.attn.Wqkv.weight": (3 * HIDDEN, HIDDEN),
+        "encoder.layers.{}.attn.out_proj.weight": (HIDDEN, HIDDEN),
+        **_norm("encoder.layers.{}.norm1"),
+        "encoder.layers.{}.mlp.fc11.weight": (INNER, HIDDEN),
+        "encoder.layers.{}.mlp.fc12.weight": (INNER, HIDDEN),
+        "encoder.layers.{}.mlp.fc2.weight": (HIDDEN, INNER),
+        **_norm("encoder.layers.{}.norm2"),
+    },
+    head={**_linear("nomic_bert.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
+)
+# As nomic-embed-text-v1.5.
+OWN_NOMIC = replace(
+    NOMIC,
+    config={
+        "model_type": "nomic_bert",
+        "architectures": ["NomicBertForSequenceClassification"],
+        "activation_function": "swiglu",
+        "auto_map": {
+            "AutoConfig": "nomic-ai/nomic-bert-2048--configuration_hf_nomic_bert.NomicBertConfig",
+            **_code(
+                "nomic-ai/nomic-bert-2048",
+                "modeling_hf_nomic_bert",
+                {"AutoModel": "NomicBertModel", "AutoModelForMaskedLM": "NomicBertForPreTraining"},
+            ),
+        },
+        "causal": False,
+        "layer_norm_epsilon": 1e-12,
+        "mlp_fc1_bias": False,
+        "mlp_fc2_bias": False,
+        "n_embd": HIDDEN,
+        "n_head": HEADS,
+        "n_inner": INNER,
+        "n_layer": 2,
+        "n_positions": LONGEST,
+        "num_hidden_layers": 2,
+        "parallel_block": False,
+        "prenorm": False,
+        "qkv_proj_bias": False,
+        "rotary_emb_base": 1000,
+        "rotary_emb_fraction": 1.0,
+        "rotary_emb_interleaved": False,
+        "rotary_emb_scale_base": None,
+        "rotary_scaling_factor": None,
+        "type_vocab_size": 2,
+        "use_rms_norm": False,
+    },
+    prefix="bert.",
+    head={**_linear("bert.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
+)
+
 MODERN: dict[str, Modern] = {
     "deberta-v2": DEBERTA,
     "deberta-v2-old": OLD_DEBERTA,
+    "gte": GTE,
+    "new": NEW,
+    "jina-bert": JINA,
+    "jina-bert-original": replace(
+        JINA,
+        config={**JINA.config, "feed_forward_type": "original"},
+        layer={
+            **{name: shape for name, shape in JINA.layer.items() if ".mlp." not in name},
+            **_linear("encoder.layer.{}.intermediate.dense", HIDDEN, INNER),
+            **_linear("encoder.layer.{}.output.dense", INNER, HIDDEN),
+            **_norm("encoder.layer.{}.output.LayerNorm"),
+        },
+    ),
+    "jina-bert-reglu": replace(
+        JINA, config={**JINA.config, "feed_forward_type": "reglu", "num_attention_heads": HEADS}
+    ),
     "modernbert": MODERNBERT,
+    # In the words of today's transformers; the last layer is a local one.
+    "modernbert-local": replace(
+        MODERNBERT,
+        config={
+            **{name: value for name, value in MODERNBERT.config.items() if "global" not in name},
+            "num_hidden_layers": 3,
+            "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+            "rope_parameters": {
+                "full_attention": {"rope_type": "default", "rope_theta": 80000.0},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+            },
+        },
+    ),
+    "nomic_bert": NOMIC,
+    "nomic_bert-own": OWN_NOMIC,
     "modernbert-mean": replace(MODERNBERT, config={**MODERNBERT.config, "classifier_pooling": "mean"}),
 }
 
@@ -199,7 +420,7 @@ def write_modern_embedder(folder: Path, name: str, *, pooling: str = "mean", **c
 
 def _write(folder: Path, config: Mapping[str, Any]) -> int:
     # BERT's class gives transformers the types of tokens, which the other models do not take.
-    name = "BertTokenizer" if config.get("type_vocab_size") else "PreTrainedTokenizerFast"
+    name = "BertTokenizer" if config.get("type_vocab_size", 0) > 1 else "PreTrainedTokenizerFast"
     words = write_tokenizer(folder, "wordpiece", class_name=name, longest=LONGEST)
     write_json(folder / "config.json", {**config, "vocab_size": words})
     return words

@@ -7,8 +7,10 @@ files share is in ``graphs/`` (OpenVINO) and ``networks/`` (PyTorch).
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from crossrank.families.family import Family
 
@@ -45,6 +47,37 @@ def family_of(name: str) -> Family:
         True
     """
     return _known().get(name) or Family(names=(name,))
+
+
+def family_of_config(config: Mapping[str, Any]) -> Family:
+    """The architecture of a model.
+
+    Args:
+        config: config.json. If it names Python code of the repository's own (``auto_map``), a family that
+            knows all its classes of networks goes before that of ``model_type``.
+
+    Example:
+        >>> code = {"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"}
+        >>> family_of_config({"model_type": "bert", "auto_map": code}).names
+        ('jina-bert',)
+    """
+    if classes := own_classes(config):
+        for family in _known().values():
+            if classes <= family.known_code:
+                return family
+    return family_of(str(config.get("model_type", "unknown")))
+
+
+def own_classes(config: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the networks in a repository's own Python code; empty if it has none.
+
+    Example:
+        >>> sorted(own_classes({"auto_map": {"AutoConfig": "code.MyConfig", "AutoModel": "code.MyModel"}}))
+        ['MyModel']
+    """
+    given = config.get("auto_map")
+    named = given.items() if isinstance(given, dict) else []
+    return frozenset(str(code).rsplit(".", 1)[-1] for name, code in named if name.startswith("AutoModel"))
 
 
 def names_with_graph() -> list[str]:

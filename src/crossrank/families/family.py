@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from crossrank.families.networks.network import Network
 
 
+# How transformers' names of networks end.
+_ENDS = ("Model", "ForMaskedLM", "ForMultipleChoice", "ForPreTraining", "ForQuestionAnswering")
+_HEADS = ("ForSequenceClassification", "ForTokenClassification")
+
+
+def networks(name: str) -> frozenset[str]:
+    """The names of an architecture's networks in transformers' style.
+
+    Example:
+        >>> "NewForSequenceClassification" in networks("New")
+        True
+    """
+    return frozenset(f"{name}{end}" for end in _ENDS + _HEADS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """The prompt of a language model whose folder has none.
@@ -45,6 +60,8 @@ class Family:
         names: Values of ``model_type`` in config.json.
         graph: Builds a model's OpenVINO graph from its tensors. None: without PyTorch, its models run from
             exported files alone.
+        known_code: Classes in a repository's own Python code (``auto_map`` in config.json) whose network the
+            graph computes. The code is not run; a model that names other classes is refused.
         packed: Wraps transformers' classifier, on its device, so that it takes inputs end to end. None: its
             inputs are padded.
         packed_body: The same for transformers' network without a head.
@@ -66,6 +83,7 @@ class Family:
 
     names: tuple[str, ...]
     graph: type[Graph] | None = None
+    known_code: frozenset[str] = frozenset()
     packed: Callable[[Any, torch.device], Network] | None = None
     packed_body: Callable[[Any, torch.device], Body] | None = None
     packs_language_model: bool = False

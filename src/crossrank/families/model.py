@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossrank.families import family_of
+from crossrank.families import family_of_config, own_classes
 from crossrank.families.family import Family
 from crossrank.models.folder import ModelFolder
 from crossrank.models.locate import DEFAULT_HUB, Hub
@@ -27,7 +27,7 @@ class Model(ModelFolder):
     @property
     def family(self) -> Family:
         """What is known about the architecture."""
-        return family_of(self.architecture)
+        return family_of_config(self.config)
 
     @property
     def has_graph(self) -> bool:
@@ -103,5 +103,7 @@ def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAUL
 
 
 def reads_safetensors(config: Mapping[str, Any]) -> bool:
-    """Whether a model with this config.json has a graph here: a known family, no Python code of its own."""
-    return family_of(str(config.get("model_type"))).graph is not None and "auto_map" not in config
+    """Whether a model with this config.json has a graph here: a known family, no unknown code of its own."""
+    family, classes = family_of_config(config), own_classes(config)
+    knows_code = "auto_map" not in config or (bool(classes) and classes <= family.known_code)
+    return family.graph is not None and knows_code

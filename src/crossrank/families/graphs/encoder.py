@@ -9,18 +9,20 @@ from typing import ClassVar
 import numpy as np
 
 from crossrank.errors import ModelError
+from crossrank.families.graphs.attention import length_of, mask_bias
 from crossrank.families.graphs.graph import Graph
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Products, Tensor, activation, constant
+from crossrank.families.graphs.rotary import Rotation
 from crossrank.families.model import Model
-
-# Added to the attention score of padding: softmax then gives exactly 0, and nothing overflows.
-_MASKED = np.float32(1e9)
 
 
 @dataclass(frozen=True)
 class LayerNames:
-    """What a family calls the parts of one layer; ``{}`` stands for the layer's number."""
+    """What a family calls the parts of one layer; ``{}`` stands for the layer's number.
+
+    One name for query, key and value means that they are stored as one matrix.
+    """
 
     query: str
     key: str
@@ -33,13 +35,15 @@ class LayerNames:
 
 
 class Encoder(Graph):
-    """Post-norm layers over absolute positions; see :class:`crossrank.families.graphs.graph.Graph`.
+    """Post-norm layers; see :class:`crossrank.families.graphs.graph.Graph`.
 
     Attributes:
         layer_names: What the family calls the parts of a layer.
+        position_type: What ``position_embedding_type`` in config.json has to be, if it is there.
     """
 
-    layer_names: ClassVar[LayerNames]
+    layer_names: LayerNames
+    position_type: ClassVar[str] = "absolute"
 
     def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
         super().__init__(model, products=products, layers=layers)
@@ -47,10 +51,11 @@ class Encoder(Graph):
         self.attention_heads = self.setting("num_attention_heads")
         self.epsilon = float(self.config.get("layer_norm_eps", 1e-12))
         self.hidden_activation = str(self.config.get("hidden_act", "gelu"))
-        positions = self.config.get("position_embedding_type", "absolute")
-        if positions != "absolute":
+        positions = self.config.get("position_embedding_type", self.position_type)
+        if positions != self.position_type:
             raise ModelError(f"{model.name} uses {positions} position embeddings, which are not supported")
-        if self.hidden_size % self.attention_heads:
+        self.head_size, rest = divmod(self.hidden_size, self.attention_heads)
+        if rest:
             raise ModelError(f"{model.name}: hidden size {self.hidden_size} is no multiple of its heads")
 
     @abstractmethod
@@ -61,13 +66,26 @@ class Encoder(Graph):
         """What is added to every layer's attention scores, next to the mask; nothing in most families."""
         return None
 
+    def rotations(self, length: Tensor) -> tuple[Rotation, Rotation] | None:
+        """How queries and keys of ``length`` tokens, int64 [1], are turned; not at all in most families."""
+        return None
+
+    def scores(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+        """The attention scores of queries [batch, heads, queries, d] with keys [batch, heads, keys, d]."""
+        scaled = op.multiply(query, constant(self.head_size**-0.5, np.float32))
+        return op.add(op.matmul(scaled, key, False, True), bias)
+
+    def feed_forward(self, x: Tensor, number: int) -> Tensor:
+        """The two dense layers after the attention of a layer, without the sum that follows them."""
+        inner = activation(self.hidden_activation, self.ops.linear(x, self.layer_names.up.format(number)))
+        return self.ops.linear(inner, self.layer_names.down.format(number))
+
     def hidden_states(self, *, only_first: bool = False) -> Tensor:
         """All layers; see :meth:`crossrank.families.graphs.graph.Graph.hidden_states`."""
-        mask = op.convert(self.inputs["attention_mask"], "f32")
-        masked = op.multiply(op.subtract(mask, constant(1, np.float32)), constant(_MASKED, np.float32))
-        bias = op.unsqueeze(masked, constant([1, 2]))
+        bias = mask_bias(self.inputs["attention_mask"])
         if (extra := self.attention_bias()) is not None:
             bias = op.add(bias, extra)
+        turns = self.rotations(length_of(self.inputs["input_ids"]))
         x = self.embed()
         for number in range(self.layers):
             # A head that reads the first position needs of the last layer that position alone: its query
@@ -75,34 +93,48 @@ class Encoder(Graph):
             last = only_first and number == self.layers - 1
             if last and extra is not None:
                 bias = op.slice(bias, constant([0]), constant([1]), constant([1]), constant([2]))
-            x = self._layer(x, number, bias, only_first=last)
+            if last and turns is not None:
+                turns = turns[0].first, turns[1]
+            x = self._layer(x, number, bias, turns, only_first=last)
         return x
 
-    def _layer(self, x: Tensor, number: int, bias: Tensor, *, only_first: bool) -> Tensor:
-        def name(part: str) -> str:
-            return part.format(number)
-
+    def _layer(
+        self,
+        x: Tensor,
+        number: int,
+        bias: Tensor,
+        turns: tuple[Rotation, Rotation] | None,
+        *,
+        only_first: bool,
+    ) -> Tensor:
         names, ops = self.layer_names, self.ops
         queries = first_position(x) if only_first else x
-        q = self._split_heads(ops.linear(queries, name(names.query)))
-        k = self._split_heads(ops.linear(x, name(names.key)))
-        v = self._split_heads(ops.linear(x, name(names.value)))
-        size = self.hidden_size // self.attention_heads
-        scores = op.matmul(op.multiply(q, constant(size**-0.5, np.float32)), k, False, True)
-        context = op.matmul(op.softmax(op.add(scores, bias), -1), v, False, False)
+        q, k, v = self._heads(x, queries, number)
+        if turns is not None:
+            q, k = (turn(part) for turn, part in zip(turns, (q, k), strict=True))
+        q, k, v = (op.transpose(part, constant([0, 2, 1, 3])) for part in (q, k, v))
+        context = op.matmul(op.softmax(self.scores(q, k, bias), -1), v, False, False)
         merged = op.reshape(
             op.transpose(context, constant([0, 2, 1, 3])), constant([0, 0, self.hidden_size]), True
         )
-        attended = op.add(ops.linear(merged, name(names.attention_output)), queries)
-        attended = ops.layer_norm(attended, name(names.attention_norm), self.epsilon)
-        inner = activation(self.hidden_activation, ops.linear(attended, name(names.up)))
-        output = op.add(ops.linear(inner, name(names.down)), attended)
-        return ops.layer_norm(output, name(names.output_norm), self.epsilon)
+        attended = op.add(ops.linear(merged, names.attention_output.format(number)), queries)
+        attended = ops.layer_norm(attended, names.attention_norm.format(number), self.epsilon)
+        output = op.add(self.feed_forward(attended, number), attended)
+        return ops.layer_norm(output, names.output_norm.format(number), self.epsilon)
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        size = self.hidden_size // self.attention_heads
-        split = op.reshape(x, constant([0, 0, self.attention_heads, size]), True)
-        return op.transpose(split, constant([0, 2, 1, 3]))
+    def _heads(self, x: Tensor, queries: Tensor, number: int) -> list[Tensor]:
+        """Queries, keys and values, [batch, length, heads, d]."""
+        names = self.layer_names
+        parts = names.query, names.key, names.value
+        is_packed = len(set(parts)) == 1
+        shape = constant([0, 0, self.attention_heads, self.head_size])
+        heads = []
+        for part, (name, inputs) in enumerate(zip(parts, (queries, x, x), strict=True)):
+            rows = slice(part * self.hidden_size, (part + 1) * self.hidden_size) if is_packed else slice(None)
+            heads.append(
+                op.reshape(self.ops.linear(inputs, name.format(number), rows), shape, True).output(0)
+            )
+        return heads
 
 
 def first_position(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Graph(ABC):
         ModelError: The configuration asks for what this family's graph does not do.
     """
 
-    prefix: ClassVar[str]
+    prefix: str
     has_token_types: bool = False
 
     def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:

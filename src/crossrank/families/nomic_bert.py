@@ -1,0 +1,136 @@
+"""NomicBERT (Nussbaum et al. 2024): BERT with rotary positions and SwiGLU.
+
+Its repositories name Python code of their own, which is not run: the network is built from the configuration,
+in their words or in those of transformers, and the tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from crossrank.errors import ModelError
+from crossrank.families.bert import BERT_LAYER, BertGraph
+from crossrank.families.family import Family, networks
+from crossrank.families.graphs.openvino_library import op
+from crossrank.families.graphs.operations import Products, Tensor, activation
+from crossrank.families.graphs.rotary import Rotation, inverse_frequencies
+from crossrank.families.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.bodies import Body
+    from crossrank.families.networks.network import Network
+
+_BERTS_NAMES = {
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_layer": "num_hidden_layers",
+    "layer_norm_epsilon": "layer_norm_eps",
+}
+_ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu"}
+# What config.json of the repositories may also ask for, and the only value that is computed here.
+_FIXED = {
+    "causal": False,
+    "moe_every_n_layers": 0,
+    "parallel_block": False,
+    "prenorm": False,
+    "rotary_emb_fraction": 1,
+    "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None,
+    "rotary_scaling_factor": None,
+    "use_rms_norm": False,
+}
+
+
+class NomicBertGraph(BertGraph):
+    """BERT's embeddings without positions and its head; rotary positions and SwiGLU in every layer."""
+
+    layer_names = replace(
+        BERT_LAYER,
+        query="encoder.layers.{}.attn.Wqkv",
+        key="encoder.layers.{}.attn.Wqkv",
+        value="encoder.layers.{}.attn.Wqkv",
+        attention_output="encoder.layers.{}.attn.out_proj",
+        attention_norm="encoder.layers.{}.norm1",
+        up="encoder.layers.{}.mlp.fc11",
+        down="encoder.layers.{}.mlp.fc2",
+        output_norm="encoder.layers.{}.norm2",
+    )
+
+    def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
+        is_theirs = any(name.startswith("nomic_bert.") for name in model.weights.names())
+        self.prefix = "nomic_bert." if is_theirs else "bert."
+        self.has_token_types = model.config.get("type_vocab_size", 0) > 1
+        super().__init__(
+            replace(model, config=_in_berts_words(model.config, model.name)), products=products, layers=layers
+        )
+        self.longest = model.max_tokens
+
+    def embed(self) -> Tensor:
+        """Words and token types, if there are any, then layer norm."""
+        x = self.ops.embedding(self.inputs["input_ids"], "embeddings.word_embeddings")
+        if self.has_token_types:
+            types = self.inputs["token_type_ids"]
+            x = op.add(x, self.ops.embedding(types, "embeddings.token_type_embeddings"))
+        elif self.config.get("type_vocab_size") == 1:
+            x = op.add(x, op.constant(self.ops.tensor("embeddings.token_type_embeddings.weight")))
+        return self.ops.layer_norm(x, "emb_ln", self.epsilon)
+
+    def rotations(self, length: Tensor) -> tuple[Rotation, Rotation]:
+        """The rotation of queries and keys."""
+        theta = (self.config.get("rope_parameters") or {}).get("rope_theta")
+        theta = float(theta or self.config.get("rotary_emb_base") or 1000)
+        turn = Rotation.of(inverse_frequencies(self.head_size, theta), longest=self.longest, length=length)
+        return turn, turn
+
+    def feed_forward(self, x: Tensor, number: int) -> Tensor:
+        """A gated dense layer, then another."""
+        gate = self.ops.linear(x, f"encoder.layers.{number}.mlp.fc12")
+        up = self.ops.linear(x, self.layer_names.up.format(number))
+        inner = op.multiply(activation(self.hidden_activation, gate), up)
+        return self.ops.linear(inner, self.layer_names.down.format(number))
+
+
+def _in_berts_words(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """config.json with BERT's names for sizes and activation.
+
+    Raises:
+        ModelError: It asks for what the graph does not do.
+    """
+    for key, value in _FIXED.items():
+        if (config.get(key) or value) != value:
+            raise ModelError(f"{name}: {key} in config.json is {config[key]!r:.40}, which is not supported")
+    rope = (config.get("rope_parameters") or {}).get("rope_type", "default")
+    if rope != "default":
+        raise ModelError(f"{name} has rotary positions of the type {rope!r}, which is not supported")
+    words = {new: config[old] for old, new in _BERTS_NAMES.items() if old in config}
+    function = config.get("activation_function", "swiglu")
+    if "hidden_act" not in config and function not in _ACTIVATIONS:
+        raise ModelError(f"{name}: activation_function {function!r} is not supported; known: swiglu, geglu")
+    return {**config, "hidden_act": config.get("hidden_act") or _ACTIVATIONS[function]} | words
+
+
+def packed_nomic_bert(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding."""
+    from crossrank.families.networks.rotary import PackedRotary
+
+    return PackedRotary(network, device)
+
+
+def packed_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, without padding."""
+    from crossrank.families.networks.rotary import PackedRotaryBody
+
+    return PackedRotaryBody(network, device)
+
+
+FAMILY = Family(
+    names=("nomic_bert",),
+    known_code=networks("NomicBert"),
+    graph=NomicBertGraph,
+    packed=packed_nomic_bert,
+    packed_body=packed_body,
+)
