@@ -18,7 +18,9 @@ from crossrank.retrieval.bm25 import BM25Index
 
 SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
 MINILM, XLM_R = "MiniLM-L6", "XLM-R-base"
-LONGEST = 512
+# Shapes of ettin-reranker-17m, gte-reranker-modernbert-base and mxbai-rerank-xsmall-v1, with random weights.
+ETTIN, GTE, MXBAI = "ettin-17m", "gte-modernbert-base", "mxbai-xsmall-v1"
+LONGEST, VERY_LONG = 512, 2000
 # The best 20 of the first stage are what a person reranks; 50 queries keep --eval bearable.
 _JUDGED_CANDIDATES, _JUDGED_QUERIES = 20, 50
 
@@ -30,8 +32,8 @@ class Case:
     Attributes:
         model: Which one.
         count: Passages.
-        kind: Of their lengths: ``short`` (30 to 60 tokens), ``mixed`` (16 to 512, 168 on average) or ``long``
-            (512 alone, so that every pair is cut to what the model reads).
+        kind: Of their lengths: ``short`` (30 to 60 tokens), ``mixed`` (16 to 512, 168 on average), ``long``
+            (512 alone, so that every pair is cut to what the model reads) or ``very-long`` (2,000).
         seconds: For all sides' calls together; at least one round is made, whatever it takes.
     """
 
@@ -50,7 +52,7 @@ class Case:
     @property
     def is_large(self) -> bool:
         """Whether only the sides that are meant for large cases take part."""
-        return self.model == XLM_R or self.count == 1000 or (self.count == 100 and self.kind != "short")
+        return self.model != MINILM or self.count == 1000 or (self.count == 100 and self.kind != "short")
 
 
 CASES = (
@@ -64,6 +66,12 @@ CASES = (
     Case(MINILM, 1000, "mixed", 60),
     Case(MINILM, 1000, "long", 60),
     Case(XLM_R, 100, "mixed", 90),
+    Case(ETTIN, 100, "mixed", 60),
+    Case(ETTIN, 20, "very-long", 60),
+    Case(GTE, 100, "mixed", 90),
+    Case(GTE, 20, "very-long", 90),
+    Case(MXBAI, 100, "mixed", 60),
+    Case(MXBAI, 20, "long", 30),
 )
 
 
@@ -119,6 +127,8 @@ def make_passages(count: int, kind: str) -> tuple[list[str], list[int]]:
 def _wanted(draw: random.Random, kind: str) -> int:
     if kind == "long":
         return LONGEST
+    if kind == "very-long":
+        return VERY_LONG
     if kind == "short":
         return draw.randint(30, 60)
     # Many of a paragraph's length and few long ones, as collections have them.

@@ -28,7 +28,7 @@ def compare_sides(
     """Measure the cases of one model.
 
     Args:
-        model: MINILM or XLM_R.
+        model: A name of those in cases.py.
         cases: Its cases.
         collection: The judged one.
         work: An empty folder for models and texts.

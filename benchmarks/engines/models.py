@@ -9,12 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from benchmarks.engines.cases import MINILM, XLM_R, make_passages, sample_sentences
+from benchmarks.engines.cases import ETTIN, GTE, MINILM, MXBAI, XLM_R, make_passages, sample_sentences
 from benchmarks.engines.environments import PEERS, VARIABLES, PeerError, interpreter, run
 from benchmarks.engines.machine import processor_flags
+from benchmarks.engines.shapes import deberta, modernbert, write_shape
 from benchmarks.reference_case import write_float32
-from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, locate_model
@@ -22,9 +21,14 @@ from crossrank.models.locate import DEFAULT_CROSS_ENCODER, locate_model
 # What FlashRank loads under a name that it knows.
 _FLASHRANK = ("ms-marco-TinyBERT-L-2-v2", "flashrank-TinyBERT-L-2-v2.onnx")
 # As many as the helper takes by default. Random weights gain nothing by it, and take minutes.
-_CALIBRATION_PAIRS = {MINILM: 300, XLM_R: 50}
+_CALIBRATION_PAIRS = {MINILM: 300}
 # bge-reranker-base: XLM-RoBERTa-base with one output.
 _VOCABULARY, _WIDTH, _INNER, _LAYERS, _POSITIONS = 250_002, 768, 3072, 12, 514
+_SHAPES = {
+    ETTIN: lambda: modernbert(256, 7, 384, "cls"),
+    GTE: lambda: modernbert(768, 22, 1152, "mean"),
+    MXBAI: lambda: deberta(384, 12, 1536),
+}
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
@@ -32,7 +36,7 @@ def write_folders(model: str, work: Path) -> tuple[dict[str, Path], dict[str, st
     """Write a model's folders.
 
     Args:
-        model: MINILM or XLM_R.
+        model: A name of those in cases.py.
         work: Where.
 
     Returns:
@@ -42,6 +46,12 @@ def write_folders(model: str, work: Path) -> tuple[dict[str, Path], dict[str, st
     reasons: dict[str, str] = {}
     if model == XLM_R:
         _write_xlm_roberta(folders["float32"])
+    elif model in _SHAPES:
+        config, shapes = _SHAPES[model]()
+        write_shape(folders["float32"], config, shapes)
+        _write_tokenizer(
+            folders["float32"], "PreTrainedTokenizerFast", config["max_position_embeddings"], typed=False
+        )
     else:
         write_float32(DEFAULT_CROSS_ENCODER, folders["float32"])
     _make_plain(folders["float32"])
@@ -81,7 +91,7 @@ def _change(file: Path, **changes: object) -> None:
 
 
 def _ours(model: str, float32: Path, target: Path) -> Path:
-    if model != XLM_R:
+    if model == MINILM:
         return locate_model(DEFAULT_CROSS_ENCODER)
     run([sys.executable, str(PEERS / "export_int8.py"), str(float32), str(target)])
     return target
@@ -106,7 +116,7 @@ def _kind() -> str:
 
 def _export_openvino(model: str, float32: Path, target: Path) -> Path:
     python = interpreter("sentence-transformers-openvino")
-    passages, _ = make_passages(_CALIBRATION_PAIRS[model], "mixed")
+    passages, _ = make_passages(_CALIBRATION_PAIRS.get(model, 50), "mixed")
     questions = [sentence for sentence in sample_sentences() if len(sentence) < 80]
     pairs = target.with_name("calibration")
     pairs.mkdir()
@@ -130,9 +140,7 @@ def _for_flashrank(onnx: Path, file: str, target: Path) -> Path:
 
 
 def _write_xlm_roberta(folder: Path) -> None:
-    """XLM-RoBERTa-base with random weights: its scores are worth nothing, and take as long as real ones."""
-    folder.mkdir(parents=True)
-    _write_tokenizer(folder)
+    """XLM-RoBERTa-base with random weights."""
     config = {
         "model_type": "xlm-roberta",
         "architectures": ["XLMRobertaForSequenceClassification"],
@@ -152,17 +160,8 @@ def _write_xlm_roberta(folder: Path) -> None:
         "id2label": {"0": "LABEL_0"},
         "label2id": {"LABEL_0": 0},
     }
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    numbers = np.random.default_rng(0)
-    tensors = {}
-    for name, shape in _xlm_roberta_shapes().items():
-        if name.endswith("LayerNorm.weight"):
-            tensors[name] = np.ones(shape, np.float32)
-        elif name.endswith("bias"):
-            tensors[name] = np.zeros(shape, np.float32)
-        else:
-            tensors[name] = numbers.standard_normal(shape, np.float32) * np.float32(0.02)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_shape(folder, config, _xlm_roberta_shapes())
+    _write_tokenizer(folder, "XLMRobertaTokenizer", 512)
 
 
 def _xlm_roberta_shapes() -> dict[str, tuple[int, ...]]:
@@ -187,7 +186,7 @@ def _xlm_roberta_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, class_name: str, longest: int, *, typed: bool = True) -> None:
     """A small tokenizer of XLM-RoBERTa's kind, learnt from the sample texts."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
@@ -203,9 +202,9 @@ def _write_tokenizer(folder: Path) -> None:
     )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _SPECIAL])
     tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "XLMRobertaTokenizer",
-        "model_max_length": 512,
+    settings: dict[str, object] = {
+        "tokenizer_class": class_name,
+        "model_max_length": longest,
         "bos_token": "<s>",
         "cls_token": "<s>",
         "eos_token": "</s>",
@@ -214,4 +213,6 @@ def _write_tokenizer(folder: Path) -> None:
         "unk_token": "<unk>",
         "mask_token": "<mask>",
     }
+    if not typed:
+        settings["model_input_names"] = ["input_ids", "attention_mask"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")

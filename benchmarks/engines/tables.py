@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.engines.cases import MINILM, XLM_R
+from benchmarks.engines.cases import ETTIN, GTE, MINILM, MXBAI, XLM_R
 from benchmarks.engines.figures import best_peer, compared, percentile, seconds_of, spread
 from benchmarks.engines.machine import kind_of
 from benchmarks.engines.sides import BUNDLED, EXACT, REFERENCE, SAME, SIDES
 
 _NOTHING = "–"
-_KINDS = {"short": "30 to 60 tokens", "mixed": "16 to 512 tokens", "long": "512 tokens"}
-_MODELS = {MINILM: "MiniLM-L6, the bundled reranker", XLM_R: "XLM-RoBERTa-base with random weights"}
+_KINDS = {
+    "short": "30 to 60 tokens",
+    "mixed": "16 to 512 tokens",
+    "long": "512 tokens",
+    "very-long": "2,000 tokens",
+}
+_MODELS = {
+    MINILM: "MiniLM-L6, the bundled reranker",
+    XLM_R: "XLM-RoBERTa-base with random weights",
+    ETTIN: "the shape of ettin-reranker-17m with random weights",
+    GTE: "the shape of gte-reranker-modernbert-base with random weights",
+    MXBAI: "the shape of mxbai-rerank-xsmall-v1 with random weights",
+}
 
 
 def overview(kinds: Mapping[str, Mapping[str, Any]]) -> str:
@@ -83,7 +94,8 @@ If the batch size can be chosen, 4, 8, 16 and 32 are tried on the case itself. L
 LangChain, which uses sentence-transformers, and settings that cannot be the best of their library.
 
 Passages are made of sentences from the sample texts: short ones have {_KINDS["short"]}, mixed ones
-{_KINDS["mixed"]}, long ones {_KINDS["long"]} (their pairs are truncated to the model's limit).
+{_KINDS["mixed"]}, long ones {_KINDS["long"]} (their pairs are truncated to the model's limit), very long ones
+{_KINDS["very-long"]}.
 
 The tables give crossrank's speed as a multiple of the speed of {REFERENCE}' default, and of the peer that is
 the fastest in that case, at its best setting. *int8*: the weights are stored in int8, as those of the bundled
