@@ -110,7 +110,7 @@ def frequencies(config: Mapping[str, Any], size: int) -> NDArray[np.float32]:
         return inverse_frequencies(size, theta * factor) / np.float32(factor ** (2 / size))
     slope = np.log(factor) / (size / 2) ** mixed
     stretched = np.exp(slope * np.arange(1, size // 2 + 1) ** mixed)
-    return (inverse_frequencies(size, theta) / stretched).astype(np.float32)
+    return np.asarray(inverse_frequencies(size, theta) / stretched, np.float32)
 
 
 def packed_gte(network: Any, device: torch.device) -> Network:

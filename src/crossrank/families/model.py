@@ -96,7 +96,7 @@ def open_model(name: str | Path, *, safetensors: bool = False, hub: Hub = DEFAUL
     def wanted(config: Mapping[str, Any]) -> bool:
         # Exports of decoders have other inputs, and static models need none.
         kind = str(config.get("model_type"))
-        prefers = family_of(kind).packs_language_model or kind == "model2vec"
+        prefers = family_of_config(config).packs_language_model or kind == "model2vec"
         return safetensors or prefers or reads_safetensors(config)
 
     return Model.open(name, reads_safetensors=wanted, hub=hub)
