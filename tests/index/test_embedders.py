@@ -31,6 +31,18 @@ def test_index_is_searched_with_the_embedder_it_was_made_with(index: Index, mode
     assert Index(index.path).info().embedder == str(models / "one")
 
 
+def test_truncated_vectors_and_prompts_are_kept_with_the_index(models: Path) -> None:
+    (models / "bread.txt").write_text("the baker bakes bread")
+    embedder = BiEncoder(models / "one", truncate_dim=8, prompts={"query": "where is "})
+    index = Index(models / "index", embedder=embedder)
+    index.add([models / "bread.txt"])
+    for other in (Index(index.path), Index(index.path, embedder=models / "one")):
+        assert other.retrieve("bread", 1) == index.retrieve("bread", 1)
+        assert other.info().dimension == 8
+    Index(index.path, embedder=BiEncoder(models / "one")).rebuild()
+    assert Index(index.path).info().dimension == 32
+
+
 @pytest.mark.parametrize("use", ["add", "retrieve"])
 def test_another_embedder_is_refused_with_both_names(index: Index, models: Path, use: str) -> None:
     other = Index(index.path, embedder=BiEncoder(models / "two"))

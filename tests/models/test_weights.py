@@ -75,8 +75,8 @@ def test_smoothing_of_the_inputs_is_taken_back_from_the_weights(tmp_path: Path) 
 
 
 def test_type_that_is_not_supported_is_refused(tmp_path: Path) -> None:
-    save(tmp_path, {"a": np.arange(3)})
-    with pytest.raises(ModelError, match="stored as I64"):
+    save(tmp_path, {"a": np.arange(3, dtype=np.uint16)})
+    with pytest.raises(ModelError, match="stored as U16"):
         Weights(tmp_path).stored("a")
 
 

@@ -323,3 +323,14 @@ def test_saved_by_us_is_loaded_by_them(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "saved")
     change_json(tmp_path / "ours" / "config_sentence_transformers.json", activation_fn=None)
     assert_near(CrossEncoder(tmp_path / "ours").predict(list(PAIRS)), expected)
+
+
+def test_truncated_vectors_are_theirs(tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    folder = write_embedder(tmp_path / "model")
+    theirs = SentenceTransformer(str(folder), device="cpu", truncate_dim=8)
+    ours = BiEncoder(folder, truncate_dim=8)
+    assert_near(ours.encode_documents(TEXTS), np.asarray(theirs.encode(list(TEXTS))))
+    theirs.save_pretrained(str(tmp_path / "saved"))
+    assert_near(BiEncoder(tmp_path / "saved").encode_documents(TEXTS), ours.encode_documents(TEXTS))

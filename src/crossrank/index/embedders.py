@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sqlite3
 import threading
@@ -26,17 +27,20 @@ class IndexEmbedder:
         self._loaded = given if isinstance(given, BiEncoder) else None
         self._lock = threading.Lock()
 
-    def wanted(self, own: str = DEFAULT_BI_ENCODER) -> BiEncoder:
-        """The embedder that was given, or else the one of this name.
+    def wanted(self, own: str = DEFAULT_BI_ENCODER, options: str = "{}") -> BiEncoder:
+        """The embedder that was given, or else the one of this name with these options.
 
         Raises:
             ModelError: The embedder cannot be loaded.
         """
         name = own if self._given is None else lasting_name(self._given)
+        wanted = json.loads(options) if name == own else {}
         with self._lock:
-            if self._loaded is None or lasting_name(self._loaded) != name:
-                self._loaded = BiEncoder(name)
-            return self._loaded
+            loaded = self._loaded
+            is_named = loaded is not None and lasting_name(loaded) == name
+            if loaded is None or not is_named or (loaded is not self._given and loaded.options != wanted):
+                loaded = self._loaded = BiEncoder(name, **wanted)
+            return loaded
 
     def own(self, database: sqlite3.Connection) -> BiEncoder:
         """The embedder that the index was made with, identified by its fingerprint.
@@ -46,7 +50,7 @@ class IndexEmbedder:
             ModelError: The embedder cannot be loaded.
         """
         name = setting(database, "embedder")
-        embedder = self.wanted(name)
+        embedder = self.wanted(name, setting(database, "embedder_options", "{}"))
         if embedder.fingerprint == setting(database, "fingerprint"):
             return embedder
         used, index = lasting_name(embedder), shlex.quote(str(self._index))
@@ -77,6 +81,7 @@ def embedder_settings(embedder: BiEncoder) -> dict[str, str]:
     """The settings of an embedder that an index stores."""
     return {
         "embedder": lasting_name(embedder),
+        "embedder_options": json.dumps(embedder.options),
         "fingerprint": embedder.fingerprint,
         "similarity": embedder.similarity,
         "dimension": str(embedder.encode_queries([""]).shape[1]),

@@ -42,7 +42,5 @@ def rebuild(
             done += len(some)
             progress(done, total)
         values = {**embedder_settings(embedder), "epoch": new_epoch()}
-        database.executemany(
-            "UPDATE setting SET value = ? WHERE name = ?", ((value, name) for name, value in values.items())
-        )
+        database.executemany("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", values.items())
         count_generation(database)

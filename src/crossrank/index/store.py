@@ -227,9 +227,10 @@ def new_epoch() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def setting(database: sqlite3.Connection, name: str) -> str:
-    """One of the index's settings."""
-    return str(database.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()[0])
+def setting(database: sqlite3.Connection, name: str, default: str | None = None) -> str:
+    """One of the index's settings; the default for one that older indexes do not have."""
+    row = database.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    return default if row is None and default is not None else str(row[0])
 
 
 def count_generation(database: sqlite3.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +36,10 @@ class BiEncoder:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
         device: ``cpu`` (the default), ``cuda``, ``cuda:1`` or ``mps``. GPUs need the extra
             ``crossrank[torch]``, and so do architectures without an OpenVINO graph.
+        truncate_dim: Keep only so many of the first numbers of a vector, for models that were trained for it
+            (Matryoshka); by default as saved with the model, else all.
+        prompts: Texts to put before questions (``query``) and passages (``document``), instead of those that
+            were saved with the model.
         threads: Number of threads; by default one per processor available to this process.
         precision: ``auto`` (the fastest that ranks like float32 on this processor), ``float32``,
             ``bfloat16`` or ``int8``. On a GPU, ``auto`` is bfloat16 if it has that, and there is no int8.
@@ -43,6 +47,7 @@ class BiEncoder:
     Attributes:
         name: The name or path that was given.
         similarity: How to compare two vectors: ``cosine``, ``dot`` or ``euclidean``.
+        options: ``truncate_dim`` and ``prompts`` as far as they were given.
         fingerprint: Identifies the model by its content, independent of its name
             (:func:`~crossrank.inference.fingerprint.embedder_fingerprint`).
         precision: The arithmetic that the model runs in, and why.
@@ -50,7 +55,7 @@ class BiEncoder:
 
     Raises:
         ModelError: The model does not exist, cannot be loaded, or is not an embedding model.
-        InputError: The device does not exist, or there is no such precision.
+        InputError: The device does not exist, or there is no such precision, prompt or length.
         MissingExtraError: The device or the model needs PyTorch, which is not installed.
 
     Example:
@@ -63,18 +68,25 @@ class BiEncoder:
         model_name_or_path: str | Path = DEFAULT_BI_ENCODER,
         *,
         device: str | None = None,
+        truncate_dim: int | None = None,
+        prompts: Mapping[str, str] | None = None,
         threads: int | None = None,
         precision: Precision = "auto",
     ) -> None:
         options: dict[str, Any] = {"threads": threads, "precision": precision}
-        self._made_of = model_name_or_path, {"device": device, **options}
+        self.options = {
+            name: value
+            for name, value in (("truncate_dim", truncate_dim), ("prompts", dict(prompts or {})))
+            if value
+        }
+        self._made_of = model_name_or_path, {"device": device, **self.options, **options}
         check_device(device)
         model = open_model(model_name_or_path, safetensors=on_gpu(device))
-        settings = read_settings(model)
+        settings = read_settings(model).changed(prompts, truncate_dim)
         self.name = model.name
         self.similarity = settings.similarity
         self.fingerprint = embedder_fingerprint(model, settings)
-        self._prompts = settings.prompts
+        self._prompts, self._length = settings.prompts, settings.truncate_dim
         self._tokenizer = Tokenizer(model)
         task = Embedding(settings.chain)
         if runs_on_openvino(model, device, settings.chain):
@@ -119,7 +131,7 @@ class BiEncoder:
         )
         if not np.isfinite(vectors).all():
             raise ModelError(f"{self.name} gave a vector that holds values which are not numbers")
-        return vectors
+        return vectors if self._length is None else np.ascontiguousarray(vectors[:, : self._length])
 
 
 def _prompted(texts: Sequence[str], prompt: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from crossrank.errors import ModelError
+from crossrank.errors import InputError, ModelError
 from crossrank.inference import Similarity
 from crossrank.models.damage import refuses_damage
 from crossrank.models.folder import ModelFolder
@@ -20,11 +21,29 @@ class EmbedderSettings:
         chain: Its modules.
         similarity: The similarity that the model was trained for.
         prompts: Texts to put before a text, by kind: ``query``, ``document``.
+        truncate_dim: How many of a vector's first numbers are kept; None for all.
     """
 
     chain: Chain
     similarity: Similarity = "cosine"
     prompts: dict[str, str] = field(default_factory=dict)
+    truncate_dim: int | None = None
+
+    def changed(self, prompts: Mapping[str, str] | None, truncate_dim: int | None) -> EmbedderSettings:
+        """The same with other prompts or another length.
+
+        Raises:
+            InputError: A prompt is of another kind, or the length is none.
+        """
+        if strange := sorted((prompts or {}).keys() - {"query", "document"}):
+            raise InputError(f"prompts can have 'query' and 'document'; they have {strange[0]!r:.40}")
+        if truncate_dim is not None and truncate_dim < 1:
+            raise InputError(f"truncate_dim must be at least 1; it is {truncate_dim}")
+        return replace(
+            self,
+            prompts=self.prompts | dict(prompts or {}),
+            truncate_dim=self.truncate_dim if truncate_dim is None else truncate_dim,
+        )
 
 
 @refuses_damage
@@ -47,7 +66,10 @@ def read_settings(model: ModelFolder) -> EmbedderSettings:
     if (chain.modules[-1].target if chain.modules else chain.feature) != VECTOR:
         raise ModelError(f"{model.name} has no pooling module in modules.json, so it gives no text vectors")
     extra = model.json("config_sentence_transformers.json")
-    return EmbedderSettings(chain, _similarity(model, extra, chain), _prompts(extra))
+    length = extra.get("truncate_dim")
+    if length is not None and (not isinstance(length, int) or length < 1):
+        raise ModelError(f"{model.name}: truncate_dim must be a whole number from 1; it is {length!r:.40}")
+    return EmbedderSettings(chain, _similarity(model, extra, chain), _prompts(extra), length)
 
 
 def _similarity(model: ModelFolder, extra: dict[str, Any], chain: Chain) -> Similarity:

@@ -64,6 +64,8 @@ def _described(settings: EmbedderSettings) -> dict[str, object]:
     known: dict[str, object] = {"prompts": settings.prompts}
     if settings.similarity != "cosine":
         known["similarity"] = settings.similarity
+    if settings.truncate_dim is not None:
+        known["truncate_dim"] = settings.truncate_dim
     chain = settings.chain
     if chain.task != "feature-extraction":
         known["task"] = chain.task

@@ -69,7 +69,17 @@ class Tokenizer:
     """
 
     # Slots, so that assigning to an unknown attribute is an error.
-    __slots__ = ("_max_tokens", "_pair", "_single", "_tokenizer", "_unknown", "limit", "pad_id", "prompt")
+    __slots__ = (
+        "_max_tokens",
+        "_pair",
+        "_reads_words",
+        "_single",
+        "_tokenizer",
+        "_unknown",
+        "limit",
+        "pad_id",
+        "prompt",
+    )
 
     def __init__(self, model: Model, *, max_tokens: int | None = None) -> None:
         import tokenizers
@@ -91,7 +101,8 @@ class Tokenizer:
         self.prompt: str | None = None
         self.pad_id = model.pad_token_id
         self._unknown = self._unknown_id(model)
-        # Static models read words alone.
+        # Static models read words alone, and perhaps none.
+        self._reads_words = model.is_static
         self._single = _Template(([], []), ([], []), (0,)) if model.is_static else self._template("a")
         self._pair = self._template("a", "b")
         least = self._taken + 2
@@ -226,6 +237,12 @@ class Tokenizer:
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise single texts, truncated to ``max_tokens``."""
         room = self.max_tokens - self._single.special_tokens
+        if not self._single.special_tokens and not self._reads_words:
+            # No network reads nothing.
+            return [
+                self._single.fill((ids[:room] or [self.pad_id],), max(0, len(ids) - room))
+                for ids in self._encode(texts)
+            ]
         return [self._single.fill((ids[:room],), max(0, len(ids) - room)) for ids in self._encode(texts)]
 
     def unknown_share(self, text: str) -> float:
