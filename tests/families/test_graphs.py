@@ -115,8 +115,8 @@ def test_code_of_a_repository_s_own_is_not_run_and_other_code_is_refused(family:
         CrossEncoder(folder)
 
 
-def test_model_with_code_of_its_own_has_no_gpu(tmp_path: Path) -> None:
-    folder = write_modern_reranker(tmp_path / "model", "new")
+def test_network_that_only_its_repository_s_own_code_has_is_not_for_a_gpu(tmp_path: Path) -> None:
+    folder = write_modern_reranker(tmp_path / "model", "jina-bert")
     with pytest.raises(ModelError, match=r"runs on the processor alone: .*Leave cuda out"):
         CrossEncoder(folder, device="cuda")
 

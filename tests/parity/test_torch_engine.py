@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from support.modern_models import write_modern_reranker
+from support.modern_models import write_modern_embedder, write_modern_reranker
 from support.processes import run_python
 from support.tiny_models import FAMILIES, PAIRS, TEXTS, change_json, save, write_embedder, write_reranker
 from support.torch_models import DEBERTA, DECODER, MODERNBERT, write_classifier
@@ -105,6 +105,35 @@ def test_scores_are_those_of_transformers_for_each_pair_alone(kind: str, tmp_pat
     assert (outputs.shape, outputs.dtype) == ((len(pairs), 1), np.float32)
     assert outputs.std() > 0.1
     np.testing.assert_allclose(outputs[:, 0], theirs(folder, pairs), rtol=0, atol=NEAR)
+
+
+def test_network_with_code_of_its_own_runs_by_transformers(tmp_path: Path) -> None:
+    """NTK's way to stretch positions, which the repository's code has, in the words of transformers."""
+    folder = write_modern_reranker(tmp_path / "model", "new")
+    pairs = [*PAIRS, *some_pairs(20)]
+    engine, tokenizer = torch_engine(folder)
+    expected = CrossEncoder(folder).logits(pairs)[0]
+    np.testing.assert_allclose(engine.run(tokenizer.pairs(pairs))[:, 0], expected, rtol=0, atol=NEAR)
+
+
+@pytest.mark.parametrize("kind", ["gte", "new", "nomic_bert", "nomic_bert-own"])
+def test_body_with_rotary_positions_gives_the_vectors_of_its_graph(kind: str, tmp_path: Path) -> None:
+    import torch
+
+    from crossrank.families.networks.bodies import load_body
+    from crossrank.inference.bi_encoder import BiEncoder
+    from crossrank.inference.packing import pack
+
+    folder = write_modern_embedder(tmp_path / "model", kind, pooling="cls")
+    inputs = sorted(Tokenizer(open_model(folder)).texts(TEXTS), key=lambda tokens: -len(tokens.ids))
+    body = load_body(open_model(folder), torch.device("cpu"), torch.float32)
+    assert not body.padded
+    with torch.inference_mode():
+        given = body(pack(inputs), only_first=True).numpy()
+    expected = BiEncoder(folder).encode_documents(TEXTS)
+    lengths = [len(tokens.ids) for tokens in Tokenizer(open_model(folder)).texts(TEXTS)]
+    order = sorted(range(len(TEXTS)), key=lambda place: -lengths[place])
+    np.testing.assert_allclose(given, expected[order], rtol=0, atol=NEAR)
 
 
 @pytest.mark.parametrize("kind", ["modernbert", "deberta-v2", "bert", "xlm-roberta"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,8 @@ class Family:
             exported files alone.
         known_code: Classes in a repository's own Python code (``auto_map`` in config.json) whose network the
             graph computes. The code is not run; a model that names other classes is refused.
+        in_transformers: Gives the config.json of such a repository in transformers' words, so that PyTorch
+            runs it; None where transformers does not have the network.
         packed: Wraps transformers' classifier, on its device, so that it takes inputs end to end. None: its
             inputs are padded.
         packed_body: The same for transformers' network without a head.
@@ -84,6 +86,7 @@ class Family:
     names: tuple[str, ...]
     graph: type[Graph] | None = None
     known_code: frozenset[str] = frozenset()
+    in_transformers: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
     packed: Callable[[Any, torch.device], Network] | None = None
     packed_body: Callable[[Any, torch.device], Body] | None = None
     packs_language_model: bool = False

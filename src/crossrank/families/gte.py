@@ -113,6 +113,28 @@ def frequencies(config: Mapping[str, Any], size: int) -> NDArray[np.float32]:
     return np.asarray(inverse_frequencies(size, theta) / stretched, np.float32)
 
 
+def in_transformers(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """config.json of a repository with code of its own, as transformers' ``gte`` has it."""
+    scaling = config.get("rope_scaling") or {"type": "default"}
+    if (
+        not config.get("pack_qkv", True)
+        or scaling.get("type") not in {"default", "ntk"}
+        or "mixed_b" in scaling
+    ):
+        return None
+    # A larger theta and one factor for all frequencies is what "ntk" comes to: see frequencies().
+    factor = float(scaling.get("factor") or 1)
+    size = int(config["hidden_size"]) // int(config["num_attention_heads"])
+    rope = {
+        "rope_type": "linear",
+        "rope_theta": float(config.get("rope_theta") or 10_000) * factor,
+        "factor": factor ** (2 / size),
+    }
+    own = {"auto_map", "rope_scaling", "rope_theta"}
+    kept = {key: value for key, value in config.items() if key not in own}
+    return kept | {"model_type": "gte", "rope_parameters": rope}
+
+
 def packed_gte(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
     from crossrank.families.networks.rotary import PackedRotary
@@ -131,6 +153,7 @@ FAMILY = Family(
     names=("gte", "new"),
     known_code=networks("New") | networks("Gte"),
     graph=GteGraph,
+    in_transformers=in_transformers,
     packed=packed_gte,
     packed_body=packed_body,
     pad_token_id=1,

@@ -48,6 +48,14 @@ class Model(ModelFolder):
         return self.family.graph(self, products=products, layers=layers)
 
     @property
+    def transformers_config(self) -> dict[str, Any] | None:
+        """config.json in transformers' words; None if only the repository's own code has the network."""
+        if "auto_map" not in self.config:
+            return self.config
+        translate = self.family.in_transformers
+        return translate(self.config) if translate and reads_safetensors(self.config) else None
+
+    @property
     def pad_token_id(self) -> int:
         """The token that fills up short inputs."""
         given = self.config.get("pad_token_id")

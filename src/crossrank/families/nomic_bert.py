@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _BERTS_NAMES = {
     "n_embd": "hidden_size",
     "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size",
     "n_layer": "num_hidden_layers",
+    "n_positions": "max_position_embeddings",
     "layer_norm_epsilon": "layer_norm_eps",
 }
 _ACTIVATIONS = {"swiglu": "silu", "geglu": "gelu"}
@@ -81,9 +83,8 @@ class NomicBertGraph(BertGraph):
 
     def rotations(self, length: Tensor) -> tuple[Rotation, Rotation]:
         """The rotation of queries and keys."""
-        theta = (self.config.get("rope_parameters") or {}).get("rope_theta")
-        theta = float(theta or self.config.get("rotary_emb_base") or 1000)
-        turn = Rotation.of(inverse_frequencies(self.head_size, theta), longest=self.longest, length=length)
+        turns = inverse_frequencies(self.head_size, _theta(self.config))
+        turn = Rotation.of(turns, longest=self.longest, length=length)
         return turn, turn
 
     def feed_forward(self, x: Tensor, number: int) -> Tensor:
@@ -113,6 +114,23 @@ def _in_berts_words(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**config, "hidden_act": config.get("hidden_act") or _ACTIVATIONS[function]} | words
 
 
+def in_transformers(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """config.json of a repository with code of its own, as transformers has it."""
+    if any(config.get(key) for key in ("qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias")):
+        return None
+    try:
+        words = _in_berts_words(config, "")
+    except ModelError:
+        return None
+    rope = {"rope_type": "default", "rope_theta": _theta(config)}
+    return {key: value for key, value in words.items() if key != "auto_map"} | {"rope_parameters": rope}
+
+
+def _theta(config: Mapping[str, Any]) -> float:
+    given = (config.get("rope_parameters") or {}).get("rope_theta")
+    return float(given or config.get("rotary_emb_base") or 1000)
+
+
 def packed_nomic_bert(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
     from crossrank.families.networks.rotary import PackedRotary
@@ -131,6 +149,7 @@ FAMILY = Family(
     names=("nomic_bert",),
     known_code=networks("NomicBert"),
     graph=NomicBertGraph,
+    in_transformers=in_transformers,
     packed=packed_nomic_bert,
     packed_body=packed_body,
 )

@@ -211,12 +211,12 @@ def _torch_engine(
             f"{model.name} has its weights only as {model.export.name}, which runs on the processor alone: "
             f"leave {device} out"
         )
-    if "auto_map" in model.config and model.has_graph:
+    if model.has_graph and model.transformers_config is None:
         raise ModelError(
             f"{model.name} runs on the processor alone: transformers has its network only as Python code of "
             f"the repository's own. Leave {device} out"
         )
-    if not model.has_safetensors or "auto_map" in model.config:
+    if not model.has_safetensors or model.transformers_config is None:
         raise ModelError(unsupported(model))
     try:
         import torch

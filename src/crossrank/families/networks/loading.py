@@ -22,7 +22,10 @@ def read_config(model: Model) -> Any:
     Raises:
         ModelError: transformers does not know the family, or cannot read the file.
     """
+    config = dict(model.transformers_config or {})
     try:
+        if "auto_map" in model.config:  # what the repository's own code would compute, in transformers
+            return transformers.AutoConfig.for_model(config.pop("model_type"), **config)
         return transformers.AutoConfig.from_pretrained(
             model.path, local_files_only=True, trust_remote_code=False
         )
