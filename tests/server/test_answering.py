@@ -10,7 +10,7 @@ import pytest
 from support.tiny_models import PAIRS, write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.server.answering import answers_of, as_request_error, pairs_of
+from crossrank.server.answering import answers_of, as_request_error, cut_of, pairs_of
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result, SentDocument
 from crossrank.server.scheduling import Scheduler
 
@@ -18,7 +18,7 @@ from crossrank.server.scheduling import Scheduler
 def answer_requests(model: CrossEncoder, requests: Sequence[RerankRequest]) -> list[RerankAnswer]:
     scheduler = Scheduler(model)
     try:
-        job = scheduler.submit(pairs_of(requests), truncate=all(request.truncate for request in requests))
+        job = scheduler.submit(pairs_of(requests), cut_of(requests, None))
         return answers_of(requests, job.future.result(30), model, "served")
     except Exception as error:
         raise as_request_error(error, requests) from error
@@ -92,3 +92,19 @@ def test_the_best_come_first_and_ties_keep_their_order(top_n: int | None, expect
         request, [Result(i, document, score, score) for i, (document, score) in scored], "m"
     )
     assert [result.index for result in answer.best()] == expected
+
+
+def test_a_document_is_read_up_to_a_number_of_tokens_or_from_its_end(tiny: CrossEncoder) -> None:
+    text = "the tide at the harbour " * 40 + "the baker bakes bread"
+    [whole, short, end] = (
+        answer_requests(tiny, [RerankRequest("who bakes bread", documents(text), **options)])[0].results[0]
+        for options in ({}, {"document_tokens": 5}, {"keep_end": True})
+    )
+    limit = tiny.tokenizer.max_tokens
+    assert whole.tokens == end.tokens == limit
+    assert whole.truncated_tokens == end.truncated_tokens
+    assert short.tokens == limit - (short.truncated_tokens - whole.truncated_tokens)
+    kept = " ".join(text.split()[:5])
+    assert short.logit == tiny.logits([("who bakes bread", kept)])[0][0]
+    room = limit - short.tokens + 5
+    assert end.logit == tiny.logits([("who bakes bread", " ".join(text.split()[-room:]))])[0][0]

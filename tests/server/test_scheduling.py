@@ -18,7 +18,7 @@ from crossrank.errors import InputError, ModelError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.tokenizer import Tokens
 from crossrank.server.request import RequestError
-from crossrank.server.scheduling import BusyError, Job, Scheduler, Step, TooLongError
+from crossrank.server.scheduling import BusyError, Cut, Job, Scheduler, Step, TooLongError
 
 Pair = tuple[str, str]
 
@@ -227,7 +227,7 @@ def test_a_text_that_cannot_be_tokenised_fails_its_request_alone(queue: Schedule
 
 def test_what_must_not_be_truncated_is_refused_before_it_is_run(queue: Scheduler, model: Slow) -> None:
     with pytest.raises(TooLongError) as caught:
-        queue.submit([words(5), words(70)], truncate=False).future.result(20)
+        queue.submit([words(5), words(70)], Cut(truncate=False)).future.result(20)
     assert (caught.value.position, caught.value.tokens) == (1, 6)
     assert [n for run in model.runs for n in run] in ([], [5])
 

@@ -275,6 +275,13 @@ class CrossEncoder(DropIn):
         """
         return self._asking(self.prompt_named(None)).pairs(pairs)
 
+    def shortened(
+        self, pairs: Sequence[Pair], *, passage_tokens: int | None = None, keep_end: bool = False
+    ) -> list[tuple[Pair, int]]:
+        """Pairs with shorter passages, and the number of tokens cut off; see :meth:`Tokenizer.shortened`."""
+        tokenizer = self._asking(self.prompt_named(None))
+        return tokenizer.shortened(pairs, passage_tokens=passage_tokens, keep_end=keep_end)
+
     def logits_of(self, inputs: Sequence[Tokens]) -> NDArray[np.float32]:
         """The logits of at least one input, float32 [n], as :meth:`logits` has them for the pairs.
 

@@ -234,6 +234,39 @@ class Tokenizer:
         kept_query, kept_passage = (longer, shorter) if len(query) > len(passage) else (shorter, longer)
         return self._pair.fill((query[:kept_query], passage[:kept_passage]), len(passage) - kept_passage)
 
+    def shortened(
+        self, pairs: Sequence[tuple[str, str]], *, passage_tokens: int | None = None, keep_end: bool = False
+    ) -> list[tuple[tuple[str, str], int]]:
+        """Pairs with shorter passages, for callers that set a limit to passages or want their end to be kept.
+
+        Args:
+            pairs: (query, passage) tuples.
+            passage_tokens: The number of tokens that is kept of a passage; by default as many as fit.
+            keep_end: Cut off the beginning of a passage, so that :meth:`pairs` cuts nothing off its end.
+
+        Returns:
+            The pair, and the number of tokens that were cut off its passage.
+
+        Raises:
+            InputError: A text is not a string, or contains lone surrogates.
+        """
+        unique = list(dict.fromkeys(text for pair in pairs for text in pair))
+        encoded = dict(zip(unique, self._encode_with_offsets(unique), strict=True))
+        room = self.max_tokens - self._taken
+        results = []
+        for query, passage in pairs:
+            offsets: list[tuple[int, int]] = encoded[passage].offsets
+            kept = len(offsets) if passage_tokens is None else passage_tokens
+            if keep_end:
+                kept = min(kept, max(room - len(encoded[query].ids), room // 2))
+            if len(offsets) > kept:
+                start = offsets[len(offsets) - kept][0] if keep_end else 0
+                end = len(passage) if keep_end else offsets[kept - 1][1]
+                results.append(((query, passage[start:end]), len(offsets) - kept))
+            else:
+                results.append(((query, passage), 0))
+        return results
+
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise single texts, truncated to ``max_tokens``."""
         room = self.max_tokens - self._single.special_tokens
@@ -249,6 +282,12 @@ class Tokenizer:
         """The share of a text's tokens that are not in the vocabulary, from 0 to 1."""
         ids = self._encode([text])[0]
         return ids.count(self._unknown) / len(ids) if ids and self._unknown is not None else 0.0
+
+    def _encode_with_offsets(self, texts: Sequence[str]) -> list[Any]:
+        try:
+            return list(self._tokenizer.encode_batch(list(texts), add_special_tokens=False))
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InputError(_what_is_wrong(texts)) from error
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         try:

@@ -10,7 +10,7 @@ import numpy as np
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result
-from crossrank.server.scheduling import Scored, TooLongError
+from crossrank.server.scheduling import Cut, Scored, TooLongError
 from crossrank.server.wire import Body, WireFormat
 
 if TYPE_CHECKING:
@@ -58,6 +58,19 @@ def answer_body(
 def pairs_of(requests: Sequence[RerankRequest]) -> list[Pair]:
     """(query, passage) for the documents of all requests."""
     return [pair for request in requests for pair in request.pairs]
+
+
+def cut_of(requests: Sequence[RerankRequest], max_tokens: int | None) -> Cut:
+    """How the pairs of the requests of one body are cut; the requests agree on it.
+
+    Args:
+        requests: The requests.
+        max_tokens: The tokens that all pairs may have together.
+    """
+    if not requests:
+        return Cut()
+    first = requests[0]
+    return Cut(first.truncate, max_tokens, first.document_tokens, first.keep_end)
 
 
 def answers_of(

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from crossrank.server.answering import answers_of, as_request_error, pairs_of
+from crossrank.server.answering import answers_of, as_request_error, cut_of, pairs_of
 from crossrank.server.body import read_body
 from crossrank.server.describing import describing
 from crossrank.server.leaving import CallerLeft, finished
@@ -116,14 +116,8 @@ def _endpoint(
                 _check(requests, limits)
             served = models.find(requests[0].model if requests else None)
             pairs = pairs_of(requests)
-            model, scheduler, job = await _off_loop(
-                not served.is_loaded,
-                lambda: served.submit(
-                    pairs,
-                    truncate=all(one.truncate for one in requests),
-                    max_tokens=limits.max_tokens if limited else None,
-                ),
-            )
+            cut = cut_of(requests, limits.max_tokens if limited else None)
+            model, scheduler, job = await _off_loop(not served.is_loaded, lambda: served.submit(pairs, cut))
             try:
                 scored = await finished(job, scheduler, request, deadline=limits.timeout if limited else None)
             except (CallerLeft, asyncio.CancelledError):

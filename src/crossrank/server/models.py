@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from crossrank.errors import CrossrankError
 from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError
-from crossrank.server.scheduling import Job, Scheduler
+from crossrank.server.scheduling import Cut, Job, Scheduler
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("crossrank.server")
 # Of short and of long inputs, since an engine prepares for each length.
 _WARM_UP = [("What is it?", "word " * count) for count in (1, 20, 60, 200, 500)]
+_PLAIN = Cut()
 Load = Callable[[], "CrossEncoder"]
 
 
@@ -109,9 +110,7 @@ class ServedModel:
         """Whether the model is in memory, so that :meth:`submit` returns at once."""
         return self._loaded is not None
 
-    def submit(
-        self, pairs: Sequence[Pair], *, truncate: bool = True, max_tokens: int | None = None
-    ) -> tuple[CrossEncoder, Scheduler, Job]:
+    def submit(self, pairs: Sequence[Pair], cut: Cut = _PLAIN) -> tuple[CrossEncoder, Scheduler, Job]:
         """Put pairs into the model's queue; see :meth:`Scheduler.submit`.
 
         Raises:
@@ -122,7 +121,7 @@ class ServedModel:
             with self._lock:
                 # Otherwise it was unloaded just now.
                 if self._loaded is not None and self._loaded[1] is scheduler:
-                    job = scheduler.submit(pairs, truncate=truncate, max_tokens=max_tokens)
+                    job = scheduler.submit(pairs, cut)
                     return model, scheduler, job
 
     def unload_if_idle(self) -> bool:

@@ -54,6 +54,8 @@ class RerankRequest:
         raw_scores: Whether scores are logits; otherwise from 0 to 1, their sigmoid.
         truncate: Whether documents that are too long are cut; otherwise they make the request an error.
         model: The name of the model that is asked for; None: any.
+        document_tokens: How many tokens of a document are read at most; None: as many as the model reads.
+        keep_end: Whether a document that is too long loses its beginning, and not its end.
     """
 
     query: str
@@ -63,6 +65,8 @@ class RerankRequest:
     raw_scores: bool = False
     truncate: bool = True
     model: str | None = None
+    document_tokens: int | None = None
+    keep_end: bool = False
 
     @property
     def pairs(self) -> list[Pair]:

@@ -62,6 +62,26 @@ class TooLongError(CrossrankError):
         self.position, self.tokens = position, tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How the pairs of a request are cut, and how many tokens they may have.
+
+    Attributes:
+        truncate: Whether pairs that are too long are truncated; otherwise the job fails.
+        max_tokens: The tokens that all pairs may have together; with more, the job fails. None: any number.
+        document_tokens: The tokens that are read of a passage; None: as many as the model reads.
+        keep_end: Whether a passage loses its beginning, and not its end.
+    """
+
+    truncate: bool = True
+    max_tokens: int | None = None
+    document_tokens: int | None = None
+    keep_end: bool = False
+
+
+_PLAIN = Cut()
+
+
 @dataclass(slots=True)
 class Scored:
     """What the model says of the pairs of a request, and how long that took.
@@ -120,8 +140,8 @@ class Job:
         done: How many pairs are scored.
     """
 
-    def __init__(self, pairs: Sequence[Pair], cost: float, *, truncate: bool, max_tokens: int | None) -> None:
-        self.pairs, self.cost, self.truncate, self.max_tokens = pairs, cost, truncate, max_tokens
+    def __init__(self, pairs: Sequence[Pair], cost: float, cut: Cut) -> None:
+        self.pairs, self.cost, self.cut = pairs, cost, cut
         self.future: Future[Scored] = Future()
         self.done = 0
         self.finish = 0.0
@@ -218,13 +238,12 @@ class Scheduler:
         with self._change:
             return sum(len(job.pairs) - job.done for job in self._jobs)
 
-    def submit(self, pairs: Sequence[Pair], *, truncate: bool = True, max_tokens: int | None = None) -> Job:
+    def submit(self, pairs: Sequence[Pair], cut: Cut = _PLAIN) -> Job:
         """Add a request, whole or not at all.
 
         Args:
             pairs: (query, passage) tuples.
-            truncate: Whether pairs that are too long are truncated; otherwise the job fails.
-            max_tokens: The tokens that all pairs may have together; with more, the job fails.
+            cut: How they are cut.
 
         Raises:
             BusyError: There are too many requests, or what waits would take too long.
@@ -232,7 +251,7 @@ class Scheduler:
         """
         characters = sum(len(query) + len(passage) for query, passage in pairs)
         cost = min(characters / self._characters_a_token + 4 * len(pairs), len(pairs) * float(self._limit))
-        job = Job(pairs, max(cost, 1.0), truncate=truncate, max_tokens=max_tokens)
+        job = Job(pairs, max(cost, 1.0), cut)
         if not pairs:
             job.future.set_result(job.scored)
             return job
@@ -318,8 +337,14 @@ class Scheduler:
                 size = _PORTION if job.tokenised else _FIRST_PORTION
                 portion = range(job.tokenised, min(job.tokenised + size, len(job.pairs)))
                 pairs = [job.pairs[position] for position in portion]
-                known = {pair: self._inputs[pair] for pair in pairs if pair in self._inputs}
             started = time.monotonic()
+            try:
+                pairs, removed = self._shortened(pairs, job.cut)
+            except Exception as error:
+                self._drop(job, error)
+                continue
+            with self._change:
+                known = {pair: self._inputs[pair] for pair in pairs if pair in self._inputs}
             new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
             try:
                 tokens = self._model.tokenised(new)
@@ -332,7 +357,7 @@ class Scheduler:
                 for pair, own in zip(new, tokens, strict=True):
                     known[pair] = _Input(pair, own, padded_length(len(own.ids), self._limit))
                 job.scored.tokenisation += spent
-                wrong = self._attach(job, portion, known)
+                wrong = self._attach(job, portion, [known[pair] for pair in pairs], removed)
                 finished = job.done == len(job.pairs) and self._remove(job)
                 self._change.notify_all()
             if wrong is not None:
@@ -346,37 +371,48 @@ class Scheduler:
                 return job
         return None
 
-    def _attach(self, job: Job, portion: range, inputs: dict[Pair, _Input]) -> Exception | None:
+    def _shortened(self, pairs: list[Pair], cut: Cut) -> tuple[list[Pair], list[int]]:
+        """The pairs as they are to be read, and the number of tokens that this cuts off each."""
+        tokens = cut.document_tokens
+        if not cut.keep_end and (tokens is None or tokens >= self._limit):
+            return pairs, [0] * len(pairs)
+        shortened = self._model.shortened(pairs, passage_tokens=tokens, keep_end=cut.keep_end)
+        return [pair for pair, _ in shortened], [removed for _, removed in shortened]
+
+    def _attach(
+        self, job: Job, portion: range, inputs: Sequence[_Input], removed: Sequence[int]
+    ) -> Exception | None:
         """Let the pairs of a portion wait for their inputs."""
         job.tokenised = portion.stop
         if job not in self._jobs:  # cancelled
             return None
-        own = set()
-        for position in portion:
-            source = inputs[job.pairs[position]]
+        own: dict[Pair, _Input] = {}
+        for position, source, gone in zip(portion, inputs, removed, strict=True):
+            source = own.get(source.pair, source)
             if source.taken and source.logit is None and self._inputs.get(source.pair) is not source:
                 # Dropped, or failed, while the portion was tokenised: nobody computes it.
-                source = inputs[source.pair] = _Input(source.pair, source.tokens, source.padded)
-            job.scored.truncated[position] = source.tokens.truncated
+                source = _Input(source.pair, source.tokens, source.padded)
+            truncated = source.tokens.truncated + gone
+            job.scored.truncated[position] = truncated
             job.scored.tokens[position] = len(source.tokens.ids)
             job.tokens += len(source.tokens.ids)
-            if job.max_tokens is not None and job.tokens > job.max_tokens:
+            if job.cut.max_tokens is not None and job.tokens > job.cut.max_tokens:
                 return RequestError(
                     413,
-                    f"the request has more than {job.max_tokens:,} tokens (crossrank serve --max-tokens); "
-                    "send its documents in several requests",
+                    f"the request has more than {job.cut.max_tokens:,} tokens (crossrank serve "
+                    "--max-tokens); send its documents in several requests",
                 )
-            if source.tokens.truncated and not job.truncate:
-                return TooLongError(position, source.tokens.truncated)
+            if truncated and not job.cut.truncate:
+                return TooLongError(position, truncated)
             if source.logit is not None:  # computed while the portion was tokenised
                 job.scored.logits[position] = source.logit
                 job.done += 1
                 continue
             source.takers.append((job, position))
             self._inputs[source.pair] = source
-            if not source.taken and id(source) not in own:
-                own.add(id(source))
+            if not source.taken and source.pair not in own:
                 job.add(source)
+            own[source.pair] = source
         return None
 
     def _learn_length(self, pairs: Sequence[Pair], tokens: Sequence[Tokens]) -> None:

@@ -304,3 +304,24 @@ def test_the_example_of_a_format_is_read_and_fits_its_schema(wire: JsonFormat) -
 
     jsonschema.validate(wire.example, wire.schema)
     assert wire.read(json.dumps(wire.example).encode()).requests
+
+
+@pytest.mark.parametrize(
+    ("wire", "asked", "expected"),
+    [
+        (CohereV2(), {"max_tokens_per_doc": 100}, (100, False)),
+        (CohereV2(), {"max_tokens_per_doc": None}, (None, False)),
+        (Jina(), {"max_doc_length": 100}, (100, False)),
+        (VllmRerank(), {"max_tokens_per_doc": 0}, (None, False)),
+        (VllmRerank(), {"truncation_side": "left"}, (None, True)),
+        (RERANK, {"truncation_side": "Left"}, (None, True)),
+        (RERANK, {"truncate_prompt_tokens": -1}, (None, False)),
+        (TeiRerank(), {"texts": ["a"], "truncation_direction": "Left"}, (None, True)),
+        (TeiRerank(), {"texts": ["a"], "truncation_direction": "right"}, (None, False)),
+    ],
+)  # fmt: skip
+def test_how_long_documents_are_cut_is_read(
+    wire: JsonFormat | Shared, asked: dict[str, Any], expected: tuple[int | None, bool]
+) -> None:
+    [request] = read(wire, {**ASK, **asked}).requests
+    assert (request.document_tokens, request.keep_end) == expected

@@ -33,7 +33,7 @@ class CohereV2(JsonFormat):
     version = "2"
     schema = an_object(
         ("query", "documents"), model=MODEL, query=QUERY, documents=DOCUMENTS, top_n=COUNT,
-        return_documents=FLAG,
+        return_documents=FLAG, max_tokens_per_doc=COUNT,
     )  # fmt: skip
     example = an_example(model="rerank", query=QUESTION, documents=PASSAGES, top_n=1)
 
@@ -45,6 +45,7 @@ class CohereV2(JsonFormat):
             fields.top_n(),
             return_documents=fields.flag("return_documents", default=False),
             model=fields.model(),
+            document_tokens=fields.tokens("max_tokens_per_doc"),
         )
 
     def answer(self, answer: RerankAnswer) -> object:

@@ -174,6 +174,17 @@ class Fields:
             raise self.error(f"{name} must be a whole number; it is {shown(value)}")
         return value
 
+    def tokens(self, name: str) -> int | None:
+        """A number of tokens; None, for no limit, if it is absent, 0 or -1.
+
+        Raises:
+            RequestError: It is no whole number, or less.
+        """
+        value = self.number(name)
+        if value is not None and value < -1:
+            raise self.error(f"{name} must be a whole number from 1; it is {value}")
+        return value if value and value > 0 else None
+
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false, also as a string.
 

@@ -29,7 +29,7 @@ class Jina(JsonFormat):
     paths = ("/jina/v1/rerank", "/jina/rerank")
     schema = an_object(
         ("query", "documents"), model=MODEL, query=QUERY, documents=DOCUMENTS, top_n=COUNT,
-        return_documents=FLAG, truncation=FLAG,
+        return_documents=FLAG, truncation=FLAG, max_doc_length=COUNT,
     )  # fmt: skip
     example = an_example(model="rerank", query=QUESTION, documents=PASSAGES, top_n=1)
 
@@ -42,6 +42,7 @@ class Jina(JsonFormat):
             return_documents=fields.flag("return_documents", default=True),
             truncate=fields.flag("truncation", default=True),
             model=fields.model(),
+            document_tokens=fields.tokens("max_doc_length"),
         )
 
     def answer(self, answer: RerankAnswer) -> object:

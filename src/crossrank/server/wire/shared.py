@@ -55,6 +55,8 @@ class Results(JsonFormat):
             raw_scores=not fields.flag("use_activation", default=True),
             truncate=fields.flag("truncation", default=True),
             model=fields.model(),
+            document_tokens=fields.tokens("max_tokens_per_doc"),
+            keep_end=fields.choice("truncation_side", ("left", "right")) == "left",
         )
 
     def answer(self, answer: RerankAnswer) -> object:

@@ -44,7 +44,7 @@ class TeiRerank(_Tei):
     paths = ("/tei/rerank", "/tei", "/tei/", "/tei/v1/rerank", "/tei/invocations")
     schema = an_object(
         ("query", "texts"), query=QUERY, texts=TEXTS, truncate=FLAG, raw_scores=FLAG, return_text=FLAG,
-        top_n=COUNT,
+        top_n=COUNT, truncation_direction={"type": ["string", "null"], "enum": ["Left", "Right", None]},
     )  # fmt: skip
     example = an_example(query=QUESTION, texts=PASSAGES, return_text=True)
 
@@ -58,6 +58,7 @@ class TeiRerank(_Tei):
             raw_scores=fields.flag("raw_scores", default=False),
             truncate=fields.flag("truncate", default=True),
             model=fields.model(),
+            keep_end=fields.choice("truncation_direction", ("left", "right")) == "left",
         )
 
     def answer(self, answer: RerankAnswer) -> object:

@@ -55,6 +55,8 @@ class VllmRerank(JsonFormat):
             return_documents=fields.flag("return_documents", default=True),
             raw_scores=not fields.flag("use_activation", default=True),
             model=fields.model(),
+            document_tokens=fields.tokens("max_tokens_per_doc"),
+            keep_end=fields.choice("truncation_side", ("left", "right")) == "left",
         )
 
     def answer(self, answer: RerankAnswer) -> object:
