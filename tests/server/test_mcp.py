@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,12 @@ from crossrank.inference.cross_encoder import CrossEncoder
 mcp = pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
 QUESTION = "When do bakers get up?"
+# What an older assistant says of itself.
+CLIENT = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -228,11 +235,6 @@ def message(method: str, number: int | None = None, **parameters: Any) -> str:
 
 
 def test_on_standard_output_is_nothing_but_the_protocol(folder: Path, tiny: CrossEncoder) -> None:
-    client = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "x", "version": "1"},
-    }
     target = over_stdio(tiny.name, folder / "index")
     process = subprocess.Popen(
         [target.command, *target.args],
@@ -241,7 +243,7 @@ def test_on_standard_output_is_nothing_but_the_protocol(folder: Path, tiny: Cros
     assert process.stdin
     assert process.stdout
     process.stdin.write("this is no message\n")
-    process.stdin.write(message("initialize", 1, **client) + message("notifications/initialized"))
+    process.stdin.write(message("initialize", 1, **CLIENT) + message("notifications/initialized"))
     process.stdin.write(message("tools/call", 2, name="search", arguments={"query": QUESTION}))
     process.stdin.flush()
     answers: dict[int, Any] = {}
@@ -255,6 +257,39 @@ def test_on_standard_output_is_nothing_but_the_protocol(folder: Path, tiny: Cros
     assert "Traceback" not in errors
     assert answers[1]["result"]["protocolVersion"] == "2025-06-18", "what older assistants speak"
     assert answers[2]["result"]["structuredContent"]["results"]
+
+
+def test_a_model_that_does_not_load_does_not_keep_the_process(folder: Path, tmp_path: Path) -> None:
+    # A server of models that never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = over_stdio("owner/slow", folder / "index")
+        hub = {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}", "HF_HOME": str(tmp_path)}
+        quiet = {"CROSSRANK_OFFLINE": "0", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
+        process = subprocess.Popen(
+            [target.command, *target.args], env={**target.env, **hub, **quiet},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(message("initialize", 1, **CLIENT) + message("notifications/initialized"))
+        process.stdin.write(message("tools/call", 2, name="search", arguments={"query": QUESTION}))
+        without = {"query": QUESTION, "rerank": False}
+        process.stdin.write(message("tools/call", 3, name="search", arguments=without))
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [answer["id"] for answer in answers] == [1, 3], "the first stage needs no model"
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+
+
+def test_a_page_of_another_site_is_refused(folder: Path, tiny: CrossEncoder) -> None:
+    with serving(tiny.name, "--index", str(folder / "index")) as running:
+        for foreign in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            for path in ("/mcp", "/search", "/index", "/"):
+                body = None if path in ("/index", "/") else b"{}"
+                headers = {"Content-Type": "application/json", **foreign}
+                assert call(f"{running.url}{path}", body, headers)[0] == 403
 
 
 def test_without_the_extra_it_is_named(tmp_path: Path, tiny: CrossEncoder) -> None:

@@ -381,28 +381,34 @@ def test_headers_keep_the_page_to_itself(served: Served) -> None:
         assert call(f"{served.url}{path}")[0] == 404
 
 
-def test_a_server_with_a_key_asks_for_it(served: Served, pages: Pages) -> None:
-    page = pages.open("about:blank")
-
-    def guard(route: Any) -> None:
-        if route.request.headers.get("authorization") == "Bearer secret":
-            route.continue_()
-        else:
-            route.fulfill(status=401, json={"error": "a key is needed"})
-
-    for path in ("index", "search", "v1/models", "passages/**"):
-        page.route(f"{served.url}/{path}", guard)
-    page.goto(f"{served.url}/")
-    page.wait_for_selector("#key-option:not([hidden])")
-    page.fill("#query", QUESTION)
-    page.fill("#key", "secret")
-    page.keyboard.press("Enter")
-    wait_for_results(page, 5)
-    assert page.is_hidden("#key-option")
-    page.click("#copy-curl")
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert "$CROSSRANK_API_KEY" in copied
-    assert "secret" not in copied
+def test_a_server_with_a_key_asks_for_it(pages: Pages, folder: Path) -> None:
+    environment = {"CROSSRANK_API_KEY": "a-secret-key"}
+    with serving("--index", str(folder / "index"), environment=environment) as running:
+        page = pages.open(f"{running.url}/")
+        page.wait_for_selector("#key-option:not([hidden])")
+        page.fill("#query", QUESTION)
+        page.fill("#key", "a-secret-key")
+        page.keyboard.press("Enter")
+        wait_for_results(page, 5)
+        assert page.is_hidden("#key-option")
+        assert page.is_hidden("#error")
+        page.click("#after > li:first-child button.source")
+        page.wait_for_selector("dialog[open]")
+        page.keyboard.press("Escape")
+        page.click("#copy-curl")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert "$CROSSRANK_API_KEY" in copied
+        assert "a-secret-key" not in copied
+        run = subprocess.run(
+            ["bash", "-c", copied], capture_output=True, text=True, timeout=60, check=True,
+            env={**os.environ, **environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        )  # fmt: skip
+        assert [hit["document"]["id"] for hit in json.loads(run.stdout)["hits"]] == shown(page)
+        page.fill("#query", "Another question")
+        page.evaluate("sessionStorage.clear()")
+        page.click("#submit")
+        page.wait_for_selector("#error:not([hidden])")
+        assert "key" in page.inner_text("#error")
     pages.expected.append("401")
 
 

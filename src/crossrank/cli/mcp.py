@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,10 +49,14 @@ def mcp(
     def load() -> None:
         from crossrank.inference.cross_encoder import CrossEncoder
 
-        try:
-            loaded.set_result(CrossEncoder(model, device=device, precision=precision))
-        except BaseException as error:
-            loaded.set_exception(error)
+        with suppress(InvalidStateError):  # the client has left
+            try:
+                loaded.set_result(CrossEncoder(model, device=device, precision=precision))
+            except BaseException as error:
+                loaded.set_exception(error)
 
     threading.Thread(target=load, daemon=True).start()
-    run_stdio(IndexSearch(index, loaded.result))
+    try:
+        run_stdio(IndexSearch(index, loaded.result))
+    finally:
+        loaded.cancel()  # calls that still wait for the model would keep the process

@@ -28,6 +28,7 @@ from crossrank.server.queued import queued
 from crossrank.server.request import RequestError, RerankRequest
 from crossrank.server.scheduling import Scored
 from crossrank.server.search_routes import search_routes
+from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
 from crossrank.server.wire import WireFormat
 from crossrank.server.wire.catalogue import WIRES
@@ -73,8 +74,9 @@ def create_app(
     # No pages of FastAPI: they load scripts from a content network.
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
     search = IndexSearch(index, queued(models.default))
-    app.include_router(search_routes(search, limits.max_body))
-    app.include_router(mcp_routes(search, limits.max_body))
+    threads = SearchThreads()
+    app.include_router(search_routes(search, threads, limits.max_body))
+    app.include_router(mcp_routes(search, threads, limits.max_body))
     app.include_router(page_routes())
     app.include_router(describing(models, metrics, limits))
     for wire in wires:

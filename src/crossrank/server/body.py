@@ -13,11 +13,20 @@ if TYPE_CHECKING:
 _SECONDS_WITHOUT_A_BYTE = 30.0
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(
+    request: Request,
+    limit: int,
+    advice: str = "(crossrank serve --max-body). Send the pairs in several requests.",
+) -> bytes:
     """Read a body whole.
 
     What exceeds the limit is read without being kept: a caller that is still sending would otherwise see a
     broken connection and not the answer.
+
+    Args:
+        request: The request.
+        limit: Maximum size in bytes.
+        advice: The end of the message about a body that is too large.
 
     Raises:
         RequestError: It has more than ``limit`` bytes (413), is compressed (415), or stops coming (408).
@@ -45,7 +54,6 @@ async def read_body(request: Request, limit: int) -> bytes:
     if size > limit:
         raise RequestError(
             413,
-            f"the body has {size:,} bytes; this server takes {limit:,} (crossrank serve --max-body). "
-            "Send the pairs in several requests.",
+            f"the body has {size:,} bytes; this server takes {limit:,} {advice}",
         )
     return b"".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crossrank.server.scheduling import BusyError, Job, Scheduler, Scored
@@ -20,12 +21,15 @@ class CallerLeft(Exception):  # noqa: N818 - an event, no error
     """The caller left before there was an answer."""
 
 
-async def run_while_connected(request: Request, work: Callable[[Callable[[int], None]], _T]) -> _T:
+async def run_while_connected(
+    request: Request, work: Callable[[Callable[[int], None]], _T], executor: Executor | None = None
+) -> _T:
     """Run ``work`` on another thread until it is done or the caller has left.
 
     Args:
         request: The request, its body read.
         work: Called with a function that it calls with its progress, which raises when the caller has left.
+        executor: Where to run it; the event loop's own threads by default.
 
     Raises:
         CallerLeft: The caller left; the work has ended.
@@ -45,7 +49,7 @@ async def run_while_connected(request: Request, work: Callable[[Callable[[int], 
 
     watching = asyncio.create_task(watch())
     try:
-        return await asyncio.to_thread(work, progress)
+        return await asyncio.get_running_loop().run_in_executor(executor, work, progress)
     finally:
         watching.cancel()
 

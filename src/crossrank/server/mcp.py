@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from crossrank import __version__
 from crossrank.errors import MissingExtraError
 from crossrank.server.leaving import CallerLeft
 from crossrank.server.request import RequestError
+from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
 from crossrank.server.tools import TOOLS, instructions
 
@@ -23,11 +25,17 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _log = logging.getLogger("crossrank.server")
+# The SDK reads bodies on the event loop. A thousand documents of a few pages fit.
+_MAX_BODY = 8_000_000
 _TOOLS = {tool.name: tool for tool in TOOLS}
 
 
-def create_server(search: IndexSearch) -> Server[Any]:
+def create_server(search: IndexSearch, threads: SearchThreads) -> Server[Any]:
     """The protocol's server.
+
+    Args:
+        search: The index.
+        threads: Where tools run.
 
     Raises:
         MissingExtraError: The SDK is not installed.
@@ -58,7 +66,8 @@ def create_server(search: IndexSearch) -> Server[Any]:
 
     async def call_tool(_: Any, asked: types.CallToolRequestParams) -> types.CallToolResult:
         try:
-            result = await _call(search, asked.name, asked.arguments or {})
+            with threads.admitted() as executor:
+                result = await _call(search, asked.name, asked.arguments or {}, executor)
         except RequestError as error:
             return types.CallToolResult(
                 content=[types.TextContent(type="text", text=str(error))], is_error=True
@@ -84,7 +93,7 @@ def run_stdio(search: IndexSearch) -> None:
     Raises:
         MissingExtraError: The SDK is not installed.
     """
-    server = create_server(search)
+    server = create_server(search, SearchThreads())
     from mcp.server.stdio import stdio_server
 
     async def run() -> None:
@@ -95,17 +104,18 @@ def run_stdio(search: IndexSearch) -> None:
     asyncio.run(run())
 
 
-def mcp_routes(search: IndexSearch, max_body: int) -> APIRouter:
+def mcp_routes(search: IndexSearch, threads: SearchThreads, max_body: int) -> APIRouter:
     """The route /mcp, for FastAPI. The SDK is imported at the first request, since that takes a second.
 
     Args:
         search: The index.
+        threads: Where tools run.
         max_body: Maximum size of a request body in bytes.
     """
     from fastapi import APIRouter
     from starlette.routing import Route
 
-    endpoint = _Endpoint(search, max_body)
+    endpoint = _Endpoint(search, threads, min(max_body, _MAX_BODY))
     router = APIRouter(lifespan=endpoint.lifespan)
     router.routes.append(Route("/mcp", endpoint))
     return router
@@ -114,8 +124,8 @@ def mcp_routes(search: IndexSearch, max_body: int) -> APIRouter:
 class _Endpoint:
     """The ASGI application at /mcp."""
 
-    def __init__(self, search: IndexSearch, max_body: int) -> None:
-        self._search, self._max_body = search, max_body
+    def __init__(self, search: IndexSearch, threads: SearchThreads, max_body: int) -> None:
+        self._search, self._threads, self._max_body = search, threads, max_body
         self._started: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[tuple[Server[Any], Any]]
         self._ending = asyncio.Event()
@@ -153,7 +163,7 @@ class _Endpoint:
             await self._ending.wait()
 
     def _create(self) -> tuple[Server[Any], Any]:
-        server = create_server(self._search)
+        server = create_server(self._search, self._threads)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # Without sessions: no request depends on an earlier one, and any number of servers may share them.
@@ -162,7 +172,9 @@ class _Endpoint:
         )
 
 
-async def _call(search: IndexSearch, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+async def _call(
+    search: IndexSearch, name: str, arguments: Mapping[str, Any], executor: Executor
+) -> dict[str, Any]:
     """Call a tool in another thread; its work ends when the call is cancelled.
 
     Raises:
@@ -178,7 +190,8 @@ async def _call(search: IndexSearch, name: str, arguments: Mapping[str, Any]) ->
             raise CallerLeft
 
     try:
-        return await asyncio.to_thread(tool.call, search, arguments, progress)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, tool.call, search, arguments, progress)
     except RequestError:
         raise
     except Exception as error:

@@ -17,10 +17,13 @@ from crossrank.server.body import read_body
 from crossrank.server.leaving import run_while_connected
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import EXAMPLE, SCHEMA, SearchRequest, read_object
+from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
 
 # What a hit says only when it is to be explained.
 _EXPLAINED = ("logit", "contributions", "candidate")
+# A question and its filters are far below it.
+_MAX_BODY = 1_000_000
 # The longest text around a passage, on either side.
 _MOST_AROUND = 1_000_000
 _ERROR: dict[str, Any] = {
@@ -40,11 +43,12 @@ def _answers(found: str, *errors: tuple[int, str]) -> dict[int | str, dict[str, 
     return answers
 
 
-def search_routes(search: IndexSearch, max_body: int) -> APIRouter:
+def search_routes(search: IndexSearch, threads: SearchThreads, max_body: int) -> APIRouter:
     """The routes over an index.
 
     Args:
         search: The index.
+        threads: Where searches run.
         max_body: Maximum size of a request body in bytes.
     """
 
@@ -65,6 +69,7 @@ def search_routes(search: IndexSearch, max_body: int) -> APIRouter:
             (400, "The request cannot be used."),
             (404, "There is no index."),
             (413, "The body is too large."),
+            (429, "Too many searches are waiting; Retry-After says when to try again."),
             (503, "The model is loading."),
         ),
         openapi_extra={
@@ -76,8 +81,14 @@ def search_routes(search: IndexSearch, max_body: int) -> APIRouter:
     )
     async def search_index(request: Request) -> JSONResponse:
         try:
-            asked = SearchRequest.of(read_object(await read_body(request, max_body)))
-            ranking = await run_while_connected(request, lambda progress: search.search(asked, progress))
+            body = await read_body(
+                request, min(max_body, _MAX_BODY), "for a search. Send a shorter question."
+            )
+            asked = SearchRequest.of(read_object(body))
+            with threads.admitted() as executor:
+                ranking = await run_while_connected(
+                    request, lambda progress: search.search(asked, progress), executor
+                )
         except RequestError as error:
             return _refused(error)
         return JSONResponse(ranking_as_json(ranking, explain=asked.explain))

@@ -50,6 +50,8 @@ class IndexSearch:
         Raises:
             RequestError: There is no index (404), or the index or the model fails (500).
         """
+        if progress:
+            progress(0)  # the caller may have left while this waited for a thread
         with _as_request_errors():
             # The two calls of a Searcher, which would keep a model that the server unloads.
             index, reranker = self._opened(), Reranker(self._model())

@@ -230,6 +230,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (byId("key").value) {
     keepKey(byId("key").value);
+    byId("key").value = "";
     byId("key-option").hidden = true;
     look();
   }
