@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.front import in_front_of
+from support.front import call, in_front_of
 from support.serving import Served, serving
 
 from crossrank.inference.cross_encoder import CrossEncoder
@@ -34,7 +36,7 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
-KEY = "secret"
+KEY = "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,8 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with serving() as running:
+    """With a key, which each client sends in its own way."""
+    with serving(environment={"CROSSRANK_API_KEY": KEY}) as running:
         yield running
 
 
@@ -164,7 +167,7 @@ def llama_index_cohere(url: str) -> Ranked:
 def llama_index_jina(url: str) -> Ranked:
     from llama_index.postprocessor.jinaai_rerank import JinaRerank
 
-    return llama_index(JinaRerank(top_n=3, base_url=f"{url}/v1", api_key=""))
+    return llama_index(JinaRerank(top_n=3, base_url=f"{url}/v1", api_key=KEY))
 
 
 def llama_index_tei(url: str) -> Ranked:
@@ -213,12 +216,13 @@ def pinecone(url: str) -> Ranked:
 
 
 def infinity_client(url: str) -> Ranked:
-    from infinity_client import Client
+    from infinity_client import AuthenticatedClient
     from infinity_client.api.default import rerank
     from infinity_client.models import RerankInput
 
     answer = rerank.sync(
-        client=Client(base_url=url), body=RerankInput(query=QUERY, documents=TEXTS, return_documents=True)
+        client=AuthenticatedClient(base_url=url, token=KEY),
+        body=RerankInput(query=QUERY, documents=TEXTS, return_documents=True),
     )
     assert [row.document for row in answer.results] == [TEXTS[row.index] for row in answer.results]
     return [(row.index, row.relevance_score) for row in answer.results]
@@ -227,7 +231,7 @@ def infinity_client(url: str) -> Ranked:
 def boto3(url: str) -> Ranked:
     import boto3
 
-    with in_front_of(url) as runtime:
+    with in_front_of(url, {"Authorization": f"Bearer {KEY}"}) as runtime:
         client = boto3.client("sagemaker-runtime", endpoint_url=runtime)
         body = json.dumps({"query": QUERY, "documents": TEXTS})
         answer = client.invoke_endpoint(EndpointName="a", ContentType="application/json", Body=body)
@@ -302,9 +306,10 @@ def test_voyages_client_shows_our_message(served: Served) -> None:
 
 def test_haystacks_tei_ranker_shows_our_message(served: Served) -> None:
     from haystack import Document
+    from haystack.utils import Secret
     from haystack_integrations.components.rankers.huggingface_api import HuggingFaceTEIRanker
 
-    ranker = HuggingFaceTEIRanker(url=served.url, token=None, max_retries=0)
+    ranker = HuggingFaceTEIRanker(url=served.url, token=Secret.from_token(KEY), max_retries=0)
     with pytest.raises(Exception, match=r"query is empty|400"):
         ranker.run(query=" ", documents=[Document(content="a")])
 
@@ -313,7 +318,7 @@ def test_jinas_clients_show_our_message(served: Served) -> None:
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
     from llama_index.postprocessor.jinaai_rerank import JinaRerank
 
-    reranker = JinaRerank(top_n=3, base_url=f"{served.url}/v1", api_key="")
+    reranker = JinaRerank(top_n=3, base_url=f"{served.url}/v1", api_key=KEY)
     with pytest.raises(RuntimeError, match="query is empty"):
         reranker.postprocess_nodes([NodeWithScore(node=TextNode(text="a"))], query_bundle=QueryBundle(" "))
 
@@ -323,3 +328,35 @@ def test_litellm_shows_our_message(served: Served) -> None:
 
     with pytest.raises(Exception, match="query is empty"):
         litellm.rerank(model="hosted_vllm/any", query=" ", documents=TEXTS, api_base=served.url, api_key=KEY)
+
+
+def test_a_wrong_key_is_an_error_of_the_client(served: Served) -> None:
+    import cohere
+    import voyageai
+    from pinecone import Pinecone
+    from pinecone.exceptions import UnauthorizedException
+
+    with pytest.raises(cohere.UnauthorizedError, match="the key is missing or wrong"):
+        cohere.ClientV2(api_key="wrong", base_url=served.url).rerank(
+            model="any", query=QUERY, documents=TEXTS
+        )
+    with pytest.raises(voyageai.error.AuthenticationError, match="the key is missing or wrong"):
+        voyageai.Client(api_key="wrong", base_url=f"{served.url}/v1").rerank(QUERY, TEXTS, model="any")
+    with pytest.raises(UnauthorizedException, match="the key is missing or wrong"):
+        Pinecone(api_key="wrong", host=served.url).inference.rerank(model="any", query=QUERY, documents=TEXTS)
+
+
+def test_coheres_client_waits_as_long_as_it_is_told_when_the_server_is_busy() -> None:
+    import cohere
+
+    busy = {"query": QUERY, "documents": [f"bread {n} " * 100 for n in range(600)]}
+    with serving("--max-requests", "1") as small, ThreadPoolExecutor(1) as other:
+        large = other.submit(call, f"{small.url}/v2/rerank", json.dumps(busy).encode())
+        while "crossrank_waiting_requests 1" not in call(f"{small.url}/metrics")[1].decode():
+            time.sleep(0.01)
+        client = cohere.ClientV2(api_key=KEY, base_url=small.url)
+        answer = client.rerank(model="any", query=QUERY, documents=TEXTS, request_options={"max_retries": 60})
+        assert [row.index for row in answer.results] == ORDER
+        assert large.result()[0] == 200
+        counted = call(f"{small.url}/metrics")[1].decode()
+    assert 'crossrank_requests_total{api="Cohere v2",status="429"}' in counted

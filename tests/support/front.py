@@ -31,8 +31,10 @@ def call(
 
 
 @contextmanager
-def in_front_of(container: str) -> Iterator[str]:
+def in_front_of(container: str, headers: Mapping[str, str] | None = None) -> Iterator[str]:
     """The address for boto3's ``endpoint_url``; a container's errors become SageMaker's ModelError."""
+
+    added = headers or {}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -40,7 +42,7 @@ def in_front_of(container: str) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kept = {name: self.headers[name] for name in ("Content-Type", "Accept") if self.headers[name]}
-            status, answer, content_type = call(f"{container}/invocations", body, kept)
+            status, answer, content_type = call(f"{container}/invocations", body, {**kept, **added})
             headers = {"Content-Type": content_type or "application/octet-stream"}
             if status != 200:
                 said = {"Message": "", "OriginalStatusCode": status, "OriginalMessage": answer.decode()}

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.answers import answered, sigmoid
 
 from crossrank.server.request import RequestError
@@ -290,6 +292,36 @@ def test_tei_names_the_type_of_an_error() -> None:
         read(TeiRerank(), {"query": "q", "texts": []})
     assert TeiRerank().error(caught.value)["error_type"] == "empty"
     assert caught.value.status == 400
+
+
+NAMES = [
+    *("query", "documents", "texts", "top_n", "top_k", "return_documents", "raw_scores", "truncate", "model"),
+    *("rank_fields", "passages", "inputs", "text_1", "text_2", "property", "parameters", "use_activation"),
+    *("max_tokens_per_doc", "truncation_side", "text"),
+]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(NAMES),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.paths[0])
+@given(payload=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6) | VALUES)
+def test_whatever_json_comes_is_read_or_refused(wire: JsonFormat | Shared, payload: Any) -> None:
+    refused: RequestError | None = None
+    try:
+        call = wire.read(json.dumps(payload).encode())
+    except RequestError as error:
+        refused = error
+    if refused is not None:
+        assert 400 <= refused.status < 500
+        json.dumps((refused.wire or wire).error(refused), allow_nan=False)
+        return
+    for request in call.requests:
+        assert isinstance(request.query, str)
+        assert all(isinstance(document.text, str) for document in request.documents)
+        assert request.top_n is None or request.top_n > 0
 
 
 def test_no_path_belongs_to_two_formats() -> None:
