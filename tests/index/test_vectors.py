@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossrank.index import Index, vectors
+from crossrank.index import Index, kinds, vectors
 from crossrank.index.store import Store
 from crossrank.index.vectors import read_vectors
 from crossrank.inference.bi_encoder import BiEncoder
@@ -126,13 +126,13 @@ def test_large_index_is_searched_by_hnsw_with_its_recall_measured(graph: Index) 
 def test_recall_falls_where_neighbours_are_missed(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (
-        ("EXACT_UP_TO", 500),
-        ("_LINKS", 2),
-        ("_BUILD_CANDIDATES", 2),
-        ("_SEARCH_CANDIDATES", 1),
+    for module, name, value in (
+        (vectors, "EXACT_UP_TO", 500),
+        (kinds, "_LINKS", 2),
+        (kinds, "_BUILD_CANDIDATES", 2),
+        (vectors, "_SEARCH_CANDIDATES", 1),
     ):
-        monkeypatch.setattr(vectors, name, value)
+        monkeypatch.setattr(module, name, value)
     index.add([records(tmp_path, 600)])
     recall = index.info().recall
     assert recall is not None

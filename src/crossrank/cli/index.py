@@ -29,6 +29,13 @@ _LISTED = 10
 Folder: TypeAlias = Annotated[
     Path, typer.Argument(parser=given_path, metavar="INDEX", help="The index's folder.", show_default=False)
 ]
+Vectors: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="How vectors are held in memory: float32, int8 or binary (the best are scored exactly).",
+        show_default="float32",
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -61,6 +68,7 @@ def add(
         int | None,
         typer.Option(help="For a new index: characters that passages overlap.", show_default="100"),
     ] = None,
+    vectors: Vectors = None,
     as_json: AsJson = False,
 ) -> None:
     """Add files to an index, or update them; the index is created if it does not exist.
@@ -72,7 +80,9 @@ def add(
     """
     from crossrank.index import Index
 
-    kept = Index(index, embedder=embedder, chunk_size=chunk_size, chunk_overlap=chunk_overlap)
+    kept = Index(
+        index, embedder=embedder, chunk_size=chunk_size, chunk_overlap=chunk_overlap, vectors=vectors
+    )
     with _progress("Indexing") as progress:
         report = kept.add(
             paths or (), include=include or (), exclude=exclude or (), strict=strict, progress=progress
@@ -146,14 +156,16 @@ def info(index: Folder, as_json: AsJson = False) -> None:
 
 
 @index_app.command("rebuild")
-def rebuild(index: Folder, embedder: IndexEmbedder = None, as_json: AsJson = False) -> None:
+def rebuild(
+    index: Folder, embedder: IndexEmbedder = None, vectors: Vectors = None, as_json: AsJson = False
+) -> None:
     """Embed and index the stored passages again, optionally with another embedding model.
 
     Example: crossrank index rebuild my-index --embedder BAAI/bge-small-en-v1.5
     """
     from crossrank.index import Index
 
-    kept = Index(index, embedder=embedder)
+    kept = Index(index, embedder=embedder, vectors=vectors)
     with _progress("Embedding") as progress:
         mended = kept.rebuild(progress=progress)
     after = kept.info()

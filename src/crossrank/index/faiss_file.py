@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from crossrank.index.kinds import is_of_kind
 from crossrank.index.store import setting
 
 _BYTES_AT_ONCE = 1 << 20
@@ -37,7 +38,7 @@ def is_current(folder: Path, database: sqlite3.Connection) -> bool:
     return newest is not None and newest[0] == wanted and _is_whole(newest[1])
 
 
-def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tuple[int, Any]:
+def read_file(folder: Path, epoch: str, dimension: int, similarity: str, kind: str) -> tuple[int, Any]:
     """The generation and the content of the newest readable file; -1 and None if there is none."""
     import faiss
 
@@ -45,7 +46,7 @@ def read_file(folder: Path, epoch: str, dimension: int, similarity: str) -> tupl
         # A damaged file, or one that was just replaced, is skipped: SQLite has all vectors.
         with suppress(OSError, RuntimeError):
             index = faiss.read_index(str(path)) if _is_whole(path) else None
-            if _is_ours(index, dimension, similarity):
+            if _is_ours(index, dimension, similarity, kind):
                 return generation, index
     return -1, None
 
@@ -61,7 +62,7 @@ def _is_whole(path: Path) -> bool:
         return left == 0 and file.read() == checksum.to_bytes(_CHECKSUM, "little")
 
 
-def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
+def _is_ours(index: Any, dimension: int, similarity: str, kind: str) -> bool:
     """Whether a FAISS index is of the kind that this module writes."""
     import faiss
 
@@ -69,18 +70,10 @@ def _is_ours(index: Any, dimension: int, similarity: str) -> bool:
         return False
     inner = faiss.downcast_index(index.index)
     return (
-        isinstance(inner, (faiss.IndexFlat, faiss.IndexHNSWFlat))
+        is_of_kind(inner, kind, similarity)
         and index.d == inner.d == dimension
         and index.ntotal == inner.ntotal == index.id_map.size()
-        and inner.metric_type == metric_of(similarity)
     )
-
-
-def metric_of(similarity: str) -> int:
-    """FAISS's metric for a similarity."""
-    import faiss
-
-    return int(faiss.METRIC_L2 if similarity == "euclidean" else faiss.METRIC_INNER_PRODUCT)
 
 
 def write_file(folder: Path, database: sqlite3.Connection, index: Any) -> None:

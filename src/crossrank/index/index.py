@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,13 +20,14 @@ from crossrank.index.adding import Adder
 from crossrank.index.damage import damaged_vectors
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
+from crossrank.index.kinds import VectorKind, check_kind
 from crossrank.index.passages import PassageInFile, find_passage, line_numbers, passage_in_file
 from crossrank.index.rebuilding import rebuild
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo, IndexSummary, summary
 from crossrank.index.searching import VectorCache, passages_of
 from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
-from crossrank.index.vectors import write_vectors
+from crossrank.index.vectors import kind_of, recall, write_vectors
 from crossrank.index.writing import delete_files, unfound_files
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.retrieval.base import Retrieval, check_retrieval
@@ -48,6 +50,9 @@ class Index:
         embedder: The bi-encoder, or its name or folder; by default the index's own, or the bundled one.
         chunk_size: Maximum length of a passage in characters, for a new index; 500 by default.
         chunk_overlap: Characters that passages overlap, for a new index; 100 by default.
+        vectors: How vectors are held in memory, for a new index and for :meth:`rebuild`: ``float32`` (the
+            default), ``int8`` (a quarter of the size) or ``binary`` (a bit a number). The candidates that
+            rounded vectors find are scored by the exact ones, which stay on disk.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -67,7 +72,9 @@ class Index:
         embedder: str | Path | BiEncoder | None = None,
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
+        vectors: VectorKind | str | None = None,
     ) -> None:
+        self._kind = vectors
         self.path = Path(path)
         # Absolute, so that the working directory may change; messages show the path as given.
         self._store = Store(self.path.absolute(), shown=self.path)
@@ -120,6 +127,7 @@ class Index:
             new = self._settings_of_new()
         with self._writing(new) as database:
             embedder, sizes = self._embedder.own(database), self._checked_sizes(database)
+            self._check_kind(database)
             with transaction(database):
                 self._embedder.keep_name(database)
                 given = [keep_source(database, source) for source in given]
@@ -183,7 +191,8 @@ class Index:
                 passages=passages,
                 dimension=int(setting(database, "dimension")),
                 vector_search="damaged" if vectors is None else "HNSW" if vectors.approximate else "exact",
-                recall=None if vectors is None else vectors.recall(),
+                vectors=kind_of(database),
+                recall=None if vectors is None else recall(database, vectors),
                 damaged=damaged,
                 pending=0 if vectors is None else vectors.pending,
                 tombstones=0 if vectors is None else len(vectors.gone),
@@ -215,7 +224,11 @@ class Index:
         with self._writing() as database:
             self._store.check_rows(database)
             damaged = damaged_vectors(database)
-            rebuild(database, self._embedder.wanted(setting(database, "embedder")), progress)
+            options = setting(database, "embedder_options", "{}")
+            embedder = self._embedder.wanted(setting(database, "embedder"), options)
+            kind = self._kind or kind_of(database)
+            check_kind(kind, embedder.similarity)
+            rebuild(database, embedder, kind, progress)
             write_vectors(self._store.folder, database)
         return damaged
 
@@ -414,7 +427,17 @@ class Index:
         """The settings of a new index, checked before anything is written."""
         size, overlap = chunk_sizes(*self._sizes)
         sizes = {"chunk_size": str(size), "chunk_overlap": str(overlap)}
-        return {**embedder_settings(self._embedder.wanted()), **sizes}
+        embedder, kind = self._embedder.wanted(), self._kind or "float32"
+        check_kind(kind, embedder.similarity)
+        return {**embedder_settings(embedder), **sizes, "vectors": kind}
+
+    def _check_kind(self, database: sqlite3.Connection) -> None:
+        own = kind_of(database)
+        if self._kind not in (None, own):
+            raise InputError(
+                f"{self.path} was made with {own} vectors, not {self._kind}; leave it out, or change it: "
+                f"crossrank index rebuild {shlex.quote(str(self.path))} --vectors {self._kind}"
+            )
 
     def _checked_sizes(self, database: sqlite3.Connection) -> tuple[int, int]:
         own = int(setting(database, "chunk_size")), int(setting(database, "chunk_overlap"))

@@ -16,13 +16,17 @@ _AT_ONCE = 1024
 
 
 def rebuild(
-    database: sqlite3.Connection, embedder: BiEncoder, progress: Callable[[int, int], object]
+    database: sqlite3.Connection,
+    embedder: BiEncoder,
+    kind: str,
+    progress: Callable[[int, int], object],
 ) -> None:
     """Embed and index every passage again, in one transaction, and store the new embedder.
 
     Args:
         database: A connection for writing; the caller holds the writer's lock.
         embedder: The new embedder.
+        kind: How the vectors are held from now on.
         progress: Called with the number of passages done and the total number of passages.
     """
     (total,) = database.execute("SELECT count(*) FROM passage").fetchone()
@@ -41,6 +45,6 @@ def rebuild(
             )
             done += len(some)
             progress(done, total)
-        values = {**embedder_settings(embedder), "epoch": new_epoch()}
+        values = {**embedder_settings(embedder), "epoch": new_epoch(), "vectors": kind}
         database.executemany("INSERT OR REPLACE INTO setting (name, value) VALUES (?, ?)", values.items())
         count_generation(database)

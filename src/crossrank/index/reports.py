@@ -69,6 +69,7 @@ class IndexInfo:
         passages: Number of passages.
         dimension: Dimension of the vectors; 0 if there are none.
         vector_search: ``exact`` or ``HNSW``; ``damaged`` if any vector is damaged.
+        vectors: How vectors are held in memory: ``float32``, ``int8`` or ``binary``.
         recall: Recall@10 of the vector search compared with exact search, on average over randomly drawn
             passages; 1.0 if the search is exact, None if there are no vectors or damaged ones.
         damaged: Number of damaged vectors; ``rebuild`` repairs them.
@@ -92,6 +93,7 @@ class IndexInfo:
     passages: int
     dimension: int
     vector_search: str
+    vectors: str
     recall: float | None
     damaged: int
     pending: int

@@ -16,7 +16,7 @@ from crossrank.documents import Document
 from crossrank.index.filters import Condition
 from crossrank.index.passages import ROW, document_of
 from crossrank.index.store import Store, setting
-from crossrank.index.vectors import Ids, Vectors, read_vectors, stored_vectors
+from crossrank.index.vectors import Ids, Vectors, read_vectors, search, stored_vectors
 from crossrank.inference.vectors import prepared, similarities
 from crossrank.retrieval.base import Scored
 from crossrank.retrieval.bm25 import best_by_words, scores_by_words
@@ -89,7 +89,8 @@ class _Vectors:
     conditions: Sequence[Condition]
 
     def search(self, vector: NDArray[np.float32], k: int) -> list[Scored]:
-        found = self.vectors.search(vector, k, _allowed(self.database, self.conditions))
+        allowed = _allowed(self.database, self.conditions)
+        found = search(self.database, self.vectors, vector, k, allowed)
         return [Scored(*one) for one in zip(found.ids.tolist(), found.scores.tolist(), strict=True)]
 
     def similarities(self, vector: NDArray[np.float32], passages: Sequence[int]) -> dict[int, float]:

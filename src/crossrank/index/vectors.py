@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from crossrank.index.damage import checksum
 from crossrank.index.faiss_file import (
     forget_files,
     is_current,
-    metric_of,
     newest_file,
     read_file,
     write_file,
 )
+from crossrank.index.kinds import RESCORED, VectorKind, empty
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
 from crossrank.inference.vectors import nearest, prepared
@@ -32,9 +32,8 @@ EXACT_UP_TO, _EXACT_AGAIN_SHARE = 100_000, 0.8
 _STALE_SHARE, _STALE_FEW = 0.02, 256
 # HNSW cannot delete vectors: it is built again when more than this share belongs to deleted passages.
 _TOMBSTONE_SHARE = 0.2
-# Malkov and Yashunin (2016), https://arxiv.org/abs/1603.09320: links per vector, and candidates while
-# building and searching.
-_LINKS, _BUILD_CANDIDATES, _SEARCH_CANDIDATES = 32, 80, 128
+# Candidates of HNSW while it is searched.
+_SEARCH_CANDIDATES = 128
 _ROWS_AT_ONCE = 20_000
 # The tolerance between a product computed by FAISS and by NumPy.
 _ROUNDING = 1e-5
@@ -58,6 +57,7 @@ class Vectors:
         similarity: How vectors are compared.
         base: The content of the FAISS file, by passage id; None if there is no usable file.
         written: The generation of the file; -1 if there is none.
+        kind: How the base stores its vectors.
         approximate: Whether the base is HNSW.
         gone: Ids that are in the base but no longer in the index.
         new: Vectors that are in the index but not in the base, by id; None if there are none.
@@ -69,6 +69,7 @@ class Vectors:
     similarity: Similarity
     base: Any
     written: int
+    kind: VectorKind
     approximate: bool
     gone: Ids
     new: Any
@@ -80,22 +81,34 @@ class Vectors:
         return 0 if self.new is None else int(self.new.ntotal)
 
     def search(self, vector: NDArray[np.float32], k: int, allowed: Ids | None = None) -> Found:
-        """Find the ``k`` or fewer passages nearest to a query's vector, shape [d].
+        """Find the ``k`` or fewer passages nearest to a query's vector, shape [d], by the vectors held.
 
         All passages that tie for the last place are returned. With ``allowed``, only these ids are searched,
         exactly, since HNSW works badly with few allowed vectors.
         """
         query = prepared(vector[np.newaxis], self.similarity)
         on_one_thread()
-        if allowed is not None:
-            return _best(*self._all_scores(query[0], allowed), k)
-        parts = [self._search_part(part, query, k) for part in (self.base, self.new) if part is not None]
+        parts = [
+            self._search_part(part, query, k)
+            if allowed is None
+            else self._all_scores(part, query[0], allowed)
+            for part in (self.base, self.new)
+            if part is not None
+        ]
         if not parts:
             return Found(np.empty(0, np.int64), np.empty(0, np.float32))
-        ids, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return _best(ids, scores, k)
+        if self.kind == "float32":
+            ids, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+            return _best(ids, scores, k)
+        # The scores of rounded vectors and of others cannot be compared.
+        found = [_best(*part, k) for part in parts]
+        return Found(
+            np.concatenate([part.ids for part in found]), np.concatenate([part.scores for part in found])
+        )
 
     def _search_part(self, part: Any, query: NDArray[np.float32], k: int) -> tuple[Ids, NDArray[np.float32]]:
+        if part is self.base and self.kind == "binary":
+            return self._search_bits(query, k)
         gone = len(self.gone) if part is self.base else 0
         size = part.ntotal - gone
         k, fetched = min(k, size), min(k + 1, size)
@@ -105,11 +118,25 @@ class Vectors:
             )
             # HNSW may find fewer; the missing ids are -1.
             distances, ids = distances[ids >= 0], ids[ids >= 0]
-            if fetched == size or len(ids) < fetched or distances[-1] != distances[k - 1]:
+            if (
+                self.kind != "float32"
+                or fetched == size
+                or len(ids) < fetched
+                or distances[-1] != distances[k - 1]
+            ):
                 scores = -np.sqrt(distances) if self.similarity == "euclidean" else distances
                 return ids, scores
             fetched = min(2 * fetched, size)  # until no passage that ties for the last place is cut off
         return np.empty(0, np.int64), np.empty(0, np.float32)
+
+    def _search_bits(self, query: NDArray[np.float32], k: int) -> tuple[Ids, NDArray[np.float32]]:
+        """The nearest by the number of equal bits, scored by their signs."""
+        fetched = min(k + len(self.gone), self.base.ntotal)  # these vectors cannot be left out before
+        ids = self.base.search(query, fetched)[1][0]
+        ids = ids[~np.isin(ids, self.gone)][:k]
+        if not len(ids):
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        return ids, nearest(self.base.reconstruct_batch(ids), query[0], self.similarity)
 
     def _parameters(self, part: Any, fetched: int) -> Any:
         import faiss
@@ -123,54 +150,25 @@ class Vectors:
             )
         return faiss.SearchParameters(**given) if given else None
 
-    def _all_scores(self, query: NDArray[np.float32], allowed: Ids) -> tuple[Ids, NDArray[np.float32]]:
-        """The scores of all allowed ids that have a vector."""
-        ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-        for part in (self.base, self.new):
-            if part is None:
-                continue
-            held = np.intersect1d(allowed, _ids(part), assume_unique=True)
-            for start in range(0, len(held), _ROWS_AT_ONCE):
-                rows = held[start : start + _ROWS_AT_ONCE]
-                ids.append(rows)
-                scores.append(nearest(part.reconstruct_batch(rows), query, self.similarity))
-        return np.concatenate(ids), np.concatenate(scores)
-
-    def recall(self, *, at: int = 10, sample: int = 100) -> float | None:
-        """The recall of :meth:`search` compared with exact search, for randomly drawn passages."""
-        if not self.count:
-            return None
-        if not self.approximate:
-            return 1.0
-        ids = np.setdiff1d(_ids(self.base), self.gone)
-        chosen = np.random.default_rng(7).choice(ids, min(sample, len(ids)), replace=False)
-        queries = self.base.reconstruct_batch(chosen)
-        # Compares similarities, not ids, since of two equally near passages either is correct.
-        best = np.full((len(chosen), at), -np.inf, np.float32)
-        parts = [(self.base, ids)] + ([(self.new, _ids(self.new))] if self.new is not None else [])
-        for part, held in parts:
-            for start in range(0, len(held), _ROWS_AT_ONCE):
-                some = held[start : start + _ROWS_AT_ONCE]
-                rows = part.reconstruct_batch(some)
-                scores = np.stack([nearest(rows, query, self.similarity) for query in queries])
-                scores[some == chosen[:, np.newaxis]] = -np.inf
-                best = -np.sort(-np.concatenate([best, scores], axis=1), axis=1)[:, :at]
-        shares = []
-        for passage, query, exact in zip(chosen, queries, best, strict=True):
-            found = self.search(query, at + 1)
-            scores = found.scores[found.ids != passage][:at]
-            shares.append(np.sum(scores >= exact[-1] - _ROUNDING) / at)
-        return float(np.mean(shares))
+    def _all_scores(
+        self, part: Any, query: NDArray[np.float32], allowed: Ids
+    ) -> tuple[Ids, NDArray[np.float32]]:
+        """The scores of all allowed ids that have a vector in a part."""
+        held, scores = np.intersect1d(allowed, _ids(part), assume_unique=True), [np.empty(0, np.float32)]
+        for start in range(0, len(held), _ROWS_AT_ONCE):
+            rows = held[start : start + _ROWS_AT_ONCE]
+            scores.append(nearest(part.reconstruct_batch(rows), query, self.similarity))
+        return held, np.concatenate(scores)
 
 
 def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | None = None) -> Vectors:
     """Read the vectors that a transaction sees: the FAISS file, and the difference to SQLite."""
     epoch, generation = setting(database, "epoch"), int(setting(database, "generation"))
-    similarity = setting(database, "similarity")
+    similarity, kind = setting(database, "similarity"), kind_of(database)
     if before is not None and (before.epoch, before.written) == (epoch, newest_file(folder, epoch)):
         written, base = before.written, before.base
     else:
-        written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity)
+        written, base = read_file(folder, epoch, int(setting(database, "dimension")), similarity, kind)
     gone = new_ids = np.empty(0, np.int64)
     # Every passage has a vector. An HNSW file may contain more, since it cannot delete vectors.
     (count,) = database.execute("SELECT count(*) FROM passage").fetchone()
@@ -184,9 +182,10 @@ def read_vectors(folder: Path, database: sqlite3.Connection, before: Vectors | N
         similarity=similarity,  # type: ignore[arg-type]
         base=base,
         written=written,
+        kind=kind,
         approximate=base is not None and _is_approximate(base),
         gone=gone,
-        new=_flat(database, new_ids, similarity) if len(new_ids) else None,
+        new=_built(database, new_ids, similarity, "float32", approximate=False) if len(new_ids) else None,
         count=count,
     )
 
@@ -202,7 +201,7 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
     vectors = read_vectors(folder, database)
     few = max(_STALE_FEW, _STALE_SHARE * vectors.count)
     limit = EXACT_UP_TO * (_EXACT_AGAIN_SHARE if vectors.approximate else 1)
-    wanted = vectors.count > limit
+    wanted = vectors.count > limit and vectors.kind != "binary"
     if vectors.base is not None and wanted == vectors.approximate:
         if wanted and len(vectors.gone) <= _TOMBSTONE_SHARE * vectors.base.ntotal:
             if vectors.pending > few:
@@ -216,8 +215,64 @@ def write_vectors(folder: Path, database: sqlite3.Connection) -> None:
     if vectors.count <= _STALE_FEW:
         forget_files(folder)  # reading this few vectors from SQLite is as fast
         return
-    build = _hnsw if wanted else _flat
-    write_file(folder, database, build(database, _live(database), setting(database, "similarity")))
+    if wanted:
+        on_all_threads()
+    built = _built(
+        database, _live(database), setting(database, "similarity"), vectors.kind, approximate=wanted
+    )
+    write_file(folder, database, built)
+
+
+def search(
+    database: sqlite3.Connection,
+    vectors: Vectors,
+    vector: NDArray[np.float32],
+    k: int,
+    allowed: Ids | None = None,
+) -> Found:
+    """Find the ``k`` or fewer passages nearest to a query's vector, shape [d]; see :meth:`Vectors.search`.
+
+    Candidates that were found by rounded vectors are scored again by those in SQLite.
+    """
+    if vectors.kind == "float32":
+        return vectors.search(vector, k, allowed)
+    found = vectors.search(vector, k * RESCORED[vectors.kind], allowed)
+    if not len(found.ids):
+        return found
+    ids = np.sort(found.ids)
+    query = prepared(vector[np.newaxis], vectors.similarity)[0]
+    return _best(ids, nearest(_exact(database, ids, vectors.similarity), query, vectors.similarity), k)
+
+
+def _exact(database: sqlite3.Connection, ids: Ids, similarity: Similarity) -> NDArray[np.float32]:
+    return prepared(stored_vectors(database, ids), similarity)
+
+
+def recall(
+    database: sqlite3.Connection, vectors: Vectors, *, at: int = 10, sample: int = 100
+) -> float | None:
+    """The recall of :func:`search` compared with exact search, for randomly drawn passages."""
+    if not vectors.count:
+        return None
+    if vectors.base is None or (vectors.kind == "float32" and not vectors.approximate):
+        return 1.0
+    ids = _live(database)
+    chosen = np.sort(np.random.default_rng(7).choice(ids, min(sample, len(ids)), replace=False))
+    queries = _exact(database, chosen, vectors.similarity)
+    # Compares similarities, not ids, since of two equally near passages either is correct.
+    best = np.full((len(chosen), at), -np.inf, np.float32)
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        some = ids[start : start + _ROWS_AT_ONCE]
+        rows = _exact(database, some, vectors.similarity)
+        scores = np.stack([nearest(rows, query, vectors.similarity) for query in queries])
+        scores[some == chosen[:, np.newaxis]] = -np.inf
+        best = -np.sort(-np.concatenate([best, scores], axis=1), axis=1)[:, :at]
+    shares = []
+    for passage, query, exact in zip(chosen, queries, best, strict=True):
+        found = search(database, vectors, query, at + 1)
+        scores = found.scores[found.ids != passage][:at]
+        shares.append(np.sum(scores >= exact[-1] - _ROUNDING) / at)
+    return float(np.mean(shares))
 
 
 def _live(database: sqlite3.Connection) -> Ids:
@@ -225,25 +280,20 @@ def _live(database: sqlite3.Connection) -> Ids:
     return np.array([row[0] for row in database.execute("SELECT id FROM passage ORDER BY id")], np.int64)
 
 
-def _flat(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
-    """An exact FAISS index over vectors from SQLite."""
+def kind_of(database: sqlite3.Connection) -> VectorKind:
+    """How the vectors of the FAISS file are stored."""
+    return cast("VectorKind", setting(database, "vectors", "float32"))
+
+
+def _built(database: sqlite3.Connection, ids: Ids, similarity: str, kind: str, *, approximate: bool) -> Any:
+    """A FAISS index over vectors from SQLite."""
     import faiss
 
     dimension = int(setting(database, "dimension"))
-    flat = faiss.IndexFlatL2(dimension) if similarity == "euclidean" else faiss.IndexFlatIP(dimension)
-    return _filled(faiss.IndexIDMap2(flat), database, ids, similarity)
-
-
-def _hnsw(database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
-    import faiss
-
-    on_all_threads()
-    graph = faiss.IndexHNSWFlat(int(setting(database, "dimension")), _LINKS, metric_of(similarity))
-    graph.hnsw.efConstruction = _BUILD_CANDIDATES
-    return _filled(faiss.IndexIDMap2(graph), database, ids, similarity)
-
-
-def _filled(index: Any, database: sqlite3.Connection, ids: Ids, similarity: str) -> Any:
+    index = faiss.IndexIDMap2(empty(kind, dimension, similarity, approximate=approximate))
+    if not index.is_trained:  # int8 has a range for each number of a vector
+        some = ids[:: -(-len(ids) // _ROWS_AT_ONCE)]
+        index.train(prepared(stored_vectors(database, some), similarity))  # type: ignore[arg-type]
     for start in range(0, len(ids), _ROWS_AT_ONCE):
         part = ids[start : start + _ROWS_AT_ONCE]
         index.add_with_ids(prepared(stored_vectors(database, part), similarity), part)  # type: ignore[arg-type]
