@@ -151,6 +151,8 @@ class Ranking(Sequence[Hit]):
             or a function's name.
         timings: Seconds per stage.
         notices: Warnings about this ranking, one sentence each; usually empty.
+        scored: How many candidates the cross-encoder read. Those that cannot be among ``top_n`` hits are left
+            out.
 
     Example:
         >>> Ranking(query="q", hits=())[:3]
@@ -162,6 +164,7 @@ class Ranking(Sequence[Hit]):
     activation: str = "none"
     timings: Mapping[str, float] = field(default_factory=dict, hash=False)
     notices: tuple[str, ...] = ()
+    scored: int = 0
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -184,6 +187,7 @@ class Ranking(Sequence[Hit]):
             "activation": self.activation,
             "timings": dict(self.timings),
             "notices": list(self.notices),
+            "scored": self.scored,
         }
 
 

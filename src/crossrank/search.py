@@ -17,6 +17,7 @@ from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scorer import PairScorer
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.ranking.effort import Effort
 from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Retrieval, Retriever, check_retrieval
 from crossrank.retrieval.memory import MemoryRetriever
@@ -113,6 +114,7 @@ class Searcher:
         candidates: int = 20,
         top_n: int | None = 3,
         filters: str | Iterable[str] = (),
+        effort: Effort = "full",
         activation: ActivationName | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
@@ -124,6 +126,7 @@ class Searcher:
             top_n: How many hits to return; None for all candidates.
             filters: Conditions on the metadata, such as ``year>=2020``, if the retriever supports them; see
                 :meth:`crossrank.Index.retrieve`.
+            effort: How many of the candidates to read; see :meth:`crossrank.Reranker.rank`.
             activation: See :meth:`crossrank.Reranker.rank`.
             progress: Called with the number of candidates scored since the last call.
 
@@ -139,7 +142,9 @@ class Searcher:
         clock = _Clock()
         found = self.retriever.retrieve(query, candidates, filters=filters)
         clock.stop("first_stage")
-        ranking = self.reranker.rank(query, found, top_n=top_n, activation=activation, progress=progress)
+        ranking = self.reranker.rank(
+            query, found, top_n=top_n, effort=effort, activation=activation, progress=progress
+        )
         return replace(ranking, timings={**clock.seconds, **ranking.timings})
 
     async def asearch(self, query: str, **options: Any) -> Ranking:

@@ -9,6 +9,7 @@ import typer
 
 from crossrank.inference.arithmetic import Precision as PrecisionName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.ranking.effort import Effort as EffortName
 from crossrank.retrieval.base import Retrieval
 
 
@@ -48,6 +49,10 @@ Precision: TypeAlias = Annotated[
     typer.Option(
         help="The arithmetic: the fastest that ranks like float32 on this processor, or a fixed one."
     ),
+]
+Effort: TypeAlias = Annotated[
+    EffortName,
+    typer.Option(help="Read every candidate that may be among the best, or only those likely to be."),
 ]
 Embedder: TypeAlias = Annotated[
     str, typer.Option(help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.")

@@ -15,6 +15,7 @@ from crossrank.cli.options import (
     AsJson,
     Candidates,
     Device,
+    Effort,
     Model,
     PassagesFile,
     Precision,
@@ -29,6 +30,7 @@ from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
 from crossrank.inference.arithmetic import Precision as PrecisionName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
+from crossrank.ranking.effort import Effort as EffortName
 from crossrank.retrieval.base import Retrieval
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def search(
     chunk_overlap: Annotated[
         int | None, typer.Option(help="For files: characters that passages overlap.", show_default="100")
     ] = None,
+    effort: Effort = "full",
     as_json: AsJson = False,
 ) -> None:
     """Search files, or an index of them, for a question: retrieve candidates, rerank them, show the best.
@@ -91,7 +94,7 @@ def search(
     Example: crossrank search "What is the plan for the economy?" --index my-index --filter 'year>=2020'
     """
     _check_numbers(candidates, top_n)
-    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision)
+    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision, top_n, effort)
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
             raise InputError("--index searches what the index holds; leave files and --chunk-... out")
@@ -102,8 +105,7 @@ def search(
         raise InputError("--filter needs --index; make an index with crossrank index add")
     else:
         ranking = _search(query, paths, embedder, stages, (chunk_size, chunk_overlap))
-    shown = replace(ranking, hits=ranking.hits[:top_n])
-    print_json(shown.to_dict()) if as_json else print_ranking(shown)
+    print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
 
 
 def demo(
@@ -163,12 +165,14 @@ class _Stages:
     lexical_weight: float
     device: str | None = None
     precision: PrecisionName = "auto"
+    top_n: int | None = None
+    effort: EffortName = "full"
 
 
 def _search_index(
     query: str, index: Path, embedder: str | None, filters: Sequence[str], stages: _Stages
 ) -> Ranking:
-    """Search an index; returns all candidates, ranked."""
+    """Search an index."""
     from crossrank.index import Index
     from crossrank.ranking.reranker import check_query
     from crossrank.search import Searcher
@@ -179,7 +183,7 @@ def _search_index(
     )
     with progress_bar("Loading", None):
         searcher = Searcher(retriever, model=stages.model, device=stages.device, precision=stages.precision)
-    return _ranked(query, searcher, stages.candidates, filters)
+    return _ranked(query, searcher, stages, filters)
 
 
 def _search(
@@ -189,7 +193,7 @@ def _search(
     stages: _Stages,
     chunks: tuple[int | None, int | None] | None = None,
 ) -> Ranking:
-    """Search documents; returns all candidates, ranked. Without ``chunks``, documents are not split."""
+    """Search documents. Without ``chunks``, they are not split."""
     from crossrank.ranking.reranker import check_query
     from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents
@@ -214,14 +218,19 @@ def _search(
             precision=stages.precision,
             progress=progress,
         )
-    ranking = _ranked(query, searcher, stages.candidates)
+    ranking = _ranked(query, searcher, stages)
     return replace(ranking, timings={"load": seconds, **ranking.timings})
 
 
-def _ranked(query: str, searcher: Searcher, candidates: int, filters: Sequence[str] = ()) -> Ranking:
-    with progress_bar("Ranking", candidates) as progress:
+def _ranked(query: str, searcher: Searcher, stages: _Stages, filters: Sequence[str] = ()) -> Ranking:
+    with progress_bar("Ranking", stages.candidates) as progress:
         ranking = searcher.search(
-            query, candidates=candidates, top_n=None, filters=filters, progress=progress
+            query,
+            candidates=stages.candidates,
+            top_n=stages.top_n,
+            filters=filters,
+            effort=stages.effort,
+            progress=progress,
         )
     return replace(ranking, timings={**searcher.timings, **ranking.timings})
 

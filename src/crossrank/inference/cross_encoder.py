@@ -40,6 +40,8 @@ from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
 _CHUNK, _FIRST_CHUNK = 4096, 512
 # A thread has one batch running and one waiting, of about 1,024 tokens each; a GPU's batch is one packed row.
 _TOKENS_A_THREAD, _TOKENS_ON_GPU = 2048, 65_536
+# Fewer pairs than this leave threads, or a GPU, without work.
+_PAIRS_A_THREAD, _GPU_BLOCK = 4, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,9 @@ class CrossEncoder(DropIn):
             )
         self._engine, self.precision, self.notices = loaded.engine, loaded.precision, loaded.notices
         self._device = Device.named(device)
+        self.block = (
+            _GPU_BLOCK if on_gpu(device) else _PAIRS_A_THREAD * (self._threads or available_threads())
+        )
 
     def get_backend(self) -> str:
         """The library that runs the model: ``openvino`` or ``torch``."""

@@ -12,9 +12,48 @@ from dataclasses import dataclass
 from math import copysign, exp, isfinite, log
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossrank.documents import SIMILARITY, WORD_MATCH
 from crossrank.errors import ModelError
 from crossrank.models.folder import ModelFolder
+
+
+@dataclass(frozen=True, slots=True)
+class LogitForecast:
+    """What the evidence for a passage says about its logit, before the cross-encoder has read it.
+
+    Within a query, what the logit adds to the sum is a constant plus ``slope`` times the evidence's sum, with
+    errors of which ``tail`` says how often they are how large. Fitted on questions that the model did not
+    learn from.
+
+    Attributes:
+        slope: What the logit adds for each unit of evidence.
+        spread: The standard deviation of the errors.
+        tail: Pairs of a number of standard deviations and the share of errors above it, ascending.
+
+    Example:
+        >>> forecast = LogitForecast(slope=0.5, spread=0.4, tail=((0.0, 0.5), (2.0, 0.01), (4.0, 0.0001)))
+        >>> [float(round(share, 4)) for share in forecast.shares_above(np.array([-1.0, 1.0, 3.0]))]
+        [0.5, 0.0707, 0.001]
+    """
+
+    slope: float
+    spread: float
+    tail: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        deviations, shares = zip(*self.tail, strict=True)
+        if not all(map(isfinite, (self.slope, self.spread, *deviations))) or self.spread <= 0:
+            raise ValueError("slope, spread and the tail's deviations are finite, and spread is above 0")
+        if not all(0 < share <= 1 for share in shares) or list(deviations) != sorted(deviations):
+            raise ValueError("the tail's deviations ascend, and its shares are above 0 and at most 1")
+
+    def shares_above(self, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The share of errors above each number of standard deviations; the last share beyond the tail."""
+        known, shares = np.array(self.tail).T
+        return np.exp(np.interp(deviations, known, np.log(shares)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +68,7 @@ class EvidenceWeights:
         doubt: The probability, from 0 to below 0.5, that the cross-encoder is wrong regardless of its logit.
             The logit's log-odds are bounded accordingly before they are weighted, because a model is
             overconfident on texts unlike its training data and should not dominate the sum then.
+        forecast: What the evidence says about the logit; None if that was not fitted.
 
     Example:
         >>> weights = EvidenceWeights(logit=0.5, constant=-4.0, similarity=8.0)
@@ -48,6 +88,7 @@ class EvidenceWeights:
     similarity: float | None = None
     word_match: float | None = None
     doubt: float = 0.0
+    forecast: LogitForecast | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.doubt < 0.5:
@@ -65,6 +106,11 @@ class EvidenceWeights:
     def name(self) -> str:
         """The evidence that is used, for display, such as ``with similarity``."""
         return "with " + " and ".join({WORD_MATCH: "words"}.get(name, name) for name in self.evidence)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a most that the logit can add to the sum."""
+        return self.doubt > 0 and self.logit > 0
 
     def contributions(self, logit: float, evidence: Mapping[str, float]) -> dict[str, float]:
         """The terms of the sum: ``logit``, each kind of evidence by its name, and ``constant``.
@@ -144,6 +190,16 @@ def _weights(saved: Mapping[str, Any]) -> EvidenceWeights:
     evidence = {name: float(saved[name]) for name in (SIMILARITY, WORD_MATCH) if saved.get(name) is not None}
     if not evidence:
         raise ValueError("neither similarity nor word_match")
+    forecast = saved.get("forecast")
     return EvidenceWeights(
-        float(saved["logit"]), float(saved["constant"]), **evidence, doubt=float(saved.get("doubt") or 0.0)
+        float(saved["logit"]),
+        float(saved["constant"]),
+        **evidence,
+        doubt=float(saved.get("doubt") or 0.0),
+        forecast=None if forecast is None else _forecast(forecast),
     )
+
+
+def _forecast(saved: Mapping[str, Any]) -> LogitForecast:
+    tail = tuple((float(deviations), float(share)) for deviations, share in saved["tail"])
+    return LogitForecast(float(saved["slope"]), float(saved["spread"]), tail)

@@ -33,6 +33,7 @@ class PairScorer(ABC):
         interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
         prompts: Texts to put before the query, by name.
         default_prompt_name: The prompt that is used if none is given.
+        block: How many pairs keep the model busy; None if it is best given all at once.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PairScorer(ABC):
     interpolation: Interpolation | None = None
     prompts: Mapping[str, str] = MappingProxyType({})
     default_prompt_name: str | None = None
+    block: int | None = None
 
     @abstractmethod
     def logits(

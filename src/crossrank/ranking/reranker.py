@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -19,6 +19,8 @@ from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.inference.scorer import PairScorer, for_ranking
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.early_stop import EarlyStop
+from crossrank.ranking.effort import Effort, check_effort
 from crossrank.text.readability import unreadable_share
 
 # A text is unreadable if more than this share of its letters is in scripts that the model was not trained
@@ -35,6 +37,16 @@ class _Output(NamedTuple):
 
     logit: float
     truncated: int
+
+
+class _Asked(NamedTuple):
+    """One query, its candidates, the places of those that the model can read, and how evidence counts."""
+
+    query: str
+    candidates: list[Candidate]
+    readable: list[int]
+    weights: EvidenceWeights | None
+    notices: tuple[str, ...]
 
 
 class Reranker:
@@ -84,6 +96,7 @@ class Reranker:
         candidates: Iterable[CandidateLike],
         *,
         top_n: int | None = None,
+        effort: Effort = "full",
         activation: Activation | None = None,
         progress: Progress | None = None,
     ) -> Ranking:
@@ -99,7 +112,11 @@ class Reranker:
             query: The question.
             candidates: Candidates from a :class:`~crossrank.retrieval.base.Retriever`, or strings, documents
                 or mappings; in first-stage order.
-            top_n: How many hits to return; all by default.
+            top_n: How many hits to return; all by default. Candidates that cannot be among them are not read,
+                if the model's weights say so.
+            effort: ``full`` gives the same hits as reading all candidates. ``fast`` stops earlier: of 100
+                questions, about one gets another hit in one place. It needs a model with a forecast in its
+                weights, such as the bundled one.
             activation: From logit to score; the model's own by default, ``"none"`` for logits.
             progress: Called with the number of candidates scored since the last call.
 
@@ -111,7 +128,7 @@ class Reranker:
                 evidence is not a finite number.
         """
         (ranking,) = self.rank_many(
-            [(query, candidates)], top_n=top_n, activation=activation, progress=progress
+            [(query, candidates)], top_n=top_n, effort=effort, activation=activation, progress=progress
         )
         return ranking
 
@@ -120,6 +137,7 @@ class Reranker:
         queries: Iterable[tuple[str, Iterable[CandidateLike]]],
         *,
         top_n: int | None = None,
+        effort: Effort = "full",
         activation: Activation | None = None,
         progress: Progress | None = None,
     ) -> list[Ranking]:
@@ -128,6 +146,7 @@ class Reranker:
         Args:
             queries: Pairs of a query and its candidates; see :meth:`rank`.
             top_n: See :meth:`rank`.
+            effort: See :meth:`rank`.
             activation: See :meth:`rank`.
             progress: See :meth:`rank`.
 
@@ -147,28 +166,29 @@ class Reranker:
         started = time.perf_counter()
         if top_n is not None and top_n < 1:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
+        check_effort(effort)
         # An unknown activation raises an error before the scoring, not after it.
         self.model.scoring.scores(_NO_LOGITS, activation)
-        asked: list[tuple[str, list[Candidate]]] = []
-        for query, candidates in queries:
+        asked: list[_Asked] = []
+        for query, given in queries:
             check_query(query)
-            asked.append((query, as_candidates(candidates)))
-        outputs = self._outputs(asked, progress)
+            candidates = as_candidates(given)
+            weights, notices = self._weights(candidates)
+            asked.append(_Asked(query, candidates, self._readable(query, candidates), weights, notices))
+        outputs = self._outputs(asked, top_n, effort, progress)
         timings = {"rerank": time.perf_counter() - started}
         applied = activation_name(activation_of(activation) or self.model.scoring.activation)
-        rankings = []
-        for (query, candidates), own in zip(asked, outputs, strict=True):
-            weights, notices = self._weights(candidates)
-            rankings.append(
-                Ranking(
-                    query,
-                    self._hits(candidates, own, weights, activation)[:top_n],
-                    applied,
-                    timings,
-                    (*self.model.notices, *self._unread(query, own), *notices),
-                )
+        return [
+            Ranking(
+                one.query,
+                self._hits(one, own, activation)[:top_n],
+                applied,
+                timings,
+                (*self.model.notices, *self._unread(one), *one.notices, *_without_forecast(one, effort)),
+                len(own),
             )
-        return rankings
+            for one, own in zip(asked, outputs, strict=True)
+        ]
 
     async def arank(self, query: str, candidates: Iterable[CandidateLike], **options: Any) -> Ranking:
         """:meth:`rank` in another thread, without blocking the event loop."""
@@ -181,19 +201,45 @@ class Reranker:
         return await asyncio.to_thread(self.rank_many, queries, **options)
 
     def _outputs(
-        self, asked: Sequence[tuple[str, list[Candidate]]], progress: Progress | None
-    ) -> list[list[_Output | None]]:
-        """The model's output for each candidate of each query; None if it cannot read the text."""
-        readable = [self._readable(query, candidates) for query, candidates in asked]
-        pairs = [
-            (query, candidate.document.content)
-            for (query, candidates), reads in zip(asked, readable, strict=True)
-            for candidate, read in zip(candidates, reads, strict=True)
-            if read
+        self, asked: Sequence[_Asked], top_n: int | None, effort: Effort, progress: Progress | None
+    ) -> list[dict[int, _Output]]:
+        """The model's outputs by the place of the candidate, for each query; only of those that were read."""
+        found: list[dict[int, _Output]] = [{} for _ in asked]
+        stops = [self._early_stop(one, top_n, effort) for one in asked]
+        blocks = [
+            iter([one.readable]) if stop is None else _blocks(one.readable, stop)
+            for one, stop in zip(asked, stops, strict=True)
         ]
-        logits, truncated = self.model.logits(pairs, progress=progress)
-        outputs = map(_Output, logits.tolist(), truncated.tolist())
-        return [[next(outputs) if read else None for read in reads] for reads in readable]
+        # All queries' next blocks at once, which fills the model's batches.
+        while wanted := [(number, places) for number, own in enumerate(blocks) if (places := next(own, []))]:
+            pairs = [
+                (asked[number].query, asked[number].candidates[place].document.content)
+                for number, places in wanted
+                for place in places
+            ]
+            logits, truncated = self.model.logits(pairs, progress=progress)
+            outputs = map(_Output, logits.tolist(), truncated.tolist())
+            for number, places in wanted:
+                own = {place: next(outputs) for place in places}
+                found[number].update(own)
+                if stop := stops[number]:
+                    which = {place: index for index, place in enumerate(asked[number].readable)}
+                    stop.add([which[place] for place in own], [output.logit for output in own.values()])
+        if progress and (skipped := sum(len(one.readable) for one in asked) - sum(map(len, found))):
+            progress(skipped)
+        return found
+
+    def _early_stop(self, one: _Asked, top_n: int | None, effort: Effort) -> EarlyStop | None:
+        """None if all candidates have to be read."""
+        block, weights = self.model.block, one.weights
+        if block is None or weights is None or not weights.is_bounded:
+            return None
+        if top_n is None or max(top_n, block) >= len(one.readable):
+            return None
+        evidence = [one.candidates[place].evidence for place in one.readable]
+        if not all(isfinite(weights.combine(0.0, known)) for known in evidence):
+            return None  # an error that is reported where all are combined
+        return EarlyStop(weights, evidence, top_n=top_n, effort=effort, block=block)
 
     def _weights(self, candidates: Sequence[Candidate]) -> tuple[EvidenceWeights | None, tuple[str, ...]]:
         """Weights for the evidence that all candidates have (None: not used), and notices about it."""
@@ -211,36 +257,37 @@ class Reranker:
         )
 
     def _hits(
-        self,
-        candidates: Sequence[Candidate],
-        outputs: Sequence[_Output | None],
-        weights: EvidenceWeights | None,
-        activation: Activation | None,
+        self, one: _Asked, outputs: Mapping[int, _Output], activation: Activation | None
     ) -> tuple[Hit, ...]:
-        """All candidates as hits, best first."""
-        added = [
-            {} if output is None else _contributions(candidate, output.logit, weights)
-            for candidate, output in zip(candidates, outputs, strict=True)
-        ]
-        sums = [sum(parts.values()) if parts else -inf for parts in added]
+        """All candidates as hits, best first; those that were not read come last."""
+        added = {
+            place: _contributions(one.candidates[place], output.logit, one.weights)
+            for place, output in outputs.items()
+        }
+        places = range(len(one.candidates))
+        sums = [sum(added[place].values()) if place in added else -inf for place in places]
         # Sorting is stable, so ties keep their first-stage order.
-        order = sorted(range(len(candidates)), key=lambda place: -sums[place])
-        combined = np.array([sums[place] for place in order if added[place]], np.float32)
+        order = sorted(places, key=lambda place: -sums[place])
+        combined = np.array([sums[place] for place in order if place in added], np.float32)
         scores = self.model.scoring.scores(combined, activation).tolist()
         hits = []
         for rank, place in enumerate(order, start=1):
-            output = outputs[place]
-            if output is None:
-                hits.append(Hit(candidates[place], rank, None, None))
+            candidate = one.candidates[place]
+            if place in added:
+                output = outputs[place]
+                score = scores[rank - 1]
+                hits.append(Hit(candidate, rank, score, output.logit, added[place], output.truncated))
             else:
-                score, parts = scores[rank - 1], added[place]
-                hits.append(Hit(candidates[place], rank, score, output.logit, parts, output.truncated))
+                hits.append(Hit(candidate, rank, None, None))
         return tuple(hits)
 
-    def _readable(self, query: str, candidates: Sequence[Candidate]) -> list[bool]:
+    def _readable(self, query: str, candidates: Sequence[Candidate]) -> list[int]:
+        """The places of the candidates that the model can read; none if it cannot read the query."""
         if not self._reads(query):
-            return [False] * len(candidates)
-        return [self._reads(candidate.document.content) for candidate in candidates]
+            return []
+        return [
+            place for place, candidate in enumerate(candidates) if self._reads(candidate.document.content)
+        ]
 
     def _reads(self, text: str) -> bool:
         """Whether the model can read a text."""
@@ -250,20 +297,35 @@ class Reranker:
         # A Latin vocabulary covers all ASCII text, and tokenising every text twice would be slow.
         return text.isascii() or self.model.unknown_share(text[:2000]) <= _UNREADABLE
 
-    def _unread(self, query: str, outputs: Sequence[_Output | None]) -> tuple[str, ...]:
+    def _unread(self, one: _Asked) -> tuple[str, ...]:
         """Notices about texts that the model cannot read."""
-        unread = outputs.count(None)
+        unread = len(one.candidates) - len(one.readable)
         if not unread:
             return ()
-        if not self._reads(query):
+        if not self._reads(one.query):
             return (
                 f"{self.model.name} cannot read the question (its script or words are not in the model's "
                 f"vocabulary); the first-stage order is kept. {_ADVICE}",
             )
         return (
-            f"{self.model.name} cannot read {unread} of {len(outputs)} candidates; they follow the others in "
-            f"first-stage order, without a score. {_ADVICE}",
+            f"{self.model.name} cannot read {unread} of {len(one.candidates)} candidates; they follow the "
+            f"others in first-stage order, without a score. {_ADVICE}",
         )
+
+
+def _blocks(readable: Sequence[int], stop: EarlyStop) -> Iterator[list[int]]:
+    """The places to read next among all candidates; ``stop`` knows only those that are readable."""
+    for block in stop.blocks():
+        yield [readable[which] for which in block]
+
+
+def _without_forecast(one: _Asked, effort: Effort) -> tuple[str, ...]:
+    if effort == "full" or (one.weights and one.weights.forecast):
+        return ()
+    return (
+        "effort='fast' reads no less than 'full' here: it needs the first stage's evidence (similarity, word "
+        "match), and a model that has a forecast for it, such as the bundled one.",
+    )
 
 
 def check_query(query: object) -> None:
