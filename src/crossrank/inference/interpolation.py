@@ -53,7 +53,7 @@ class LogitForecast:
     def shares_above(self, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
         """The share of errors above each number of standard deviations; the last share beyond the tail."""
         known, shares = np.array(self.tail).T
-        return np.exp(np.interp(deviations, known, np.log(shares)))
+        return np.asarray(np.exp(np.interp(deviations, known, np.log(shares))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def fit_weights(
         sums = [[sum(map(mul, weights, values)) for values in row] for row in rows]
         scale, shift = fit_logits(lists, sums)
         logit, *others = (scale * weight for weight in weights)
-        found.append(EvidenceWeights(logit, shift, **dict(zip(names, others, strict=True))))
+        weighed = dict(zip(names, others, strict=True))
+        found.append(EvidenceWeights(logit, shift, weighed.get(SIMILARITY), weighed.get(WORD_MATCH)))
     return tuple(found)
 
 
