@@ -24,7 +24,10 @@ _PLAIN = "crossrank's is no torch.nn.Module; sentence_transformers.CrossEncoder(
 _TOKENS = "model.tokenizer.pairs(pairs) gives token ids; predict takes the pairs themselves"
 _POOL = "threads already use all processors; for several GPUs, load a model on each"
 _PUBLISH = "write a folder with save_pretrained, then: hf upload OWNER/NAME FOLDER"
-_PRECISION = "the arithmetic is chosen when the model is loaded: precision=; a GPU computes in bfloat16"
+_PRECISION = (
+    "the arithmetic is chosen when the model is loaded, by precision= (float32, bfloat16 or int8); "
+    "a GPU computes in bfloat16"
+)
 # Names of sentence-transformers' class that this class lacks, by what to use instead.
 _INSTEAD = {
     _TRAIN: """fit old_fit smart_batching_collate smart_batching_collate_text_only
