@@ -202,3 +202,75 @@ def test_check_says_what_it_is(qwen: Path) -> None:
     assert report["architecture"] == "qwen3"
     assert report["weights"] == "safetensors, float"
     assert (report["labels"], report["activation"]) == (1, "sigmoid")
+
+
+def asked_in_pieces(
+    folder: Path, pairs: list[tuple[str, str]], start: str, texts: tuple[str, str], end: tuple[str, ...]
+) -> Any:
+    """The logits after a prompt whose texts are tokenised one by one, as the publishers' code does."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    rows = []
+    for query, passage in pairs:
+        row = ids(start) + ids(texts[0] + query) + ids("\n") + ids(texts[1] + passage)
+        for text in end:
+            row += ids(text)
+        with torch.inference_mode():
+            rows.append(model(torch.tensor([row])).logits[0, -1])
+    return tokenizer, torch.stack(rows)
+
+
+@pytest.mark.parametrize("instruction", [None, "Find bread"])
+def test_mxbai_rerank_v2_is_asked_as_its_library_does(instruction: str | None, tmp_path: Path) -> None:
+    folder = write_language_model(tmp_path / "mxbai-rerank-base-v2", "qwen2", max_position_embeddings=1024)
+    change_json(folder / "tokenizer_config.json", model_max_length=1024)
+    start = (
+        "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\n"
+    )
+    task = (
+        "You are a search relevance expert who evaluates how well documents match search queries. For each "
+        "query-document pair, carefully analyze the semantic relationship between them, then provide your "
+        "binary relevance judgment (0 for not relevant, 1 for relevant).\nRelevance:"
+    )
+    texts = ((f"instruction: {instruction}\n" if instruction else "") + "query: ", "document: ")
+    pairs = [*(pair for pair in PAIRS if len("".join(pair)) < 200), *TRICKY]
+    end = ("\n", task, "<|im_end|>\n<|im_start|>assistant\n")
+    tokenizer, logits = asked_in_pieces(folder, pairs, start, texts, end)
+    one, zero = (tokenizer.convert_tokens_to_ids(digit) for digit in "10")
+    expected = (logits[:, one] - logits[:, zero]).numpy()
+    prompts = {"prompts": {"ask": instruction}, "default_prompt_name": "ask"} if instruction else {}
+    model = CrossEncoder(folder, **prompts)  # type: ignore[arg-type]
+    assert np.std(expected) > 0.05
+    np.testing.assert_allclose(model.logits(pairs)[0], expected, rtol=0, atol=1e-4)
+
+
+def test_bge_reranker_v2_gemma_is_asked_as_its_card_does(tmp_path: Path) -> None:
+    folder = write_language_model(tmp_path / "bge-reranker-v2-gemma", "gemma", tokens=("<bos>", "Yes"))
+    prompt = (
+        "Given a query A and a passage B, determine whether the passage contains an answer to the query by "
+        "providing a prediction of either 'Yes' or 'No'."
+    )
+    pairs = [*(pair for pair in PAIRS if len("".join(pair)) < 200), *TRICKY]
+    tokenizer, logits = asked_in_pieces(folder, pairs, "<bos>", ("A: ", "B: "), ("\n", prompt))
+    expected = logits[:, tokenizer.convert_tokens_to_ids("Yes")].numpy()
+    model = CrossEncoder(folder)
+    assert np.std(expected) > 0.05
+    np.testing.assert_allclose(model.logits(pairs)[0], expected, rtol=0, atol=1e-4)
+
+
+def test_prompt_in_pieces_is_never_cut(tmp_path: Path) -> None:
+    folder = write_language_model(tmp_path / "bge-reranker-v2-gemma", "gemma", tokens=("<bos>", "Yes"))
+    model = CrossEncoder(folder, max_length=260)
+    short, long, both = model.tokenizer.pairs([("who", "bread"), ("who", LONG), (LONG, LONG)])
+    assert [len(tokens.ids) for tokens in (long, both)] == [260, 260]
+    assert short.truncated == 0 < long.truncated
+    np.testing.assert_array_equal(long.ids[-50:], short.ids[-50:])
+    np.testing.assert_array_equal(long.ids[:5], short.ids[:5])

@@ -104,11 +104,14 @@ def write_decoder_body(folder: Path, family: str = "qwen3", **config: Any) -> Pa
     return folder
 
 
-def write_language_model(folder: Path, family: str = "qwen3", **config: Any) -> Path:
-    """Write a language model with Qwen's way to tokenise."""
+def write_language_model(
+    folder: Path, family: str = "qwen3", *, tokens: tuple[str, ...] = (), **config: Any
+) -> Path:
+    """Write a language model with Qwen's way to tokenise, and further tokens that are never taken apart."""
     import transformers
 
     tokenizer = _qwen_tokenizer()
+    tokenizer.add_special_tokens([tokenizers.AddedToken(token, special=True) for token in tokens])
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,21 +33,50 @@ def networks(name: str) -> frozenset[str]:
 class Prompt:
     """The prompt of a language model whose folder has none.
 
+    In any part, ``{instruction}`` stands for the instruction.
+
     Attributes:
-        before: The text before the query; ``{instruction}`` is replaced.
-        between: The text between query and passage.
-        after: The text after the passage.
+        models: Parts of the names of the models that it is for.
+        start: The texts before the query's.
+        query: What stands before the query, in one text with it.
+        between: The texts between the query's and the passage's.
+        passage: What stands before the passage, in one text with it.
+        end: The texts after the passage's.
+        is_whole: Whether all is tokenised as one text, as a chat template is; else each text alone.
         instruction: The default instruction.
+        instructed: An instruction as the model reads it; ``{}`` stands for it.
         yes: The token for relevant.
-        no: The token for not relevant.
+        no: The token for not relevant; None if only ``yes`` counts.
     """
 
-    before: str
-    between: str
-    after: str
-    instruction: str
-    yes: str = "yes"
-    no: str = "no"
+    models: tuple[str, ...]
+    start: tuple[str, ...] = ()
+    query: str
+    between: tuple[str, ...] = ()
+    passage: str
+    end: tuple[str, ...]
+    is_whole: bool = False
+    instruction: str = ""
+    instructed: str = "{}"
+    yes: str
+    no: str | None
+
+    def filled(self, instruction: str | None) -> Prompt:
+        """The same with an instruction in its place; the default one for None."""
+        given = instruction or self.instruction
+        text = self.instructed.format(given) if given else ""
+
+        def fill(part: str) -> str:
+            return part.replace("{instruction}", text)
+
+        return replace(
+            self,
+            start=tuple(map(fill, self.start)),
+            query=fill(self.query),
+            between=tuple(map(fill, self.between)),
+            passage=fill(self.passage),
+            end=tuple(map(fill, self.end)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

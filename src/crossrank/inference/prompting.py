@@ -94,10 +94,12 @@ class PromptTokenizer(Tokenizer):
         InputError: ``max_tokens`` leaves no room for a query and a passage.
     """
 
-    __slots__ = ("_around", "_template_length", "_write", "answers")
+    __slots__ = ("_around", "_fixed", "_own", "_template_length", "_write", "answers")
 
     def __init__(self, model: Model, *, max_tokens: int | None = None, prompt: str | None = None) -> None:
         self.answers: Answers | None = None
+        self._own: Prompt | None = None
+        self._fixed: tuple[list[int], ...] = ([], [], [])
         self._write: Callable[[str | None], tuple[str, str, str]] = partial(_saved_template, model)
         self._template_length = 0
         super().__init__(model, max_tokens=_USUAL_TOKENS if max_tokens is None else max_tokens)
@@ -106,20 +108,37 @@ class PromptTokenizer(Tokenizer):
             self.answers = Answers(chain.answer.yes, chain.answer.no)
         elif chain.task == "text-generation":
             own = model.family.prompt
-            if own is None or "reranker" not in Path(model.name).name.lower():
+            name = Path(model.name).name.lower()
+            if own is None or not any(part in name for part in own.models):
                 raise ModelError(
                     f"{model.name} is a language model, and nothing says how it scores: a LogitScore module "
-                    "of sentence-transformers (modules.json), or qwen3 as model_type and 'reranker' in its "
-                    "name"
+                    "of sentence-transformers (modules.json), or the name of a model that is known, such as "
+                    "Qwen3-Reranker, mxbai-rerank-base-v2 and bge-reranker-v2-gemma"
                 )
-            self.answers = Answers(self._known(model, own.yes), self._known(model, own.no))
-            self._write = partial(_family_template, own)
+            self.answers = Answers(
+                self._known(model, own.yes), None if own.no is None else self._known(model, own.no)
+            )
+            self._own = own
         self._ask(prompt)
         self.max_tokens = self.max_tokens  # checks that the template leaves room
 
     def _ask(self, prompt: str | None) -> None:
         super()._ask(prompt)
-        self._around = self._write(prompt)
+        if self._own is None:
+            self._around = self._write(prompt)
+        else:
+            own = self._own.filled(prompt)
+            if not own.is_whole:
+                self._around = own.query, own.passage, ""
+                self._fixed = tuple(
+                    [token for ids in self._encode(part) for token in ids]
+                    for part in (own.start, own.between, own.end)
+                )
+                # As if the texts around were alone; the first word may join what is before it.
+                self._template_length = sum(map(len, (*self._fixed, *self._encode(self._around))))
+                return
+            before, between = "".join(own.start) + own.query, "".join(own.between) + own.passage
+            self._around = before, between, "".join(own.end)
         self._template_length = len(self._encode(["".join(self._around)])[0])
 
     @property
@@ -138,6 +157,8 @@ class PromptTokenizer(Tokenizer):
         The end of the passage is cut off; the template is never truncated. If the query takes more than half
         of the room, its end is cut off as well, as far as the passage needs the room.
         """
+        if any(self._fixed):
+            return self._in_pieces(pairs)
         # The text is tokenised as a whole, since a token may span the border between a text and the template,
         # such as a question mark with the line break after it.
         before, between, after = self._around
@@ -146,6 +167,21 @@ class PromptTokenizer(Tokenizer):
             _tokens(ids) if len(ids) <= self.max_tokens else self._shortened(*pair)
             for ids, pair in zip(self._encode(texts), pairs, strict=True)
         ]
+
+    def _in_pieces(self, pairs: Sequence[tuple[str, str]]) -> list[Tokens]:
+        """Pairs whose query and passage are tokenised alone, each with what stands before it."""
+        before, passage_before, _ = self._around
+        start, between, end = self._fixed
+        queries = self._encode([before + query for query, _ in pairs])
+        passages = self._encode([passage_before + passage for _, passage in pairs])
+        room = self.max_tokens - len(start) - len(between) - len(end)
+        tokens = []
+        for asked, read in zip(queries, passages, strict=True):
+            query = asked[: max(room // 2, room - len(read))]
+            passage = read[: room - len(query)]
+            ids = [*start, *query, *between, *passage, *end]
+            tokens.append(_tokens(ids, truncated=len(read) - len(passage)))
+        return tokens
 
     def _shortened(self, query: str, passage: str) -> Tokens:
         asked, read = (self._tokenizer.encode(text, add_special_tokens=False) for text in (query, passage))
@@ -163,12 +199,6 @@ class PromptTokenizer(Tokenizer):
 
 def _tokens(ids: Sequence[int], truncated: int = 0) -> Tokens:
     return Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.int32), truncated)
-
-
-def _family_template(family: Prompt, prompt: str | None) -> tuple[str, str, str]:
-    """Like :func:`_saved_template`, for the prompt of a family."""
-    before = family.before.format(instruction=prompt or family.instruction)
-    return before, family.between, family.after
 
 
 def _saved_template(model: ModelFolder, prompt: str | None) -> tuple[str, str, str]:
