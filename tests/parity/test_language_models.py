@@ -274,3 +274,28 @@ def test_prompt_in_pieces_is_never_cut(tmp_path: Path) -> None:
     assert short.truncated == 0 < long.truncated
     np.testing.assert_array_equal(long.ids[-50:], short.ids[-50:])
     np.testing.assert_array_equal(long.ids[:5], short.ids[:5])
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"use_sliding_window": True, "sliding_window": 24, "max_window_layers": 1}]
+)
+def test_what_inputs_begin_with_is_computed_once(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossrank.families.networks import bodies
+    from crossrank.families.networks.attention import Packing
+
+    model = CrossEncoder(write_language_model(tmp_path / "Qwen3-Reranker-tiny", **config))
+    pairs = [("who bakes bread", passage) for _, passage in PAIRS if len(passage) < 300]
+    prefixes: list[int] = []
+
+    def recorded(lengths: list[int], bounds: Any, prefix: int) -> Packing:
+        prefixes.append(prefix)
+        return Packing(lengths, bounds, prefix)
+
+    monkeypatch.setattr(bodies, "Packing", recorded)
+    once = model.logits(pairs)[0]
+    assert prefixes[0] > 60
+    monkeypatch.setattr(bodies, "_SHORTEST_PREFIX", 10_000)
+    np.testing.assert_allclose(once, model.logits(pairs)[0], rtol=0, atol=NEAR)
+    assert len(prefixes) == 1

@@ -24,10 +24,12 @@ class Packing:
     Attributes:
         lengths: Tokens of each input, longest first.
         bounds: Where each begins, and where the last one ends, int32 [n + 1], on the device.
+        prefix: Tokens at the row's beginning that come before each input; the inputs follow them.
     """
 
     lengths: list[int]
     bounds: Tensor
+    prefix: int = 0
 
 
 def attend(
@@ -60,7 +62,8 @@ def attend(
     reach = -1 if sliding_window is None else sliding_window - 1
     window = (reach, 0 if getattr(module, "is_causal", False) else reach)
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
-    return attend_within(q, k, v, packing, scaling, window)[None], None
+    attended = _after_prefix if packing.prefix else attend_within
+    return attended(q, k, v, packing, scaling, window)[None], None
 
 
 AttentionInterface.register(IMPLEMENTATION, attend)
@@ -144,11 +147,45 @@ def _by_length(
     return attended
 
 
-def _mask(length: int, window: tuple[int, int], device: torch.device) -> Tensor | None:
-    """Which tokens [length, length] each token sees; None where it is all of them."""
-    left, right = (length if reach < 0 else reach for reach in window)
-    if min(left, right) >= length - 1:
+def _after_prefix(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float, window: tuple[int, int]
+) -> Tensor:
+    """Attention of the prefix to itself, and of each input to the prefix and itself, as if it stood alone.
+
+    Only right where no token sees those after it.
+    """
+    prefix = packing.prefix
+    alone = Packing([prefix], packing.bounds.new_tensor([0, prefix]))
+    before = slice(0, prefix)
+    attended = torch.empty_like(query)
+    attended[before] = _by_length(query[before], key[before], value[before], alone, scaling, window)
+    token = prefix
+    for length, group in groupby(packing.lengths):
+        count = len(list(group))
+        tokens = slice(token, token + count * length)
+        token = tokens.stop
+        q = query[tokens].unflatten(0, (count, length)).transpose(1, 2)
+        k, v = (
+            torch.cat([x[before].expand(count, *x[before].shape), x[tokens].unflatten(0, (count, length))], 1)
+            for x in (key, value)
+        )
+        result = scaled_dot_product_attention(
+            q,
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=_mask(length, window, query.device, prefix),
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        attended[tokens] = result.transpose(1, 2).flatten(0, 1)
+    return attended
+
+
+def _mask(length: int, window: tuple[int, int], device: torch.device, prefix: int = 0) -> Tensor | None:
+    """Which tokens [length, prefix + length] each token after a prefix sees; None where it is all of them."""
+    left, right = (prefix + length if reach < 0 else reach for reach in window)
+    if left >= prefix + length - 1 and right >= length - 1:
         return None
-    places = torch.arange(length, device=device)
-    distance = places[:, None] - places
+    places = torch.arange(prefix + length, device=device)
+    distance = places[prefix:, None] - places
     return (distance <= left) & (distance >= -right)

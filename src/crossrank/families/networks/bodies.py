@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 import transformers
 
 from crossrank.errors import ModelError
 from crossrank.families.model import Model
-from crossrank.families.networks.attention import IMPLEMENTATION
+from crossrank.families.networks.attention import IMPLEMENTATION, Packing
 from crossrank.families.networks.classifiers import padded_batch
 from crossrank.families.networks.loading import load_network, read_config
 from crossrank.families.networks.network import on_device
@@ -17,6 +18,10 @@ from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+# Below this, attention in two parts costs more than it saves.
+_SHORTEST_PREFIX = 8
 
 
 class Body(Protocol):
@@ -74,7 +79,7 @@ def body_of(model: Model, network: Any, device: torch.device, *, packed: bool) -
         return PaddedBody(network, device)
     if model.family.packed_body is not None:
         return model.family.packed_body(network, device)
-    return PackedBody(network, device, use_cache=False)
+    return DecoderBody(network, device)
 
 
 class PackedBody:
@@ -99,6 +104,47 @@ class PackedBody:
         )
         vectors: Tensor = output.last_hidden_state[0]
         return vectors[row.packing.bounds[:-1]] if only_first else vectors
+
+
+class DecoderBody(PackedBody):
+    """A decoder, in which no token sees those after it: what all inputs begin with is computed once.
+
+    A reranker's inputs have a prompt and perhaps the query in common.
+
+    Args:
+        network: transformers' network, on its device.
+        device: The same device.
+    """
+
+    def __init__(self, network: Any, device: torch.device) -> None:
+        super().__init__(network, device, use_cache=False)
+        looks_back = all(getattr(part, "is_causal", True) for part in network.modules())
+        # FlashAttention would need the prefix next to each input.
+        flash = device.type == "cuda" and network.dtype is torch.bfloat16
+        self._shares = looks_back and not flash
+
+    def __call__(self, pack: Pack, *, only_first: bool = False) -> Tensor:
+        """The vectors; see :class:`Body`."""
+        prefix = pack.common_prefix() if self._shares else 0
+        if prefix < _SHORTEST_PREFIX or len(pack.lengths) == 1:
+            return super().__call__(pack, only_first=only_first)
+        starts, lengths = pack.bounds[:-1], pack.lengths - prefix
+        rests = pack.positions() >= prefix
+        row = np.concatenate([np.arange(prefix), np.flatnonzero(rests)])  # the first input's prefix, for all
+        ids, positions = (
+            torch.from_numpy(values[row]).to(self._device)[None] for values in (pack.ids, pack.positions())
+        )
+        bounds = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32) + prefix)
+        packing = Packing(lengths.tolist(), bounds.to(self._device), prefix)
+        output = self._network(input_ids=ids, position_ids=positions, packing=packing, **self._options)
+        # Each token's place in the row.
+        places = np.where(
+            rests, prefix + np.cumsum(rests) - 1, np.arange(len(rests)) - np.repeat(starts, pack.lengths)
+        )
+        if only_first:
+            places = places[starts]
+        vectors: Tensor = output.last_hidden_state[0]
+        return vectors[torch.from_numpy(places).to(self._device)]
 
 
 class PaddedBody:

@@ -27,6 +27,19 @@ class Pack:
         """Where each input begins, and where the last one ends, int32 [n + 1]."""
         return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
 
+    def common_prefix(self) -> int:
+        """How many tokens all inputs begin with; each has at least one more.
+
+        Example:
+            >>> Pack(np.int32([5, 6, 7, 5, 6]), np.int32([0] * 5), np.int32([3, 2])).common_prefix()
+            1
+        """
+        starts, most = self.bounds[:-1], int(self.lengths.min()) - 1
+        first = self.ids[:most]
+        rows = self.ids[starts[:, np.newaxis] + np.arange(most)]
+        different = np.flatnonzero((rows != first).any(axis=0))
+        return int(different[0]) if len(different) else most
+
     def positions(self, shifted_by: int | None = None) -> NDArray[np.int32]:
         """Each token's position in its own input, int32 [tokens].
 
