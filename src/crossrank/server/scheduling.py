@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # Pairs that are tokenised at a time: few at first, so that the model can start, then a bounded number.
 _FIRST_PORTION, _PORTION = 64, 1024
+_CHARACTERS_A_PORTION = 500_000
+# No text needs so many characters for each token that the model reads.
+_CHARACTERS_READ_A_TOKEN = 256
 # A group of equal lengths, which is what an engine computes as one batch.
 _ROWS_A_GROUP, _TOKENS_A_GROUP = 16, 1024
 # Two, so that one computes while the other distributes results and takes the next inputs.
@@ -158,6 +161,18 @@ class Job:
     def remaining(self) -> float:
         """The estimated tokens of the pairs that are not scored yet."""
         return self.cost * (1 - self.done / len(self.pairs))
+
+    def next_portion(self) -> range:
+        """The positions of the pairs to tokenise next."""
+        start = self.tokenised
+        end = min(start + (_PORTION if start else _FIRST_PORTION), len(self.pairs))
+        characters = 0
+        for position in range(start, end):
+            query, passage = self.pairs[position]
+            characters += len(query) + len(passage)
+            if characters > _CHARACTERS_A_PORTION:
+                return range(start, position + 1)
+        return range(start, end)
 
     def add(self, waiting: _Input) -> None:
         """Let an input wait for this job."""
@@ -334,8 +349,7 @@ class Scheduler:
                     if self._closed and not self._jobs:
                         return
                     self._change.wait()
-                size = _PORTION if job.tokenised else _FIRST_PORTION
-                portion = range(job.tokenised, min(job.tokenised + size, len(job.pairs)))
+                portion = job.next_portion()
                 pairs = [job.pairs[position] for position in portion]
             started = time.monotonic()
             try:
@@ -372,12 +386,27 @@ class Scheduler:
         return None
 
     def _shortened(self, pairs: list[Pair], cut: Cut) -> tuple[list[Pair], list[int]]:
-        """The pairs as they are to be read, and the number of tokens that this cuts off each."""
+        """The pairs as they are to be read, and the number of tokens that this cuts off each passage."""
+        bounded = [self._bounded(pair, keep_end=cut.keep_end) for pair in pairs]
+        pairs, removed = [pair for pair, _ in bounded], [tokens for _, tokens in bounded]
         tokens = cut.document_tokens
-        if not cut.keep_end and (tokens is None or tokens >= self._limit):
-            return pairs, [0] * len(pairs)
-        shortened = self._model.shortened(pairs, passage_tokens=tokens, keep_end=cut.keep_end)
-        return [pair for pair, _ in shortened], [removed for _, removed in shortened]
+        if cut.keep_end or (tokens is not None and tokens < self._limit):
+            shortened = self._model.shortened(pairs, passage_tokens=tokens, keep_end=cut.keep_end)
+            pairs = [pair for pair, _ in shortened]
+            removed = [gone + more for gone, (_, more) in zip(removed, shortened, strict=True)]
+        return pairs, removed
+
+    def _bounded(self, pair: Pair, *, keep_end: bool) -> tuple[Pair, int]:
+        """The pair without what is far beyond the model's limit, and about how many tokens that is.
+
+        The whole of a text of 50 MB would take a minute to tokenise.
+        """
+        most = _CHARACTERS_READ_A_TOKEN * self._limit
+        query, passage = pair
+        if len(query) <= most and len(passage) <= most:
+            return pair, 0
+        gone = round(max(0, len(passage) - most) / self._characters_a_token)
+        return (query[:most], passage[-most:] if keep_end else passage[:most]), gone
 
     def _attach(
         self, job: Job, portion: range, inputs: Sequence[_Input], removed: Sequence[int]
