@@ -5,7 +5,7 @@
 Environments of the peers are made under .venv-bench (7 GB, once). Then every side loads the same weights and
 scores the same texts, in turn, on all processors; with two of them that takes most of an hour, on a machine
 that does nothing else. --cases takes a part of the cases; --eval another judged collection, in BEIR layout,
-for nDCG@10. What was measured on another kind of processor stays.
+for nDCG@10. What was measured on another kind of processor stays, and so do models whose cases were left out.
 """
 
 from __future__ import annotations
@@ -45,24 +45,26 @@ def main() -> None:
     is_sample = arguments.eval == SAMPLES / "judged"
     machine = describe_machine()
     short, _ = kind_of(machine)
+    folder: Path = arguments.output / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{short}.json"
     figures: dict[str, Any] = {
         "machine": machine,
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["python -m benchmarks.engines", *_part_of(arguments.cases)]),
         "judged": "of the sample texts" if is_sample else f"of {collection.name}",
         "versions": {},
         "models": {},
     }
-    folder: Path = arguments.output / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
+    if file.is_file() and (known := json.loads(file.read_text(encoding="utf-8")))["machine"] == machine:
+        figures = known | {"judged": figures["judged"]}
     for model, group in groupby(cases, key=lambda case: case.model):
         with tempfile.TemporaryDirectory() as work:
             block, versions = compare_sides(model, list(group), collection, Path(work))
+        block["date"] = datetime.now(UTC).date().isoformat()
+        block["command"] = " ".join(["python -m benchmarks.engines", *_part_of(arguments.cases)])
         figures["models"][model] = block
         figures["versions"] |= versions
         # After each model, so that half an hour's work is not lost with the last one.
-        text = json.dumps(figures, indent=1) + "\n"
-        (folder / f"{short}.json").write_text(text, encoding="utf-8")
+        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     write_pages(arguments.output)
 
 

@@ -65,6 +65,10 @@ SIDES = (
         in_large=True, words="the same, computed in float32",
     ),
     Side(
+        'crossrank, precision="bfloat16"', "", "with_crossrank.py", "float32", {"precision": "bfloat16"},
+        in_large=True, words="the same, computed in bfloat16",
+    ),
+    Side(
         REFERENCE, _ST, _ST_SCRIPT, "float32",
         in_large=True, words="defaults: PyTorch, float32, batches of 32",
     ),

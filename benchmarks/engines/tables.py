@@ -107,10 +107,13 @@ def _machine(figures: Mapping[str, Any], *, level: int) -> str:
     machine = figures["machine"]
     _, name = kind_of(machine)
     flags = ", ".join(machine["flags"]) or "none that is known"
+    blocks = figures["models"].values()
+    runs = dict.fromkeys((block["date"], block["command"]) for block in blocks)
+    measured = "; ".join(f"{date}, `{command}`" for date, command in runs)
     return f"""{"#" * level} {name}
 
-Measured on {figures["date"]} by `{figures["command"]}`: {machine["processors"]} processors
-({flags}), {machine["system"]}, Python {machine["python"]}."""
+Measured on {machine["processors"]} processors ({flags}), {machine["system"]}, Python {machine["python"]}:
+{measured}."""
 
 
 def _lengths(figures: Mapping[str, Any]) -> str:

@@ -277,6 +277,8 @@ def figures() -> dict[str, Any]:
         "failed": {"fastembed": "PeerError: not installed"},
         "agreement": {BUNDLED: {"nDCG@10": 0.83, "logit": 0.01, "probability": 0.001, "spearman": 0.999}},
         "cases": cases,
+        "date": "2026-01-02",
+        "command": "python -m benchmarks.engines",
     }
     machine = {
         "system": "Linux, x86_64",
@@ -287,8 +289,6 @@ def figures() -> dict[str, Any]:
     }
     return {
         "machine": machine,
-        "date": "2026-01-02",
-        "command": "python -m benchmarks.engines",
         "judged": "of the sample texts",
         "versions": {BUNDLED: {"openvino": "1"}},
         "models": {MINILM: block},
@@ -310,15 +310,16 @@ def test_the_page_has_ratios_with_their_spread_and_what_was_not_run() -> None:
 def test_each_kind_of_processor_keeps_its_own_figures(tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     folder.mkdir()
-    amx = figures() | {"date": "2025-03-04"}
+    amx = figures()
+    amx["models"][MINILM]["date"] = "2025-03-04"
     amx["machine"] = amx["machine"] | {"maker": "Intel", "flags": ["avx512f", "avx512_vnni", "amx_bf16"]}
     for content in (figures(), amx):
         short, _ = kind_of(content["machine"])
         (folder / f"{short}.json").write_text(json.dumps(content), encoding="utf-8")
     write_pages(tmp_path)
     text = (tmp_path / "engines.md").read_text(encoding="utf-8")
-    assert "## AMD with AVX-512 VNNI and BF16, without AMX\n\nMeasured on 2026-01-02 by" in text
-    assert "## Intel with AMX\n\nMeasured on 2025-03-04 by" in text
+    assert "## AMD with AVX-512 VNNI and BF16, without AMX\n\nMeasured on 2 processors (avx2, " in text
+    assert ":\n2025-03-04, `python -m benchmarks.engines`." in text
     assert {file.name for file in folder.iterdir() if file.suffix == ".md"} == {
         "amd-avx512-vnni.md",
         "amx.md",
