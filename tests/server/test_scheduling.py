@@ -256,6 +256,8 @@ def test_a_request_that_would_wait_too_long_is_refused_with_the_time_to_try_agai
         submit_all(scheduler, [[words(64, f"late{number}-{n}") for n in range(5)] for number in range(20)])
     assert caught.value.retry_after is not None
     assert caught.value.retry_after > 0
+    patient = scheduler.submit([words(64, f"patient{n}") for n in range(200)], patient=True)
+    scheduler.cancel(patient)
     scheduler.cancel(large)
     scheduler.close(wait=False)
 

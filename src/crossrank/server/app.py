@@ -119,7 +119,9 @@ def _endpoint(
             served = models.find(requests[0].model if requests else None)
             pairs = pairs_of(requests)
             cut = cut_of(requests, limits.max_tokens if limited else None)
-            model, scheduler, job = await _off_loop(not served.is_loaded, lambda: served.submit(pairs, cut))
+            model, scheduler, job = await _off_loop(
+                not served.is_loaded, lambda: served.submit(pairs, cut, patient=not limited)
+            )
             try:
                 scored = await finished(job, scheduler, request, deadline=limits.timeout if limited else None)
             except (CallerLeft, asyncio.CancelledError):

@@ -110,7 +110,9 @@ class ServedModel:
         """Whether the model is in memory, so that :meth:`submit` returns at once."""
         return self._loaded is not None
 
-    def submit(self, pairs: Sequence[Pair], cut: Cut = _PLAIN) -> tuple[CrossEncoder, Scheduler, Job]:
+    def submit(
+        self, pairs: Sequence[Pair], cut: Cut = _PLAIN, *, patient: bool = False
+    ) -> tuple[CrossEncoder, Scheduler, Job]:
         """Put pairs into the model's queue; see :meth:`Scheduler.submit`.
 
         Raises:
@@ -121,7 +123,7 @@ class ServedModel:
             with self._lock:
                 # Otherwise it was unloaded just now.
                 if self._loaded is not None and self._loaded[1] is scheduler:
-                    job = scheduler.submit(pairs, cut)
+                    job = scheduler.submit(pairs, cut, patient=patient)
                     return model, scheduler, job
 
     def unload_if_idle(self) -> bool:

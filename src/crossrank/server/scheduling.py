@@ -253,12 +253,13 @@ class Scheduler:
         with self._change:
             return sum(len(job.pairs) - job.done for job in self._jobs)
 
-    def submit(self, pairs: Sequence[Pair], cut: Cut = _PLAIN) -> Job:
+    def submit(self, pairs: Sequence[Pair], cut: Cut = _PLAIN, *, patient: bool = False) -> Job:
         """Add a request, whole or not at all.
 
         Args:
             pairs: (query, passage) tuples.
             cut: How they are cut.
+            patient: Whether the caller waits for as long as it takes.
 
         Raises:
             BusyError: There are too many requests, or what waits would take too long.
@@ -273,19 +274,19 @@ class Scheduler:
         with self._change:
             if self._closed:
                 raise RequestError(503, "the server is stopping; ask another one, or again later")
-            self._admit(job)
+            self._admit(job, patient=patient)
             job.finish = self._virtual + job.cost
             insort_right(self._jobs, job, key=lambda other: other.finish)
             self._change.notify_all()
         return job
 
-    def _admit(self, job: Job) -> None:
+    def _admit(self, job: Job, *, patient: bool) -> None:
         """Refuse a job that would not be done in time."""
         if len(self._jobs) >= self._most_requests:
             raise BusyError(
                 f"the server is busy with {len(self._jobs)} requests; try again later", self._time_of_first()
             )
-        if self._speed is None or not self._jobs:
+        if patient or self._speed is None or not self._jobs:
             return
         finish = self._virtual + job.cost
         ahead = sum(other.remaining for other in self._jobs if other.finish <= finish)
