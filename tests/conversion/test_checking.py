@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.tiny_models import change_json, write_embedder, write_reranker
+from support.tiny_models import change_json, write_embedder, write_modular, write_reranker
 
 import crossrank.conversion
 from crossrank.conversion.checking import check_model
@@ -16,10 +16,13 @@ PUBLISHED = json.loads((Path(crossrank.conversion.__file__).with_name("golden.js
 
 def test_kind_of_a_model_is_told_from_its_files(tmp_path: Path) -> None:
     reranker, embedder = write_reranker(tmp_path / "reranker"), write_embedder(tmp_path / "embedder")
-    language_model = write_embedder(tmp_path / "language-model")
-    change_json(language_model / "config.json", architectures=["Qwen3ForCausalLM"])
-    kinds = [is_bi_encoder(open_model(folder)) for folder in (reranker, embedder, language_model)]
-    assert kinds == [False, True, False]
+    # As Qwen3-Embedding has it: modules count, and not the architecture that the weights once had.
+    decoder, language_model = write_embedder(tmp_path / "decoder"), write_reranker(tmp_path / "language")
+    modular = write_modular(tmp_path / "modular")
+    for folder in (decoder, language_model):
+        change_json(folder / "config.json", architectures=["Qwen3ForCausalLM"])
+    folders = (reranker, embedder, decoder, language_model, modular)
+    assert [is_bi_encoder(open_model(folder)) for folder in folders] == [False, True, True, False, False]
 
 
 def test_model_that_scores_otherwise_than_published_does_not_agree(tmp_path: Path) -> None:

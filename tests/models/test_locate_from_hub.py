@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.hub import COMMIT, Hub, environment, serve_hub
 from support.processes import run_python
-from support.tiny_models import change_json, write_embedder, write_reranker
+from support.tiny_models import change_json, write_embedder, write_modular, write_reranker, write_static
 
 LOAD = """
     import sys
@@ -105,6 +105,32 @@ def test_only_the_small_files_and_one_kind_of_weights_are_downloaded(
     with serve_hub(crowded=crowded) as hub:
         found = run(hub, tmp_path / "home", LOAD, "tests/crowded")
     assert set(found.split()) == set(hub.downloads) == SMALL | weights
+
+
+EMBED = """
+    import sys
+    from crossrank.inference.bi_encoder import BiEncoder
+
+    print(BiEncoder(sys.argv[1]).encode_queries(["bread at night"]).sum())
+"""
+
+
+def test_modules_of_a_reranker_are_downloaded_and_found_without_the_hub(tmp_path: Path) -> None:
+    folder = write_modular(tmp_path / "model")
+    local = run_python(SCORE, str(folder)).strip()
+    with serve_hub(ettin=folder) as hub:
+        assert run(hub, tmp_path / "home", SCORE, "tests/ettin") == local
+        assert {"2_Dense/model.safetensors", "3_LayerNorm/model.safetensors"} < set(hub.downloads)
+        assert run(hub, tmp_path / "home", SCORE, "tests/ettin", CROSSRANK_OFFLINE="1") == local
+
+
+@pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
+def test_static_embedder_is_downloaded_and_found_without_the_hub(place: str, tmp_path: Path) -> None:
+    folder = write_static(tmp_path / "model", place=place)
+    local = run_python(EMBED, str(folder)).strip()
+    with serve_hub(static=folder) as hub:
+        assert run(hub, tmp_path / "home", EMBED, "tests/static") == local
+        assert run(hub, tmp_path / "home", EMBED, "tests/static", CROSSRANK_OFFLINE="1") == local
 
 
 def test_safetensors_are_downloaded_for_a_gpu_also_where_an_export_is_there(

@@ -138,9 +138,7 @@ class DecoderBody(PackedBody):
         packing = Packing(lengths.tolist(), bounds.to(self._device), prefix)
         output = self._network(input_ids=ids, position_ids=positions, packing=packing, **self._options)
         # Each token's place in the row.
-        places = np.where(
-            rests, prefix + np.cumsum(rests) - 1, np.arange(len(rests)) - np.repeat(starts, pack.lengths)
-        )
+        places = np.where(rests, prefix + np.cumsum(rests) - 1, pack.positions())
         if only_first:
             places = places[starts]
         vectors: Tensor = output.last_hidden_state[0]
