@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -160,6 +163,23 @@ def test_openapi_describes_what_is_taken(served: Served) -> None:
     parameters = document["paths"]["/passages/{passage_id}"]["get"]["parameters"]
     assert {one["name"]: one["in"] for one in parameters} == {"passage_id": "path", "around": "query"}
     assert "/index" in document["paths"]
+
+
+def test_many_searches_at_once_find_what_each_finds_alone_and_are_counted(served: Served) -> None:
+    queries = [f"When do bakers get up in {number} towns?" for number in range(120)]
+    with ThreadPoolExecutor(120) as pool:
+        answers = list(pool.map(lambda query: search(served, {"query": query}), queries))
+    statuses = Counter(status for status, _ in answers)
+    assert set(statuses) <= {200, 429}
+    assert statuses[200] >= 80
+    for query, (status, answer) in zip(queries, answers, strict=True):
+        if status == 200:
+            assert answer["hits"] == search(served, {"query": query})[1]["hits"]
+        else:
+            assert "try again" in answer["error"]
+    metrics = call(f"{served.url}/metrics")[1].decode()
+    [counted] = re.findall(r'crossrank_requests_total\{api="search",status="200"\} (\d+)', metrics)
+    assert int(counted) >= 2 * statuses[200]
 
 
 def test_an_index_made_and_removed_while_the_server_runs(

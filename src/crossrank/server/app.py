@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,8 +76,8 @@ def create_app(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
     search = IndexSearch(index, queued(models.default))
     threads = SearchThreads()
-    app.include_router(search_routes(search, threads, limits.max_body))
-    app.include_router(mcp_routes(search, threads, limits.max_body))
+    for routes, api in ((search_routes, "search"), (mcp_routes, "mcp")):
+        app.include_router(routes(search, threads, limits.max_body, partial(_count, metrics, api)))
     app.include_router(page_routes())
     app.include_router(describing(models, metrics, limits))
     for wire in wires:
@@ -91,6 +92,10 @@ def create_app(
         return Response(status_code=_CALLER_LEFT)
 
     return app
+
+
+def _count(metrics: Metrics, api: str, status: int) -> None:
+    metrics.requests.add(1, api, str(status))
 
 
 async def _unload_idle(models: Models) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,15 @@ _MAX_BODY = 8_000_000
 _TOOLS = {tool.name: tool for tool in TOOLS}
 
 
-def create_server(search: IndexSearch, threads: SearchThreads) -> Server[Any]:
+def create_server(
+    search: IndexSearch, threads: SearchThreads, count: Callable[[int], None] | None = None
+) -> Server[Any]:
     """The protocol's server.
 
     Args:
         search: The index.
         threads: Where tools run.
+        count: Called with an HTTP status for each call of a tool.
 
     Raises:
         MissingExtraError: The SDK is not installed.
@@ -69,9 +72,13 @@ def create_server(search: IndexSearch, threads: SearchThreads) -> Server[Any]:
             with threads.admitted() as executor:
                 result = await _call(search, asked.name, asked.arguments or {}, executor)
         except RequestError as error:
+            if count:
+                count(error.status)
             return types.CallToolResult(
                 content=[types.TextContent(type="text", text=str(error))], is_error=True
             )
+        if count:
+            count(200)
         text = json.dumps(result, ensure_ascii=False)
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=text)], structured_content=result
@@ -104,18 +111,21 @@ def run_stdio(search: IndexSearch) -> None:
     asyncio.run(run())
 
 
-def mcp_routes(search: IndexSearch, threads: SearchThreads, max_body: int) -> APIRouter:
+def mcp_routes(
+    search: IndexSearch, threads: SearchThreads, max_body: int, count: Callable[[int], None]
+) -> APIRouter:
     """The route /mcp, for FastAPI. The SDK is imported at the first request, since that takes a second.
 
     Args:
         search: The index.
         threads: Where tools run.
         max_body: Maximum size of a request body in bytes.
+        count: Called with an HTTP status for each call of a tool.
     """
     from fastapi import APIRouter
     from starlette.routing import Route
 
-    endpoint = _Endpoint(search, threads, min(max_body, _MAX_BODY))
+    endpoint = _Endpoint(lambda: create_server(search, threads, count), search, min(max_body, _MAX_BODY))
     router = APIRouter(lifespan=endpoint.lifespan)
     router.routes.append(Route("/mcp", endpoint))
     return router
@@ -124,8 +134,8 @@ def mcp_routes(search: IndexSearch, threads: SearchThreads, max_body: int) -> AP
 class _Endpoint:
     """The ASGI application at /mcp."""
 
-    def __init__(self, search: IndexSearch, threads: SearchThreads, max_body: int) -> None:
-        self._search, self._threads, self._max_body = search, threads, max_body
+    def __init__(self, make: Callable[[], Server[Any]], search: IndexSearch, max_body: int) -> None:
+        self._make, self._search, self._max_body = make, search, max_body
         self._started: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[tuple[Server[Any], Any]]
         self._ending = asyncio.Event()
@@ -163,7 +173,7 @@ class _Endpoint:
             await self._ending.wait()
 
     def _create(self) -> tuple[Server[Any], Any]:
-        server = create_server(self._search, self._threads)
+        server = self._make()
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # Without sessions: no request depends on an earlier one, and any number of servers may share them.

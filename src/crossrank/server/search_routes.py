@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,13 +43,16 @@ def _answers(found: str, *errors: tuple[int, str]) -> dict[int | str, dict[str, 
     return answers
 
 
-def search_routes(search: IndexSearch, threads: SearchThreads, max_body: int) -> APIRouter:
+def search_routes(
+    search: IndexSearch, threads: SearchThreads, max_body: int, count: Callable[[int], None]
+) -> APIRouter:
     """The routes over an index.
 
     Args:
         search: The index.
         threads: Where searches run.
         max_body: Maximum size of a request body in bytes.
+        count: Called with the HTTP status of each search.
     """
 
     @asynccontextmanager
@@ -90,7 +93,9 @@ def search_routes(search: IndexSearch, threads: SearchThreads, max_body: int) ->
                     request, lambda progress: search.search(asked, progress), executor
                 )
         except RequestError as error:
+            count(error.status)
             return _refused(error)
+        count(200)
         return JSONResponse(ranking_as_json(ranking, explain=asked.explain))
 
     @router.get(
