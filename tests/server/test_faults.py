@@ -109,6 +109,22 @@ def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     assert caught.value.status == 408
 
 
+def test_the_bodies_that_are_held_at_a_time_are_bounded() -> None:
+    memory = body.BodyMemory(100, 250)
+
+    def of(**headers: str) -> Any:
+        return memory.of(cast(Any, SimpleNamespace(headers=headers)))
+
+    with of(**{"content-length": "100"}), of():
+        with pytest.raises(RequestError, match="busy with large requests") as caught, of():
+            pass
+        assert caught.value.status == 429
+        with of(**{"content-length": "50"}):
+            pass
+    with of(**{"content-length": "9999"}):
+        pass
+
+
 def test_clients_that_vanish_leave_nothing_behind(served: Served) -> None:
     address = urlsplit(served.url)
     content = json.dumps({"query": QUERY, "documents": [f"bread {n} " * 50 for n in range(2000)]}).encode()

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from crossrank.server.answering import answers_of, as_request_error, cut_of, pairs_of
-from crossrank.server.body import read_body
+from crossrank.server.body import BodyMemory, read_body
 from crossrank.server.describing import describing
 from crossrank.server.leaving import CallerLeft, finished
 from crossrank.server.limits import LIMITS, Limits
@@ -44,6 +44,8 @@ _CALLER_LEFT = 499
 # Smaller work is done faster than it is handed to a thread.
 _SMALL_BODY, _FEW_DOCUMENTS = 200_000, 500
 _SECONDS_BETWEEN_UNLOADS = 5.0
+# How many bodies of the maximum size are held at a time.
+_BODIES = 10
 
 
 def create_app(
@@ -80,8 +82,9 @@ def create_app(
         app.include_router(routes(search, threads, limits.max_body, partial(_count, metrics, api)))
     app.include_router(page_routes())
     app.include_router(describing(models, metrics, limits))
+    memory = BodyMemory(limits.max_body, _BODIES * limits.max_body)
     for wire in wires:
-        endpoint = _endpoint(wire, models, metrics, limits)
+        endpoint = _endpoint(wire, models, metrics, limits, memory)
         for path in wire.paths:
             app.post(path, **_documented(wire))(endpoint)
 
@@ -106,19 +109,18 @@ async def _unload_idle(models: Models) -> None:
 
 
 def _endpoint(
-    wire: WireFormat, models: Models, metrics: Metrics, limits: Limits
+    wire: WireFormat, models: Models, metrics: Metrics, limits: Limits, memory: BodyMemory
 ) -> Callable[[Request], Awaitable[Response]]:
     # SageMaker limits requests itself, and a batch transform may send as much as fits into a body.
     limited = not isinstance(wire, SageMaker)
 
-    async def endpoint(request: Request) -> Response:
-        used = wire
+    async def answered(request: Request) -> Response:
+        body = await read_body(request, limits.max_body)
+        began = time.perf_counter()
+        content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
+        call = await _off_loop(len(body) > _SMALL_BODY, lambda: wire.read(body, content_type, accept))
+        body, requests = b"", call.requests
         try:
-            body = await read_body(request, limits.max_body)
-            began = time.perf_counter()
-            content_type, accept = request.headers.get("content-type"), request.headers.get("accept")
-            call = await _off_loop(len(body) > _SMALL_BODY, lambda: wire.read(body, content_type, accept))
-            used, requests = call.wire, call.requests
             if limited:
                 _check(requests, limits)
             served = models.find(requests[0].model if requests else None)
@@ -127,25 +129,31 @@ def _endpoint(
             model, scheduler, job = await _off_loop(
                 not served.is_loaded, lambda: served.submit(pairs, cut, patient=not limited)
             )
-            try:
-                scored = await finished(job, scheduler, request, deadline=limits.timeout if limited else None)
-            except (CallerLeft, asyncio.CancelledError):
-                raise
-            except Exception as error:
-                raise _told(error, requests) from error
+            scored = await finished(job, scheduler, request, deadline=limits.timeout if limited else None)
             answer = await _off_loop(
                 len(pairs) > _FEW_DOCUMENTS,
                 lambda: call.write(answers_of(requests, scored, model, served.name)),
             )
+        except (CallerLeft, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            told = _told(error, requests)
+            told.wire = call.wire
+            raise told from error
+        seconds = time.perf_counter() - began
+        metrics.requests.add(1, api_name(call.wire), "200")
+        metrics.observe_request(scored, seconds)
+        return Response(answer, media_type=call.answer_type, headers=_timing(requests, scored, seconds))
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            with memory.of(request):
+                return await answered(request)
         except RequestError as error:
-            used = error.wire or used
+            used = error.wire or wire
             metrics.requests.add(1, api_name(used), str(error.status))
             _log.info("%s was answered with %d", request.url.path, error.status)
             return _refused(used, error)
-        seconds = time.perf_counter() - began
-        metrics.requests.add(1, api_name(used), "200")
-        metrics.observe_request(scored, seconds)
-        return Response(answer, media_type=call.answer_type, headers=_timing(requests, scored, seconds))
 
     return endpoint
 

@@ -1,8 +1,10 @@
-"""The body of a request, up to a limit."""
+"""The bodies of requests, up to limits."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from crossrank.server.request import RequestError
@@ -11,6 +13,38 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _SECONDS_WITHOUT_A_BYTE = 30.0
+
+
+class BodyMemory:
+    """The bytes of all bodies that a server holds, which bound the memory that clients can make it use.
+
+    Args:
+        largest: The maximum size of one body, which one of unknown size counts as.
+        total: The maximum of all of them.
+    """
+
+    def __init__(self, largest: int, total: int) -> None:
+        self._largest, self._total = largest, total
+        self._held = 0
+
+    @contextmanager
+    def of(self, request: Request) -> Iterator[None]:
+        """Hold the body of a request until the block ends.
+
+        Raises:
+            RequestError: There is no room for it (429).
+        """
+        declared = request.headers.get("content-length", "")
+        size = (
+            min(int(declared), self._largest) if declared.isascii() and declared.isdigit() else self._largest
+        )
+        if self._held and self._held + size > self._total:
+            raise RequestError(429, "the server is busy with large requests; try again later", retry_after=5)
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
 
 
 async def read_body(
@@ -39,7 +73,8 @@ async def read_body(
     stream = request.stream()
     while True:
         try:
-            part = await asyncio.wait_for(anext(stream), _SECONDS_WITHOUT_A_BYTE)
+            async with asyncio.timeout(_SECONDS_WITHOUT_A_BYTE):
+                part = await anext(stream)
         except StopAsyncIteration:
             break
         except TimeoutError:

@@ -13,11 +13,17 @@ from crossrank.server.metrics import Metrics
 from crossrank.server.models import Models
 from crossrank.server.request import RequestError
 
-# Whose names they are: SageMaker; TEI, vLLM, infinity and llama.cpp; Kubernetes.
+# Whose names they are: SageMaker; TEI, vLLM, infinity and llama.cpp; NIM; Kubernetes.
 _READY = ("/ping", "/sagemaker/ping", "/health", "/tei/health", "/vllm/health", "/llamacpp/health",
-          "/infinity/health", "/readyz")  # fmt: skip
+          "/infinity/health", "/v1/health/ready", "/nim/v1/health/ready", "/readyz")  # fmt: skip
 _READY_FOR_WEAVIATE = ("/.well-known/ready", "/weaviate/.well-known/ready")
-_ALIVE = ("/livez", "/.well-known/live", "/weaviate/.well-known/live")
+_ALIVE = (
+    "/livez",
+    "/v1/health/live",
+    "/nim/v1/health/live",
+    "/.well-known/live",
+    "/weaviate/.well-known/live",
+)
 _MODELS = ("/v1/models", "/models", "/vllm/v1/models", "/nim/v1/models", "/nim/models", "/infinity/models",
            "/infinity/v1/models", "/llamacpp/v1/models", "/jina/v1/models")  # fmt: skip
 PROBES = (*_READY, *_READY_FOR_WEAVIATE, *_ALIVE)

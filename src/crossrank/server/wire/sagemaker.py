@@ -98,7 +98,7 @@ class SageMaker:
     A body with ``texts`` is TEI's, which Hugging Face's container answers at the same path.
     """
 
-    paths = ("/invocations",)
+    paths = ("/invocations", "/sagemaker/invocations")
 
     def read(
         self, body: Body, content_type: str | None = None, accept: str | None = None
