@@ -26,9 +26,12 @@ def test_language_model_that_nobody_made_a_reranker_is_refused(tmp_path: Path) -
 @pytest.mark.usefixtures("without_torch")
 def test_language_model_without_pytorch_is_an_error_that_names_the_extra(tmp_path: Path) -> None:
     folder = language_model(tmp_path / "model")
+    modules = [("", "Transformer"), ("1_LogitScore", "LogitScore")]
     write_json(
-        folder / "modules.json", [{"path": "1_LogitScore", "type": "sentence_transformers.x.LogitScore"}]
+        folder / "modules.json",
+        [{"path": path, "type": f"sentence_transformers.x.{kind}"} for path, kind in modules],
     )
+    write_json(folder / "sentence_bert_config.json", {"transformer_task": "text-generation"})
     write_json(folder / "1_LogitScore" / "config.json", {"true_token_id": 7, "false_token_id": 8})
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     model = open_model(folder)

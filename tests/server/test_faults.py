@@ -142,7 +142,7 @@ def test_clients_that_vanish_leave_nothing_behind(served: Served) -> None:
 
 def test_on_sigterm_under_load_every_accepted_request_is_answered(model: Path) -> None:
     with serving(str(model)) as running, concurrent.futures.ThreadPoolExecutor(16) as clients:
-        documents = [f"the tide at {n} " * 20 for n in range(300)]
+        documents = [f"the tide at {n} " * 20 for n in range(1500)]
         asked = [
             clients.submit(rerank, running, {"query": f"{QUERY} {n}", "documents": documents})
             for n in range(16)
@@ -154,7 +154,7 @@ def test_on_sigterm_under_load_every_accepted_request_is_answered(model: Path) -
         for one in asked:
             status, answer = one.result()
             assert status == 200
-            assert len(answer["results"]) == 300
+            assert len(answer["results"]) == 1500
         assert running.process.wait(30) == 0
 
 

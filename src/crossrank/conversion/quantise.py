@@ -45,10 +45,14 @@ def write_int8(model: Model, folder: Path) -> None:
         ModelError: The model's weights cannot be read.
         FileExistsError: The folder exists.
     """
-    if model.weights.is_int8:
-        _write(model, folder, {name: model.weights.stored(name) for name in model.weights.names()})
-        return
     tensors: dict[str, NDArray[Any]] = {}
+    if model.weights.is_int8:
+        learnt = set(model.weights.learnt())
+        for name in model.weights.names():
+            stored = model.weights.stored(name)
+            tensors[name] = _small(stored) if name in learnt else stored
+        _write(model, folder, tensors)
+        return
     ranges = input_ranges(model)
     for name in model.weights.learnt():
         values = model.weights.float32(name)
@@ -59,8 +63,13 @@ def write_int8(model: Model, folder: Path) -> None:
         if is_int8_matrix(name, values, model.family.kept_in_float):
             tensors[name], tensors[f"{name}_scale"] = quantise_int8(values)
         else:
-            tensors[name] = values.astype(np.float16) if values.ndim == 2 else values
+            tensors[name] = _small(values)
     _write(model, folder, tensors)
+
+
+def _small(values: NDArray[Any]) -> NDArray[Any]:
+    """Matrices of floats in float16, everything else as it is."""
+    return values.astype(np.float16) if values.ndim == 2 and values.dtype == np.float32 else values
 
 
 def write_float32(model: Model, folder: Path) -> None:
