@@ -36,7 +36,8 @@ def test_logits_of_the_flow_are_those_of_transformers() -> None:
     documents = TextLoader(SPEECH).load()
     splitter = RecursiveCharacterTextSplitter(chunk_size=500, chunk_overlap=100)
     store = FAISS.from_documents(splitter.split_documents(documents), HuggingFaceEmbeddings())
-    reranker = CrossEncoderReranker(model=HuggingFaceCrossEncoder(model_name=str(MODEL)), top_n=20)
+    exact = HuggingFaceCrossEncoder(model_name=str(MODEL), model_kwargs={"precision": "float32"})
+    reranker = CrossEncoderReranker(model=exact, top_n=20)
     retriever = ContextualCompressionRetriever(
         base_compressor=reranker, base_retriever=store.as_retriever(search_kwargs={"k": 20})
     )

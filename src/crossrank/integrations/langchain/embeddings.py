@@ -31,8 +31,9 @@ class HuggingFaceEmbeddings(OwnErrors, Embeddings):
     Args:
         model_name: A bundled model, a folder, or a Hugging Face name; also accepted as ``model``.
         cache_folder: Must be None; set HF_HOME to choose the folder for downloads.
-        model_kwargs: ``threads``, the number of threads. Other options of sentence-transformers are accepted
-            if they ask for the default behaviour, such as ``device="cpu"``.
+        model_kwargs: ``threads`` and ``precision``, as in :class:`crossrank.BiEncoder`. Other options of
+            sentence-transformers are accepted if they ask for the default behaviour, such as
+            ``device="cpu"``.
         encode_kwargs: ``normalize_embeddings``, ``show_progress_bar``; ``batch_size`` has no effect.
         query_encode_kwargs: Used for queries instead of ``encode_kwargs``.
         multi_process: Has no effect: all processors are used.
@@ -64,10 +65,13 @@ class HuggingFaceEmbeddings(OwnErrors, Embeddings):
     def model_post_init(self, context: Any, /) -> None:
         """Check the keywords and load the model."""
         check_keywords("HuggingFaceEmbeddings", {"cache_folder": self.cache_folder})
-        check_keywords("model_kwargs", self.model_kwargs, "threads")
+        check_keywords("model_kwargs", self.model_kwargs, "threads", "precision")
         for where in ("encode_kwargs", "query_encode_kwargs"):
             check_keywords(where, getattr(self, where), "normalize_embeddings", "show_progress_bar")
-        self._shared = shared_model(BiEncoder, self.model_name, {"threads": self.model_kwargs.get("threads")})
+        options = {"threads": None, "precision": "auto"} | {
+            name: value for name, value in self.model_kwargs.items() if name in {"threads", "precision"}
+        }
+        self._shared = shared_model(BiEncoder, self.model_name, options)
 
     @property
     def client(self) -> BiEncoder:
