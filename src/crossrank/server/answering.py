@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossrank.errors import InputError, ModelError
+from crossrank.errors import CrossrankError, InputError, ModelError
 from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result
 from crossrank.server.scheduling import Cut, Scored, TooLongError
@@ -49,7 +49,7 @@ def answer_body(
     pairs = pairs_of(call.requests)
     try:
         logits, truncated = model.logits(pairs)
-    except Exception as error:
+    except CrossrankError as error:  # any other is the caller's to log
         raise as_request_error(error, call.requests) from error
     scored = Scored(logits, truncated, np.zeros(len(pairs), np.intp))
     return call.write(answers_of(call.requests, scored, model, model.name)), call.answer_type
