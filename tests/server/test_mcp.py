@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import mcp
 import pytest
 from support.front import call
 from support.serving import serving
@@ -24,8 +25,6 @@ from support.serving import serving
 from crossrank import Index, Reranker, Searcher
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
-
-mcp = pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
 QUESTION = "When do bakers get up?"
 # What an older assistant says of itself.

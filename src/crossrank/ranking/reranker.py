@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -206,25 +206,26 @@ class Reranker:
         """The model's outputs by the place of the candidate, for each query; only of those that were read."""
         found: list[dict[int, _Output]] = [{} for _ in asked]
         stops = [self._early_stop(one, top_n, effort) for one in asked]
+        # Numbers of readable candidates; without an early stop, all in one block.
         blocks = [
-            iter([one.readable]) if stop is None else _blocks(one.readable, stop)
+            iter([list(range(len(one.readable)))]) if stop is None else stop.blocks()
             for one, stop in zip(asked, stops, strict=True)
         ]
         # All queries' next blocks at once, which fills the model's batches.
-        while wanted := [(number, places) for number, own in enumerate(blocks) if (places := next(own, []))]:
+        while wanted := [(query, block) for query, own in enumerate(blocks) if (block := next(own, []))]:
             pairs = [
-                (asked[number].query, asked[number].candidates[place].document.content)
-                for number, places in wanted
-                for place in places
+                (one.query, one.candidates[one.readable[number]].document.content)
+                for one, block in ((asked[query], block) for query, block in wanted)
+                for number in block
             ]
             logits, truncated = self.model.logits(pairs, progress=progress)
             outputs = map(_Output, logits.tolist(), truncated.tolist())
-            for number, places in wanted:
-                own = {place: next(outputs) for place in places}
-                found[number].update(own)
-                if stop := stops[number]:
-                    which = {place: index for index, place in enumerate(asked[number].readable)}
-                    stop.add([which[place] for place in own], [output.logit for output in own.values()])
+            for query, block in wanted:
+                own = [next(outputs) for _ in block]
+                places = (asked[query].readable[number] for number in block)
+                found[query].update(zip(places, own, strict=True))
+                if stop := stops[query]:
+                    stop.add(block, [output.logit for output in own])
         if progress and (skipped := sum(len(one.readable) for one in asked) - sum(map(len, found))):
             progress(skipped)
         return found
@@ -311,12 +312,6 @@ class Reranker:
             f"{self.model.name} cannot read {unread} of {len(one.candidates)} candidates; they follow the "
             f"others in first-stage order, without a score. {_ADVICE}",
         )
-
-
-def _blocks(readable: Sequence[int], stop: EarlyStop) -> Iterator[list[int]]:
-    """The places to read next among all candidates; ``stop`` knows only those that are readable."""
-    for block in stop.blocks():
-        yield [readable[which] for which in block]
 
 
 def _without_forecast(one: _Asked, effort: Effort) -> tuple[str, ...]:
