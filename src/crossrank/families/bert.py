@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from crossrank.families.family import Family
 from crossrank.families.graphs.encoder import Encoder, LayerNames, positions
 from crossrank.families.graphs.openvino_library import op
-from crossrank.families.graphs.operations import Tensor
+from crossrank.families.graphs.operations import Products, Tensor
+from crossrank.families.graphs.rotary import Rotation
+from crossrank.families.model import Model
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +51,40 @@ class BertGraph(Encoder):
     def classify(self, first: Tensor) -> Tensor:
         """Pooler with tanh, then the classifier."""
         return self.ops.linear(op.tanh(self.ops.linear(first, "pooler.dense")), "classifier")
+
+
+class RotaryBertGraph(BertGraph):
+    """BERT without learnt positions; queries and keys are rotated in every layer instead.
+
+    Attributes:
+        embedding_norm: The layer norm of the embeddings.
+    """
+
+    embedding_norm = "embeddings.LayerNorm"
+
+    def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
+        self.has_token_types = model.config.get("type_vocab_size", 0) > 1
+        super().__init__(model, products=products, layers=layers)
+        self.longest = model.max_tokens
+
+    @abstractmethod
+    def frequencies(self) -> NDArray[np.float32]:
+        """The angle by which each pair of numbers turns from one position to the next, [head size / 2]."""
+
+    def embed(self) -> Tensor:
+        """Words and token types, if there are any, then layer norm."""
+        x = self.ops.embedding(self.inputs["input_ids"], "embeddings.word_embeddings")
+        if self.has_token_types:
+            types = self.inputs["token_type_ids"]
+            x = op.add(x, self.ops.embedding(types, "embeddings.token_type_embeddings"))
+        elif self.config.get("type_vocab_size") == 1:
+            x = op.add(x, op.constant(self.ops.tensor("embeddings.token_type_embeddings.weight")))
+        return self.ops.layer_norm(x, self.embedding_norm, self.epsilon)
+
+    def rotations(self, length: Tensor) -> tuple[Rotation, Rotation]:
+        """The rotation of queries and keys."""
+        turn = Rotation.of(self.frequencies(), longest=self.longest, length=length)
+        return turn, turn
 
 
 def packed_bert(network: Any, device: torch.device) -> Network:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.errors import ModelError
-from crossrank.families.bert import BERT_LAYER, BertGraph
+from crossrank.families.bert import BERT_LAYER, RotaryBertGraph
 from crossrank.families.family import Family, networks
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Products, Tensor, activation
-from crossrank.families.graphs.rotary import Rotation, inverse_frequencies
+from crossrank.families.graphs.rotary import inverse_frequencies
 from crossrank.families.model import Model
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crossrank.families.networks.network import Network
 
 
-class GteGraph(BertGraph):
+class GteGraph(RotaryBertGraph):
     """BERT's embeddings without positions and its head; rotary positions and a gated layer in every layer."""
 
     layer_names = replace(
@@ -46,28 +46,15 @@ class GteGraph(BertGraph):
 
     def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
         self.prefix = "new." if any(name.startswith("new.") for name in model.weights.names()) else "gte."
-        self.has_token_types = model.config.get("type_vocab_size", 0) > 1
         super().__init__(model, products=products, layers=layers)
-        self.longest = model.max_tokens
         norm = self.config.get("layer_norm_type", "layer_norm")
         if norm != "layer_norm" or self.config.get("logn_attention_scale"):
             asked = f"layer_norm_type {norm!r}" if norm != "layer_norm" else "logn_attention_scale"
             raise ModelError(f"{model.name}: {asked} in config.json is not supported")
 
-    def embed(self) -> Tensor:
-        """Words and token types, if there are any, then layer norm."""
-        x = self.ops.embedding(self.inputs["input_ids"], "embeddings.word_embeddings")
-        if self.has_token_types:
-            types = self.inputs["token_type_ids"]
-            x = op.add(x, self.ops.embedding(types, "embeddings.token_type_embeddings"))
-        elif self.config.get("type_vocab_size") == 1:
-            x = op.add(x, op.constant(self.ops.tensor("embeddings.token_type_embeddings.weight")))
-        return self.ops.layer_norm(x, "embeddings.LayerNorm", self.epsilon)
-
-    def rotations(self, length: Tensor) -> tuple[Rotation, Rotation]:
-        """The rotation of queries and keys."""
-        turn = Rotation.of(frequencies(self.config, self.head_size), longest=self.longest, length=length)
-        return turn, turn
+    def frequencies(self) -> NDArray[np.float32]:
+        """See :class:`RotaryBertGraph`."""
+        return frequencies(self.config, self.head_size)
 
     def feed_forward(self, x: Tensor, number: int) -> Tensor:
         """A gated dense layer, then another."""

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from crossrank.errors import ModelError
-from crossrank.families.bert import BERT_LAYER, BertGraph
+from crossrank.families.bert import BERT_LAYER, RotaryBertGraph
 from crossrank.families.family import Family, networks
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Products, Tensor, activation
-from crossrank.families.graphs.rotary import Rotation, inverse_frequencies
+from crossrank.families.graphs.rotary import inverse_frequencies
 from crossrank.families.model import Model
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ _FIXED = {
 }
 
 
-class NomicBertGraph(BertGraph):
+class NomicBertGraph(RotaryBertGraph):
     """BERT's embeddings without positions and its head; rotary positions and SwiGLU in every layer."""
 
     layer_names = replace(
@@ -62,30 +65,18 @@ class NomicBertGraph(BertGraph):
         output_norm="encoder.layers.{}.norm2",
     )
 
+    embedding_norm = "emb_ln"
+
     def __init__(self, model: Model, *, products: Products = "float", layers: int | None = None) -> None:
         is_theirs = any(name.startswith("nomic_bert.") for name in model.weights.names())
         self.prefix = "nomic_bert." if is_theirs else "bert."
-        self.has_token_types = model.config.get("type_vocab_size", 0) > 1
         super().__init__(
             replace(model, config=_in_berts_words(model.config, model.name)), products=products, layers=layers
         )
-        self.longest = model.max_tokens
 
-    def embed(self) -> Tensor:
-        """Words and token types, if there are any, then layer norm."""
-        x = self.ops.embedding(self.inputs["input_ids"], "embeddings.word_embeddings")
-        if self.has_token_types:
-            types = self.inputs["token_type_ids"]
-            x = op.add(x, self.ops.embedding(types, "embeddings.token_type_embeddings"))
-        elif self.config.get("type_vocab_size") == 1:
-            x = op.add(x, op.constant(self.ops.tensor("embeddings.token_type_embeddings.weight")))
-        return self.ops.layer_norm(x, "emb_ln", self.epsilon)
-
-    def rotations(self, length: Tensor) -> tuple[Rotation, Rotation]:
-        """The rotation of queries and keys."""
-        turns = inverse_frequencies(self.head_size, _theta(self.config))
-        turn = Rotation.of(turns, longest=self.longest, length=length)
-        return turn, turn
+    def frequencies(self) -> NDArray[np.float32]:
+        """See :class:`RotaryBertGraph`."""
+        return inverse_frequencies(self.head_size, _theta(self.config))
 
     def feed_forward(self, x: Tensor, number: int) -> Tensor:
         """A gated dense layer, then another."""
