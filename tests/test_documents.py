@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossrank import Candidate, Document, Hit, InputError, Ranking, Reranker, Searcher
+from crossrank import Candidate, Document, Hit, InputError, Ranking, Reranker, Searcher, Span, Window
 from crossrank.documents import as_candidates, as_documents
 from crossrank.inference.cross_encoder import CrossEncoder
 
@@ -26,10 +26,12 @@ def ranking(bundled: CrossEncoder) -> Ranking:
 
 def parts_of(ranking: Ranking) -> list[Any]:
     hit = ranking[0]
-    return [ranking, hit, hit.candidate, hit.document]
+    spans = (Span(0, 18, 0.9, (Span(0, 6, 1.0),)),)
+    explained = dataclasses.replace(hit, window=Window(0, 18, 1, 1), spans=spans)
+    return [ranking, hit, hit.candidate, hit.document, explained]
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(5))
 def test_every_value_survives_pickle_and_deepcopy(ranking: Ranking, part: int) -> None:
     value = parts_of(ranking)[part]
     assert pickle.loads(pickle.dumps(value)) == value
@@ -37,7 +39,7 @@ def test_every_value_survives_pickle_and_deepcopy(ranking: Ranking, part: int) -
     assert hash(value) == hash(copy.copy(value))
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(5))
 def test_every_value_becomes_a_plain_dictionary(ranking: Ranking, part: int) -> None:
     value = parts_of(ranking)[part]
     plain = dataclasses.asdict(value)
@@ -72,6 +74,14 @@ def test_numbers_of_numpy_become_plain_in_json(bundled: CrossEncoder) -> None:
     plain = json.loads(json.dumps(hit.to_dict()))
     assert plain["candidate"]["score"] == 2.5
     assert plain["contributions"] == hit.contributions
+
+
+def test_window_and_spans_are_in_the_json_of_a_hit(ranking: Ranking) -> None:
+    plain = parts_of(ranking)[-1].to_dict()
+    assert plain["window"] == {"start": 0, "end": 18, "number": 1, "count": 1}
+    words = [{"start": 0, "end": 6, "weight": 1.0}]
+    assert plain["spans"] == [{"start": 0, "end": 18, "weight": 0.9, "words": words}]
+    assert (ranking[0].to_dict()["window"], ranking[0].to_dict()["spans"]) == (None, [])
 
 
 def test_contributions_add_up_to_what_is_sorted_by(ranking: Ranking) -> None:

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crossrank.documents import Candidate, Document, Hit, Ranking
-    from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError
+    from crossrank.documents import Candidate, Document, Hit, Ranking, Span, Window
+    from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError, TruncationWarning
     from crossrank.index import Index
     from crossrank.inference.bi_encoder import BiEncoder
     from crossrank.inference.cross_encoder import CrossEncoder
@@ -34,6 +34,9 @@ _HOMES = {
     "Reranker": "crossrank.ranking.reranker",
     "Retriever": "crossrank.retrieval.base",
     "Searcher": "crossrank.search",
+    "Span": "crossrank.documents",
+    "TruncationWarning": "crossrank.errors",
+    "Window": "crossrank.documents",
     "load_documents": "crossrank.text",
     "split_documents": "crossrank.text",
 }
@@ -53,6 +56,9 @@ __all__ = [
     "Reranker",
     "Retriever",
     "Searcher",
+    "Span",
+    "TruncationWarning",
+    "Window",
     "load_documents",
     "split_documents",
 ]

@@ -7,7 +7,7 @@ work with pickle, copy and :func:`dataclasses.asdict`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias, TypeVar, overload
 
 from crossrank.errors import InputError
@@ -76,6 +76,60 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a long document that its score comes from.
+
+    Attributes:
+        start: Where it begins in the document's text, in characters.
+        end: Where it ends.
+        number: Which of the document's windows it is, from 1.
+        count: How many windows the document has.
+
+    Example:
+        >>> document = Document("1", "Bread is baked. Bees dance.")
+        >>> window = Window(start=16, end=27, number=2, count=2)
+        >>> document.text[window.start : window.end]
+        'Bees dance.'
+    """
+
+    start: int
+    end: int
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A sentence of a hit's text, or a few words of a sentence, with its weight.
+
+    Attributes:
+        start: Where it begins in the document's text, in characters.
+        end: Where it ends.
+        weight: From 0 to 1. Of a sentence: the relevance of the sentence alone, the sigmoid of its logit. Of
+            words: how much of the sentence's logit is lost without them, as a share of what is lost without
+            any of its words.
+        words: Of a sentence that was looked at more closely: its words that count most, most important
+            first.
+
+    Example:
+        >>> document = Document("1", "Bread is baked. Bees dance.")
+        >>> sentence = Span(0, 15, 0.9, words=(Span(0, 5, 1.0),))
+        >>> document.text[sentence.start : sentence.end], document.text[0 : sentence.words[0].end]
+        ('Bread is baked.', 'Bread')
+    """
+
+    start: int
+    end: int
+    weight: float
+    words: tuple[Span, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The span as a dictionary for JSON."""
+        words = [{"start": word.start, "end": word.end, "weight": word.weight} for word in self.words]
+        return {"start": self.start, "end": self.end, "weight": self.weight, "words": words}
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A candidate in a ranking, with every number that its rank comes from.
 
@@ -88,7 +142,12 @@ class Hit:
         contributions: The terms of the sum, in logits: ``logit`` (the model's logit times its weight), each
             kind of evidence that was used, and ``constant``. Hits are sorted by the sum. Without evidence,
             only the logit; empty if there is no score.
-        truncated_tokens: How many tokens of the document were cut off because the input was too long.
+        truncated_tokens: How many tokens of the document the model did not read because the input was too
+            long.
+        window: The part of the document that the score comes from, if the document was read in windows; None
+            if it was read at once.
+        spans: The sentences of the text that was read, most relevant first, if they were asked for
+            (``explain``).
 
     Example:
         >>> candidate = Candidate(Document("1", "Bread is baked."), rank=3)
@@ -103,6 +162,8 @@ class Hit:
     logit: float | None
     contributions: Mapping[str, float] = field(default_factory=dict, hash=False)
     truncated_tokens: int = 0
+    window: Window | None = None
+    spans: tuple[Span, ...] = ()
 
     @property
     def document(self) -> Document:
@@ -129,6 +190,8 @@ class Hit:
             "logit": self.logit,
             "contributions": dict(self.contributions),
             "truncated_tokens": self.truncated_tokens,
+            "window": None if self.window is None else asdict(self.window),
+            "spans": [span.to_dict() for span in self.spans],
             "document": {"id": document.id, "title": document.title, "metadata": dict(document.metadata)},
             "candidate": {
                 "rank": candidate.rank,
@@ -153,6 +216,7 @@ class Ranking(Sequence[Hit]):
         notices: Warnings about this ranking, one sentence each; usually empty.
         scored: How many candidates the cross-encoder read. Those that cannot be among ``top_n`` hits are left
             out.
+        truncated_tokens: How many tokens the model did not read, of all candidates that were read.
 
     Example:
         >>> Ranking(query="q", hits=())[:3]
@@ -165,6 +229,7 @@ class Ranking(Sequence[Hit]):
     timings: Mapping[str, float] = field(default_factory=dict, hash=False)
     notices: tuple[str, ...] = ()
     scored: int = 0
+    truncated_tokens: int = 0
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -188,6 +253,7 @@ class Ranking(Sequence[Hit]):
             "timings": dict(self.timings),
             "notices": list(self.notices),
             "scored": self.scored,
+            "truncated_tokens": self.truncated_tokens,
         }
 
 

@@ -37,6 +37,10 @@ def file_error(message: str, error: Exception) -> InputError:
     return (MissingFileError if isinstance(error, FileNotFoundError) else InputError)(message)
 
 
+class TruncationWarning(UserWarning):
+    """Texts were longer than the model reads, and their end was not read."""
+
+
 class UnknownKeywordError(CrossrankError, TypeError):
     """An unknown keyword argument; the message suggests the closest known one."""
 
