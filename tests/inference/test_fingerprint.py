@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from support.onnx_models import export, strange_family
-from support.tiny_models import save, write_embedder
+from support.tiny_models import save, write_embedder, write_reranker
 
 from crossrank.conversion.quantise import write_int8
 from crossrank.families.model import open_model
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.cross_encoder import CrossEncoder
 
 
 @pytest.fixture
@@ -82,3 +83,20 @@ def test_a_model_that_runs_from_an_exported_file_is_told_by_that(tmp_path: Path)
         export(folders[-1] / "onnx" / "model.onnx", output)
     first, second, third = map(fingerprint, folders)
     assert first == third != second
+
+
+def test_a_cross_encoder_is_known_by_content_length_and_prompt(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "reranker")
+    known = CrossEncoder(folder).fingerprint
+    shutil.copytree(folder, tmp_path / "copy")
+    assert CrossEncoder(tmp_path / "copy").fingerprint == known
+    found = {
+        known,
+        CrossEncoder(folder, max_length=16).fingerprint,
+        CrossEncoder(folder, prompts={"q": "question: "}, default_prompt_name="q").fingerprint,
+    }
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.bias"] = tensors["classifier.bias"] + np.float32(1)
+    save(folder, tensors)
+    found.add(CrossEncoder(folder).fingerprint)
+    assert len(found) == 4

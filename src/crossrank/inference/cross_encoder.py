@@ -22,6 +22,7 @@ from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
 from crossrank.inference.drop_in import DropIn, EvaluationMetrics
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
+from crossrank.inference.fingerprint import cross_encoder_fingerprint
 from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.load_options import load_options, refuse_what_cannot_be
 from crossrank.inference.loading import load_engine, load_torch_engine, require_head
@@ -208,6 +209,16 @@ class CrossEncoder(DropIn):
         self._device = Device.named(device)
         self.block = (
             _GPU_BLOCK if on_gpu(device) else _PAIRS_A_THREAD * (self._threads or available_threads())
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model by its content, independent of its name: weights, tokenizer, settings, prompt.
+
+        The arithmetic is not part of it (:attr:`precision`).
+        """
+        return cross_encoder_fingerprint(
+            self._folder, self._task.chain, max_tokens=self.max_length, prompt=self.prompt_named(None)
         )
 
     def get_backend(self) -> str:

@@ -1,10 +1,11 @@
-"""Identify the embedder of a vector by the model's content, independent of its name and location."""
+"""Identify the model of a vector or a score by its content, independent of its name and location."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from crossrank.families.model import Model
 from crossrank.inference.embedder_settings import EmbedderSettings
-from crossrank.models.modules import TOKENS, VECTOR, Dense, Normalize, Pooling
+from crossrank.models.modules import TOKENS, VECTOR, Chain, Dense, Normalize, Pooling
 from crossrank.models.weights import Weights
 
 # Keys of config.json that describe how the model was saved, not what it computes.
@@ -39,18 +40,37 @@ def embedder_fingerprint(model: Model, settings: EmbedderSettings) -> str:
     Raises:
         ModelError: The tokenizer or the weights cannot be read.
     """
+    lowers = bool(model.json("sentence_bert_config.json").get("do_lower_case"))
+    known = {"pooling": _described(settings), "max_tokens": model.max_tokens, "lowers": lowers}
+    return _fingerprint(model, known, settings.chain)
+
+
+def cross_encoder_fingerprint(model: Model, chain: Chain, *, max_tokens: int, prompt: str | None) -> str:
+    """A digest of what determines a cross-encoder's logits, like :func:`embedder_fingerprint`.
+
+    Args:
+        model: The cross-encoder's folder.
+        chain: How hidden states become logits.
+        max_tokens: How many tokens of a pair are read.
+        prompt: What is put before the query; None for nothing.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        ModelError: The tokenizer or the weights cannot be read.
+    """
+    modules = [{"kind": type(module).__name__, **dataclasses.asdict(module)} for module in chain.modules]
+    known = {"task": chain.task, "modules": modules, "max_tokens": max_tokens, "prompt": prompt}
+    return _fingerprint(model, known, chain)
+
+
+def _fingerprint(model: Model, known: Mapping[str, object], chain: Chain) -> str:
     digest = hashlib.blake2b(digest_size=16)
     config = {name: value for name, value in model.config.items() if name not in _NOT_THE_MODEL}
-    lowers = bool(model.json("sentence_bert_config.json").get("do_lower_case"))
-    known = {
-        "config": config,
-        "pooling": _described(settings),
-        "max_tokens": model.max_tokens,
-        "lowers": lowers,
-    }
-    digest.update(json.dumps(known, sort_keys=True).encode())
+    digest.update(json.dumps({"config": config, **known}, sort_keys=True).encode())
     digest.update(model.tokenizer_file.read_bytes())
-    add_weights(digest, model, *settings.chain.weights(model).values())
+    add_weights(digest, model, *chain.weights(model).values())
     return digest.hexdigest()
 
 
