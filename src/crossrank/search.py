@@ -16,8 +16,10 @@ from crossrank.inference.activations import ActivationName
 from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.scorer import PairScorer
+from crossrank.inference.truncation import OnTruncation
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.effort import Effort
+from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Retrieval, Retriever, check_retrieval
 from crossrank.retrieval.memory import MemoryRetriever
@@ -116,6 +118,10 @@ class Searcher:
         filters: str | Iterable[str] = (),
         effort: Effort = "full",
         activation: ActivationName | None = None,
+        long_documents: LongDocuments = "truncate",
+        best_windows: int = 1,
+        on_truncation: OnTruncation = "warn",
+        explain: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Ranking:
         """Find the best passages for a question.
@@ -127,7 +133,11 @@ class Searcher:
             filters: Conditions on the metadata, such as ``year>=2020``, if the retriever supports them; see
                 :meth:`crossrank.Index.retrieve`.
             effort: How many of the candidates to read; see :meth:`crossrank.Reranker.rank`.
-            activation: See :meth:`crossrank.Reranker.rank`.
+            activation: See :meth:`crossrank.Reranker.rank`; the next four, too.
+            long_documents: How to read passages that are longer than the model reads.
+            best_windows: How many windows of a passage count.
+            on_truncation: What to do if a passage is not read to its end.
+            explain: Whether hits have the sentences and words that their score comes from.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
@@ -143,7 +153,16 @@ class Searcher:
         found = self.retriever.retrieve(query, candidates, filters=filters)
         clock.stop("first_stage")
         ranking = self.reranker.rank(
-            query, found, top_n=top_n, effort=effort, activation=activation, progress=progress
+            query,
+            found,
+            top_n=top_n,
+            effort=effort,
+            activation=activation,
+            long_documents=long_documents,
+            best_windows=best_windows,
+            on_truncation=on_truncation,
+            explain=explain,
+            progress=progress,
         )
         return replace(ranking, timings={**clock.seconds, **ranking.timings})
 

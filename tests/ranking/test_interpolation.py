@@ -117,7 +117,7 @@ def test_one_candidate_without_evidence_leaves_all_to_the_logit(model: CrossEnco
 
 def test_a_model_without_an_interpolation_of_its_own_counts_no_evidence(tiny: CrossEncoder) -> None:
     reranker = Reranker(tiny)
-    ranking = reranker.rank(QUESTION, candidates(SIMILARITIES, WORDS))
+    ranking = reranker.rank(QUESTION, candidates(SIMILARITIES, WORDS), on_truncation="ignore")
     assert numbers(ranking) == numbers(reranker.rank(QUESTION, PASSAGES))
     assert ranking.notices == ()
 
@@ -126,15 +126,18 @@ def test_the_similarity_of_another_embedder_is_not_counted_and_a_notice_says_so_
     model: CrossEncoder,
 ) -> None:
     reranker = Reranker(model)
-    ranking = reranker.rank(QUESTION, candidates(SIMILARITIES, WORDS, embedder="another"))
+    ranking = reranker.rank(
+        QUESTION, candidates(SIMILARITIES, WORDS, embedder="another"), on_truncation="ignore"
+    )
     assert numbers(ranking) == numbers(reranker.rank(QUESTION, candidates(None, WORDS)))
     (notice,) = ranking.notices
     assert "similarities are not counted" in notice
     assert "the embedder an embedder, and these are of another one" in notice
     own = candidates(SIMILARITIES, WORDS)
     own[2] = candidates(SIMILARITIES, WORDS, embedder="another")[2]
-    assert reranker.rank(QUESTION, own).notices == ranking.notices
-    assert reranker.rank(QUESTION, candidates(None, WORDS, embedder="another")).notices == ()
+    assert reranker.rank(QUESTION, own, on_truncation="ignore").notices == ranking.notices
+    words_alone = candidates(None, WORDS, embedder="another")
+    assert reranker.rank(QUESTION, words_alone, on_truncation="ignore").notices == ()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

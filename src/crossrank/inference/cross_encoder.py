@@ -33,6 +33,7 @@ from crossrank.inference.scorer import for_ranking
 from crossrank.inference.scores import scoring_of
 from crossrank.inference.task import Classification
 from crossrank.inference.tokenizer import Tokenizer, Tokens
+from crossrank.inference.truncation import OnTruncation
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
 
@@ -278,10 +279,13 @@ class CrossEncoder(DropIn):
         *,
         prompt: str | None = None,
         max_length: int | None = None,
+        on_truncation: OnTruncation = "ignore",
         progress: Progress | None = None,
     ) -> NDArray[np.float32]:
         """The raw outputs for pairs, float32 [n, labels]; see :meth:`PairScorer.outputs`."""
-        return self._run(pairs, self._asking(prompt, max_length), progress)[0]
+        outputs, truncated = self._run(pairs, self._asking(prompt, max_length), progress)
+        self._report(truncated, on_truncation)
+        return outputs
 
     def tokenised(self, pairs: Sequence[Pair]) -> list[Tokens]:
         """The inputs for pairs, with the default prompt if there is one; for :meth:`logits_of`.
@@ -297,6 +301,18 @@ class CrossEncoder(DropIn):
         """Pairs with shorter passages, and the number of tokens cut off; see :meth:`Tokenizer.shortened`."""
         tokenizer = self._asking(self.prompt_named(None))
         return tokenizer.shortened(pairs, passage_tokens=passage_tokens, keep_end=keep_end)
+
+    def passage_room(self, query: str) -> int:
+        """How many tokens of a passage the model reads beside a query."""
+        return self._asking(self.prompt_named(None)).passage_room(query)
+
+    def token_offsets(self, texts: Sequence[str]) -> list[NDArray[np.intp]]:
+        """Where the tokens of each text begin and end, in characters, [tokens, 2].
+
+        Raises:
+            InputError: A text is not a string or not valid Unicode.
+        """
+        return self.tokenizer.offsets(texts)
 
     def logits_of(self, inputs: Sequence[Tokens]) -> NDArray[np.float32]:
         """The logits of at least one input, float32 [n], as :meth:`logits` has them for the pairs.

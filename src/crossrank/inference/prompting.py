@@ -145,6 +145,9 @@ class PromptTokenizer(Tokenizer):
     def _taken(self) -> int:
         return self._template_length
 
+    def _prompted(self, query: str) -> str:
+        return query  # the prompt is in the template
+
     def _known(self, model: ModelFolder, token: str) -> int:
         found = self._tokenizer.token_to_id(token)
         if found is None:

@@ -19,7 +19,15 @@ from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import Interpolation
 from crossrank.inference.pairs import Pair, as_pairs
 from crossrank.inference.scores import Scoring
+from crossrank.inference.truncation import (
+    OnTruncation,
+    check_on_truncation,
+    report_truncation,
+    truncation_notice,
+)
 from crossrank.keywords import checked_keywords
+
+_NO_TOKENS = "how long a text is for it is not known. Leave long_documents out, or split the texts"
 
 
 class PairScorer(ABC):
@@ -69,6 +77,7 @@ class PairScorer(ABC):
         *,
         prompt: str | None = None,
         max_length: int | None = None,
+        on_truncation: OnTruncation = "ignore",
         progress: Progress | None = None,
     ) -> NDArray[np.float32]:
         """The raw outputs for pairs, float32 [n, labels].
@@ -77,15 +86,44 @@ class PairScorer(ABC):
             pairs: (query, passage) tuples.
             prompt: The text to put before each query.
             max_length: Maximum number of tokens per pair.
+            on_truncation: See :meth:`predict`.
             progress: See :meth:`logits`.
 
         Raises:
-            InputError: The model is remote and does not support ``max_length``.
+            InputError: The model is remote and does not support ``max_length``, or a passage was truncated
+                and ``on_truncation`` is ``error``.
         """
         if max_length is not None:
             raise InputError(f"{self.name} is not on this machine, and cuts pairs to a length of its own")
         prompted = [((prompt or "") + query, passage) for query, passage in pairs]
-        return self.logits(prompted, progress=progress)[0][:, None]
+        logits, truncated = self.logits(prompted, progress=progress)
+        self._report(truncated, on_truncation)
+        return logits[:, None]
+
+    def _report(self, truncated: NDArray[np.intp], on_truncation: OnTruncation) -> None:
+        notice = truncation_notice(
+            self.name,
+            truncated.tolist(),
+            "passages",
+            "crossrank.Reranker reads long documents whole (long_documents='windows').",
+        )
+        report_truncation(notice, on_truncation)
+
+    def passage_room(self, query: str) -> int:
+        """How many tokens of a passage the model reads beside a query.
+
+        Raises:
+            InputError: The model is remote.
+        """
+        raise InputError(f"{self.name} is not on this machine: {_NO_TOKENS}")
+
+    def token_offsets(self, texts: Sequence[str]) -> list[NDArray[np.intp]]:
+        """Where the tokens of each text begin and end, in characters, [tokens, 2].
+
+        Raises:
+            InputError: The model is remote.
+        """
+        raise InputError(f"{self.name} is not on this machine: {_NO_TOKENS}")
 
     @property
     def device(self) -> Device:
@@ -128,6 +166,7 @@ class PairScorer(ABC):
         pool: None = None,
         chunk_size: int | None = None,
         processing_kwargs: dict[str, Any] | None = None,
+        on_truncation: OnTruncation = "warn",
     ) -> Any:
         """Score pairs, like sentence-transformers' ``predict`` (docs/coming-from.md).
 
@@ -147,13 +186,16 @@ class PairScorer(ABC):
             pool: Must be None: threads already use all processors.
             chunk_size: Has no effect.
             processing_kwargs: ``{"text": {"max_length": n}}`` truncates the pairs to n tokens.
+            on_truncation: What to do if the model does not read the end of a passage: ``warn`` (one
+                :class:`crossrank.TruncationWarning` a call), ``error`` or ``ignore``.
 
         Returns:
             float32 [n], or [n, labels] if the model has several labels; without the first axis for a single
             pair.
 
         Raises:
-            InputError: An input is not a pair of strings, or an option is not supported.
+            InputError: An input is not a pair of strings, an option is not supported, or a passage was
+                truncated and ``on_truncation`` is ``error``.
             MissingExtraError: Tensors were requested, and PyTorch is not installed.
 
         Example:
@@ -162,6 +204,7 @@ class PairScorer(ABC):
             >>> model.predict([("a question", "a passage"), ("a question", "another")]).shape
             (2,)
         """
+        check_on_truncation(on_truncation)
         pairs, single = as_pairs(inputs)
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1; it is {batch_size}")
@@ -172,7 +215,9 @@ class PairScorer(ABC):
         prompt = self.prompt_named(prompt_name) if prompt is None else prompt
         max_length = _max_length(processing_kwargs)
         with _progress_bar(len(pairs), show=bool(show_progress_bar)) as progress:
-            outputs = self.outputs(pairs, prompt=prompt, max_length=max_length, progress=progress)
+            outputs = self.outputs(
+                pairs, prompt=prompt, max_length=max_length, on_truncation=on_truncation, progress=progress
+            )
         scores = self.scoring.predictions(outputs, activation_fn)
         if apply_softmax and scores.ndim > 1:
             odds = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -205,6 +250,7 @@ class PairScorer(ABC):
         device: Any = None,
         pool: None = None,
         chunk_size: int | None = None,
+        on_truncation: OnTruncation = "warn",
     ) -> list[dict[str, Any]]:
         """Rank documents, like sentence-transformers' ``rank``; :class:`crossrank.Reranker` returns more.
 
@@ -221,6 +267,7 @@ class PairScorer(ABC):
             device: See :meth:`predict`.
             pool: See :meth:`predict`.
             chunk_size: See :meth:`predict`.
+            on_truncation: See :meth:`predict`.
 
         Returns:
             Dictionaries with ``corpus_id`` (position in ``documents``) and ``score``, best first.
@@ -244,6 +291,7 @@ class PairScorer(ABC):
             device=device,
             pool=pool,
             chunk_size=chunk_size,
+            on_truncation=on_truncation,
         )
         results: list[dict[str, Any]] = [
             {"corpus_id": position, "score": score} | ({"text": texts[position]} if return_documents else {})

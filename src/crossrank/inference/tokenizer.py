@@ -162,6 +162,23 @@ class Tokenizer:
     def _ask(self, prompt: str | None) -> None:
         self.prompt = prompt
 
+    def _prompted(self, query: str) -> str:
+        return (self.prompt or "") + query
+
+    def passage_room(self, query: str) -> int:
+        """How many tokens of a passage fit beside a query."""
+        room = self.max_tokens - self._taken
+        return max(room - len(self._encode([self._prompted(query)])[0]), room // 2)
+
+    def offsets(self, texts: Sequence[str]) -> list[NDArray[np.intp]]:
+        """Where the tokens of each text begin and end, in characters, [tokens, 2].
+
+        Raises:
+            InputError: A text is not a string, or contains lone surrogates.
+        """
+        encodings = self._encode_with_offsets(texts)
+        return [np.array(encoding.offsets, np.intp).reshape(-1, 2) for encoding in encodings]
+
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(
             f"crossrank's tokenizer has no {name!r}; transformers' own is "
@@ -216,7 +233,7 @@ class Tokenizer:
             InputError: A text is not a string, or contains lone surrogates.
         """
         if self.prompt:
-            pairs = [(self.prompt + query, passage) for query, passage in pairs]
+            pairs = [(self._prompted(query), passage) for query, passage in pairs]
         unique = list(dict.fromkeys(text for pair in pairs for text in pair))
         ids = dict(zip(unique, self._encode(unique), strict=True))
         room = self.max_tokens - self._pair.special_tokens

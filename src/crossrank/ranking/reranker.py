@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,17 @@ from crossrank.inference.arithmetic import Precision
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.inference.scorer import PairScorer, for_ranking
+from crossrank.inference.truncation import (
+    OnTruncation,
+    check_on_truncation,
+    report_truncation,
+    truncation_notice,
+)
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
-from crossrank.ranking.early_stop import EarlyStop
 from crossrank.ranking.effort import Effort, check_effort
+from crossrank.ranking.explaining import explained
+from crossrank.ranking.long_documents import LongDocuments, check_long_documents
+from crossrank.ranking.reading import Asked, Output, Progress, Reading, read
 from crossrank.text.readability import unreadable_share
 
 # A text is unreadable if more than this share of its letters is in scripts that the model was not trained
@@ -28,25 +36,6 @@ from crossrank.text.readability import unreadable_share
 _UNREADABLE = 0.5
 _NO_LOGITS = np.empty(0, np.float32)
 _ADVICE = "A multilingual model such as BAAI/bge-reranker-v2-m3 may read it."
-
-Progress: TypeAlias = Callable[[int], object]
-
-
-class _Output(NamedTuple):
-    """The model's output for one candidate."""
-
-    logit: float
-    truncated: int
-
-
-class _Asked(NamedTuple):
-    """One query, its candidates, the places of those that the model can read, and how evidence counts."""
-
-    query: str
-    candidates: list[Candidate]
-    readable: list[int]
-    weights: EvidenceWeights | None
-    notices: tuple[str, ...]
 
 
 class Reranker:
@@ -98,6 +87,10 @@ class Reranker:
         top_n: int | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
+        long_documents: LongDocuments = "truncate",
+        best_windows: int = 1,
+        on_truncation: OnTruncation = "warn",
+        explain: bool = False,
         progress: Progress | None = None,
     ) -> Ranking:
         """Rank the candidates of one query.
@@ -118,17 +111,44 @@ class Reranker:
                 questions, about one gets another hit in one place. It needs a model with a forecast in its
                 weights, such as the bundled one.
             activation: From logit to score; the model's own by default, ``"none"`` for logits.
+            long_documents: How to read documents that are longer than the model reads. ``truncate`` cuts off
+                their end. ``windows`` reads all of them, in windows that end at sentences and overlap;
+                :attr:`Hit.window` is the best one. ``first`` reads the first window alone. Other documents
+                are not affected.
+            best_windows: The logit of a document in windows is the mean of this many of its best windows; 1,
+                the default, is their maximum.
+            on_truncation: What to do if the end of a candidate was not read: ``warn`` (a notice in the
+                ranking, and one :class:`crossrank.TruncationWarning` a call), ``error`` or ``ignore``. With
+                ``long_documents="first"``, what follows the first window does not count.
+            explain: Whether hits have ``spans``: which sentence, and which of its words, the score comes
+                from. See docs/explaining.md.
             progress: Called with the number of candidates scored since the last call.
 
         Returns:
-            The ranking; empty if there are no candidates. ``timings`` has ``rerank``, in seconds.
+            The ranking; empty if there are no candidates. ``timings`` has ``rerank`` and, where it was asked
+            for, ``explain``, in seconds.
 
         Raises:
-            InputError: The query is empty, ``top_n`` is below 1, a candidate is not a document, or its
-                evidence is not a finite number.
+            InputError: The query is empty, ``top_n`` is below 1, a candidate is not a document, its evidence
+                is not a finite number, an option is unknown, a candidate was truncated and ``on_truncation``
+                is ``error``, or the model is remote and cannot read windows.
+
+        Example:
+            >>> bread = "Bees dance. " * 200 + "Bakers bake bread at night."
+            >>> [hit] = Reranker().rank("Who bakes bread?", [bread], long_documents="windows", explain=True)
+            >>> bread[hit.spans[0].start : hit.spans[0].end], hit.window.number == hit.window.count
+            ('Bakers bake bread at night.', True)
         """
         (ranking,) = self.rank_many(
-            [(query, candidates)], top_n=top_n, effort=effort, activation=activation, progress=progress
+            [(query, candidates)],
+            top_n=top_n,
+            effort=effort,
+            activation=activation,
+            long_documents=long_documents,
+            best_windows=best_windows,
+            on_truncation=on_truncation,
+            explain=explain,
+            progress=progress,
         )
         return ranking
 
@@ -139,6 +159,10 @@ class Reranker:
         top_n: int | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
+        long_documents: LongDocuments = "truncate",
+        best_windows: int = 1,
+        on_truncation: OnTruncation = "warn",
+        explain: bool = False,
         progress: Progress | None = None,
     ) -> list[Ranking]:
         """Rank the candidates of many queries, batched together.
@@ -148,6 +172,10 @@ class Reranker:
             top_n: See :meth:`rank`.
             effort: See :meth:`rank`.
             activation: See :meth:`rank`.
+            long_documents: See :meth:`rank`.
+            best_windows: See :meth:`rank`.
+            on_truncation: See :meth:`rank`; there is one warning for all queries.
+            explain: See :meth:`rank`.
             progress: See :meth:`rank`.
 
         Returns:
@@ -167,27 +195,44 @@ class Reranker:
         if top_n is not None and top_n < 1:
             raise InputError(f"top_n must be at least 1; it is {top_n}")
         check_effort(effort)
+        check_long_documents(long_documents, best_windows)
+        check_on_truncation(on_truncation)
         # An unknown activation raises an error before the scoring, not after it.
         self.model.scoring.scores(_NO_LOGITS, activation)
-        asked: list[_Asked] = []
+        asked: list[Asked] = []
         for query, given in queries:
             check_query(query)
             candidates = as_candidates(given)
             weights, notices = self._weights(candidates)
-            asked.append(_Asked(query, candidates, self._readable(query, candidates), weights, notices))
-        outputs = self._outputs(asked, top_n, effort, progress)
+            asked.append(Asked(query, candidates, self._readable(query, candidates), weights, notices))
+        outputs = read(self.model, asked, Reading(top_n, effort, long_documents, best_windows), progress)
+        cuts = [[output.truncated for output in own.values()] for own in outputs]
+        # What follows the first window was left out on purpose.
+        counted = [[] if long_documents == "first" or on_truncation == "ignore" else cut for cut in cuts]
+        report_truncation(self._cut([cut for own in counted for cut in own]), on_truncation)
         timings = {"rerank": time.perf_counter() - started}
+        hits = [self._hits(one, own, activation)[:top_n] for one, own in zip(asked, outputs, strict=True)]
+        if explain:
+            hits = explained(self.model, [(one.query, own) for one, own in zip(asked, hits, strict=True)])
+            timings["explain"] = time.perf_counter() - started - timings["rerank"]
         applied = activation_name(activation_of(activation) or self.model.scoring.activation)
         return [
             Ranking(
                 one.query,
-                self._hits(one, own, activation)[:top_n],
+                own,
                 applied,
                 timings,
-                (*self.model.notices, *self._unread(one), *one.notices, *_without_forecast(one, effort)),
-                len(own),
+                (
+                    *self.model.notices,
+                    *self._unread(one),
+                    *one.notices,
+                    *_without_forecast(one, effort),
+                    *filter(None, [self._cut(warned)]),
+                ),
+                len(cut),
+                sum(cut),
             )
-            for one, own in zip(asked, outputs, strict=True)
+            for one, own, cut, warned in zip(asked, hits, cuts, counted, strict=True)
         ]
 
     async def arank(self, query: str, candidates: Iterable[CandidateLike], **options: Any) -> Ranking:
@@ -199,48 +244,6 @@ class Reranker:
     ) -> list[Ranking]:
         """:meth:`rank_many` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.rank_many, queries, **options)
-
-    def _outputs(
-        self, asked: Sequence[_Asked], top_n: int | None, effort: Effort, progress: Progress | None
-    ) -> list[dict[int, _Output]]:
-        """The model's outputs by the place of the candidate, for each query; only of those that were read."""
-        found: list[dict[int, _Output]] = [{} for _ in asked]
-        stops = [self._early_stop(one, top_n, effort) for one in asked]
-        # Numbers of readable candidates; without an early stop, all in one block.
-        blocks = [
-            iter([list(range(len(one.readable)))]) if stop is None else stop.blocks()
-            for one, stop in zip(asked, stops, strict=True)
-        ]
-        # All queries' next blocks at once, which fills the model's batches.
-        while wanted := [(query, block) for query, own in enumerate(blocks) if (block := next(own, []))]:
-            pairs = [
-                (one.query, one.candidates[one.readable[number]].document.content)
-                for one, block in ((asked[query], block) for query, block in wanted)
-                for number in block
-            ]
-            logits, truncated = self.model.logits(pairs, progress=progress)
-            outputs = map(_Output, logits.tolist(), truncated.tolist())
-            for query, block in wanted:
-                own = [next(outputs) for _ in block]
-                places = (asked[query].readable[number] for number in block)
-                found[query].update(zip(places, own, strict=True))
-                if stop := stops[query]:
-                    stop.add(block, [output.logit for output in own])
-        if progress and (skipped := sum(len(one.readable) for one in asked) - sum(map(len, found))):
-            progress(skipped)
-        return found
-
-    def _early_stop(self, one: _Asked, top_n: int | None, effort: Effort) -> EarlyStop | None:
-        """None if all candidates have to be read."""
-        block, weights = self.model.block, one.weights
-        if block is None or weights is None or not weights.is_bounded:
-            return None
-        if top_n is None or max(top_n, block) >= len(one.readable):
-            return None
-        evidence = [one.candidates[place].evidence for place in one.readable]
-        if not all(isfinite(weights.combine(0.0, known)) for known in evidence):
-            return None  # an error that is reported where all are combined
-        return EarlyStop(weights, evidence, top_n=top_n, effort=effort, block=block)
 
     def _weights(self, candidates: Sequence[Candidate]) -> tuple[EvidenceWeights | None, tuple[str, ...]]:
         """Weights for the evidence that all candidates have (None: not used), and notices about it."""
@@ -258,7 +261,7 @@ class Reranker:
         )
 
     def _hits(
-        self, one: _Asked, outputs: Mapping[int, _Output], activation: Activation | None
+        self, one: Asked, outputs: Mapping[int, Output], activation: Activation | None
     ) -> tuple[Hit, ...]:
         """All candidates as hits, best first; those that were not read come last."""
         added = {
@@ -277,10 +280,17 @@ class Reranker:
             if place in added:
                 output = outputs[place]
                 score = scores[rank - 1]
-                hits.append(Hit(candidate, rank, score, output.logit, added[place], output.truncated))
+                hits.append(
+                    Hit(candidate, rank, score, output.logit, added[place], output.truncated, output.window)
+                )
             else:
                 hits.append(Hit(candidate, rank, None, None))
         return tuple(hits)
+
+    def _cut(self, cut: Sequence[int]) -> str | None:
+        """A notice about candidates whose end was not read."""
+        remedy = "long_documents='windows' reads whole documents."
+        return truncation_notice(self.model.name, cut, "candidates", remedy)
 
     def _readable(self, query: str, candidates: Sequence[Candidate]) -> list[int]:
         """The places of the candidates that the model can read; none if it cannot read the query."""
@@ -298,7 +308,7 @@ class Reranker:
         # A Latin vocabulary covers all ASCII text, and tokenising every text twice would be slow.
         return text.isascii() or self.model.unknown_share(text[:2000]) <= _UNREADABLE
 
-    def _unread(self, one: _Asked) -> tuple[str, ...]:
+    def _unread(self, one: Asked) -> tuple[str, ...]:
         """Notices about texts that the model cannot read."""
         unread = len(one.candidates) - len(one.readable)
         if not unread:
@@ -314,7 +324,7 @@ class Reranker:
         )
 
 
-def _without_forecast(one: _Asked, effort: Effort) -> tuple[str, ...]:
+def _without_forecast(one: Asked, effort: Effort) -> tuple[str, ...]:
     if effort == "full" or (one.weights and one.weights.forecast):
         return ()
     return (
