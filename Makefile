@@ -6,7 +6,7 @@ WORKERS ?= 2
 # Tests that need nothing but packages from PyPI.
 PLAIN = not parity and not sagemaker and not clients and not browser
 
-.PHONY: demo test lint test-lowest test-all test-page pictures bench clean
+.PHONY: demo test lint test-lowest test-all test-page pictures docs bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -37,6 +37,10 @@ test-page: .venv-browser/installed  ## the page in Chromium
 pictures: .venv-browser/installed  ## the pictures of the page in docs/images
 	CROSSRANK_PICTURES=docs/images .venv-browser/bin/python -m pytest tests/server/test_page.py -k pictures
 
+docs: .venv-docs/installed  ## the site in build/site, with its links checked
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --clean
+	.venv-docs/bin/python docs/site/check.py build/site
+
 bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder; docs/engines.md
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
 	.venv/bin/python benchmarks/reference_case.py .venv/samples.txt --peer .venv-parity/bin/python
@@ -45,7 +49,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench .venv-docs dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -78,6 +82,13 @@ clean:
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/pip install $(PIP_FLAGS) uv
 	.venv-clients/bin/uv pip install --quiet --no-cache --python .venv-clients/bin/python -e '.[clients]'
+	@touch $@
+
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install $(PIP_FLAGS) uv
+	.venv-docs/bin/uv pip install --quiet --no-cache --python .venv-docs/bin/python \
+		-r pyproject.toml --extra docs
 	@touch $@
 
 # Chromium is Debian's, the one thing that is installed outside this folder, if it is missing.
