@@ -18,8 +18,8 @@ from crossrank.retrieval.bm25 import BM25Index
 
 SAMPLES = Path(__file__).parents[2] / "src" / "crossrank" / "samples"
 MINILM, XLM_R = "MiniLM-L6", "XLM-R-base"
-# Shapes of ettin-reranker-17m, gte-reranker-modernbert-base and mxbai-rerank-xsmall-v1, with random weights.
-ETTIN, GTE, MXBAI = "ettin-17m", "gte-modernbert-base", "mxbai-xsmall-v1"
+# Shapes with random weights: of the Ettin rerankers, gte-reranker-modernbert-base and mxbai-rerank-xsmall-v1.
+ETTIN, ETTIN_32M, GTE, MXBAI = "ettin-17m", "ettin-32m", "gte-modernbert-base", "mxbai-xsmall-v1"
 LONGEST, VERY_LONG = 512, 2000
 # The best 20 of the first stage are what a person reranks; 50 queries keep --eval bearable.
 _JUDGED_CANDIDATES, _JUDGED_QUERIES = 20, 50
@@ -68,6 +68,8 @@ CASES = (
     Case(XLM_R, 100, "mixed", 90),
     Case(ETTIN, 100, "mixed", 60),
     Case(ETTIN, 20, "very-long", 60),
+    Case(ETTIN_32M, 100, "mixed", 60),
+    Case(ETTIN_32M, 20, "very-long", 60),
     Case(GTE, 100, "mixed", 90),
     Case(GTE, 20, "very-long", 90),
     Case(MXBAI, 100, "mixed", 60),

@@ -9,7 +9,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.engines.cases import ETTIN, GTE, MINILM, MXBAI, XLM_R, make_passages, sample_sentences
+from benchmarks.engines.cases import (
+    ETTIN,
+    ETTIN_32M,
+    GTE,
+    MINILM,
+    MXBAI,
+    XLM_R,
+    make_passages,
+    sample_sentences,
+)
 from benchmarks.engines.environments import PEERS, VARIABLES, PeerError, interpreter, run
 from benchmarks.engines.machine import processor_flags
 from benchmarks.engines.shapes import deberta, modernbert, write_shape
@@ -26,6 +35,7 @@ _CALIBRATION_PAIRS = {MINILM: 300}
 _VOCABULARY, _WIDTH, _INNER, _LAYERS, _POSITIONS = 250_002, 768, 3072, 12, 514
 _SHAPES = {
     ETTIN: lambda: modernbert(256, 7, 384, "cls"),
+    ETTIN_32M: lambda: modernbert(384, 10, 576, "cls"),
     GTE: lambda: modernbert(768, 22, 1152, "mean"),
     MXBAI: lambda: deberta(384, 12, 1536),
 }
@@ -49,7 +59,7 @@ def write_folders(model: str, work: Path) -> tuple[dict[str, Path], dict[str, st
     elif model in _SHAPES:
         config, shapes = _SHAPES[model]()
         write_shape(folders["float32"], config, shapes)
-        _write_tokenizer(
+        write_tokenizer(
             folders["float32"], "PreTrainedTokenizerFast", config["max_position_embeddings"], typed=False
         )
     else:
@@ -161,7 +171,7 @@ def _write_xlm_roberta(folder: Path) -> None:
         "label2id": {"LABEL_0": 0},
     }
     write_shape(folder, config, _xlm_roberta_shapes())
-    _write_tokenizer(folder, "XLMRobertaTokenizer", 512)
+    write_tokenizer(folder, "XLMRobertaTokenizer", 512)
 
 
 def _xlm_roberta_shapes() -> dict[str, tuple[int, ...]]:
@@ -186,7 +196,7 @@ def _xlm_roberta_shapes() -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _write_tokenizer(folder: Path, class_name: str, longest: int, *, typed: bool = True) -> None:
+def write_tokenizer(folder: Path, class_name: str, longest: int, *, typed: bool = True) -> None:
     """A small tokenizer of XLM-RoBERTa's kind, learnt from the sample texts."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.engines.cases import ETTIN, GTE, MINILM, MXBAI, XLM_R
+from benchmarks.engines.cases import ETTIN, ETTIN_32M, GTE, MINILM, MXBAI, XLM_R
 from benchmarks.engines.figures import best_peer, compared, percentile, seconds_of, spread
 from benchmarks.engines.machine import kind_of
 from benchmarks.engines.sides import BUNDLED, EXACT, REFERENCE, SAME, SIDES
@@ -21,6 +21,7 @@ _MODELS = {
     MINILM: "MiniLM-L6, the bundled reranker",
     XLM_R: "XLM-RoBERTa-base with random weights",
     ETTIN: "the shape of ettin-reranker-17m with random weights",
+    ETTIN_32M: "the shape of ettin-reranker-32m with random weights",
     GTE: "the shape of gte-reranker-modernbert-base with random weights",
     MXBAI: "the shape of mxbai-rerank-xsmall-v1 with random weights",
 }

@@ -27,11 +27,14 @@ from benchmarks.engines.environments import PEERS, ROOT, PeerError
 from benchmarks.engines.figures import best_peer, compared, percentile, ratios, spread
 from benchmarks.engines.machine import describe_machine, kind_of
 from benchmarks.engines.measuring import count_rounds, in_turn, measure_case
+from benchmarks.engines.models import write_tokenizer
 from benchmarks.engines.plots import draw_cost, draw_speed
 from benchmarks.engines.process import PeerProcess, reason
+from benchmarks.engines.shapes import modernbert, write_shape
 from benchmarks.engines.sides import BUNDLED, EXACT, REFERENCE, SAME, SIDES, Side
 from benchmarks.engines.tables import page
 
+from crossrank import CrossEncoder
 from crossrank.documents import Document
 from crossrank.evaluation import Collection
 
@@ -326,6 +329,16 @@ def test_each_kind_of_processor_keeps_its_own_figures(tmp_path: Path) -> None:
     }
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (tmp_path / link).is_file()
+
+
+def test_random_weights_give_texts_different_scores(tmp_path: Path) -> None:
+    """Else rounding noise decides the order, and no faster arithmetic is seen to keep it."""
+    folder = tmp_path / "model"
+    write_shape(folder, *modernbert(64, 3, 96, "cls"))
+    write_tokenizer(folder, "PreTrainedTokenizerFast", 512, typed=False)
+    passages, _ = make_passages(20, "short")
+    logits, _ = CrossEncoder(folder).logits([("what is the plan", passage) for passage in passages])
+    assert logits.std() > 0.2
 
 
 def test_the_machine_at_hand_has_a_kind() -> None:
