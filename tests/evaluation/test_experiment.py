@@ -113,3 +113,13 @@ def test_what_the_rankings_have_to_say_is_said_once(bundled: CrossEncoder, tiny_
     experiment = run_experiment(toy, retrieve_candidates(toy, other), Reranker(bundled))
     (notice,) = experiment.notices
     assert "similarities are not counted" in notice
+
+
+def test_truncation_is_told_once_for_all_queries(bundled: CrossEncoder) -> None:
+    text = "Trains run along the coast. " * 200
+    long = Collection("long", (Document("1", text),), {"a": "Trains?", "b": "Who bakes?"}, {"a": {"1": 1}})
+    given = {query: [Candidate(long.documents[0], 1)] for query in long.queries}
+    experiment = run_experiment(long, given, Reranker(bundled))
+    (notice,) = experiment.notices
+    assert "2 of 2 candidates are longer" in notice
+    assert run_experiment(long, given, Reranker(bundled), long_documents="windows").notices == ()

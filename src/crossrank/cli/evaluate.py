@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 from rich.table import Table
 
-from crossrank.cli.options import Device, Embedder, Model, Precision
+from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision
 from crossrank.cli.output import console, notify, print_json, progress_bar
 from crossrank.errors import InputError, MissingFileError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -44,6 +44,7 @@ def evaluate(
     precision: Precision = "auto",
     embedder: Embedder = DEFAULT_BI_ENCODER,
     candidates: Annotated[int, typer.Option(help="How many candidates to rerank per query.")] = 100,
+    long_documents: LongDocuments = "truncate",
     split: Annotated[str | None, typer.Option(help="The split, qrels/SPLIT.tsv; test by default.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Judgements to replace the dataset's own.")] = None,
     run: Annotated[Path | None, typer.Option(help="Write the reranked run here, in TREC format.")] = None,
@@ -69,7 +70,14 @@ def evaluate(
     found = _candidates(collection, retrieval, embedder, candidates)
     reranker = Reranker(model, device=device, precision=precision)
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
-        experiment = run_experiment(collection, found, reranker, candidates=candidates, progress=progress)
+        experiment = run_experiment(
+            collection,
+            found,
+            reranker,
+            candidates=candidates,
+            long_documents=long_documents,
+            progress=progress,
+        )
     for notice in experiment.notices:
         notify(notice)
     name = Path(retrieval).name

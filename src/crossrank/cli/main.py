@@ -6,13 +6,14 @@ import errno
 import io
 import os
 import sys
+import warnings
 
 import typer
 
 from crossrank import __version__
 from crossrank.cli import exit_codes
 from crossrank.cli.output import notify
-from crossrank.errors import CrossrankError, ModelError
+from crossrank.errors import CrossrankError, ModelError, TruncationWarning
 from crossrank.sagemaker.faults import EndpointError
 
 # The exception for usage errors: click's class up to typer 0.25, typer's copy of it in later releases.
@@ -65,6 +66,7 @@ def _app() -> typer.Typer:
 def main() -> None:
     """Run the command line and exit; errors are one line on standard error."""
     _check_streams()
+    warnings.simplefilter("ignore", TruncationWarning)  # told as a notice
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
     try:

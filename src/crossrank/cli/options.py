@@ -8,8 +8,10 @@ from typing import Annotated, TypeAlias
 import typer
 
 from crossrank.inference.arithmetic import Precision as PrecisionName
+from crossrank.inference.truncation import OnTruncation as OnTruncationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.effort import Effort as EffortName
+from crossrank.ranking.long_documents import LongDocuments as LongDocumentsName
 from crossrank.retrieval.base import Retrieval
 
 
@@ -53,6 +55,25 @@ Precision: TypeAlias = Annotated[
 Effort: TypeAlias = Annotated[
     EffortName,
     typer.Option(help="Read every candidate that may be among the best, or only those likely to be."),
+]
+LongDocuments: TypeAlias = Annotated[
+    LongDocumentsName,
+    typer.Option(
+        help="How to read passages that are longer than the model reads: truncate cuts off their end, "
+        "windows reads all of them in parts, first reads the first part."
+    ),
+]
+BestWindows: TypeAlias = Annotated[
+    int,
+    typer.Option(help="For windows: the score is the mean of this many of the best windows of a passage."),
+]
+OnTruncation: TypeAlias = Annotated[
+    OnTruncationName,
+    typer.Option(help="If the end of a passage is not read: warn, end with an error, or ignore it."),
+]
+Explain: TypeAlias = Annotated[
+    bool,
+    typer.Option("--explain", help="Mark the sentence and the words that the score of a hit comes from."),
 ]
 Embedder: TypeAlias = Annotated[
     str, typer.Option(help=f"Bi-encoder: bundled ({DEFAULT_BI_ENCODER}), a folder, or a Hub name.")

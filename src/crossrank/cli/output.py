@@ -107,7 +107,9 @@ def print_ranking(ranking: Ranking) -> None:
         screen.print(_heading(hit), soft_wrap=True)
         if explanation := _explanation(hit, ranking.activation):
             screen.print(Text(f"   {explanation}", style="dim"), soft_wrap=True)
-        screen.print(_indented(_text(hit.document.content), screen.width), end="\n\n")
+        if reason := _reason(hit):
+            screen.print(Text(f"   {reason}", style="dim"), soft_wrap=True)
+        screen.print(_indented(_marked(hit), screen), end="\n\n")
     screen.print(_timings(ranking.timings), style="dim")
     for notice in ranking.notices:
         notify(notice)
@@ -143,6 +145,8 @@ def _heading(hit: Hit) -> Text:
     line = Text(f"{hit.rank}. ", style="bold")
     line.append(score, style="bold green")
     line.append(f"  {_moved(hit)}", style="cyan")
+    if hit.window:
+        line.append(f"  window {hit.window.number} of {hit.window.count}", style="cyan")
     if hit.truncated_tokens:
         line.append(f"  last {hit.truncated_tokens} tokens not read", style="yellow")
     return line.append(f"  {printable(hit.document.id)}", style="dim")
@@ -166,6 +170,18 @@ def _explanation(hit: Hit, activation: str) -> str:
     return f"{' '.join(parts)} = {hit.combined_logit:.3f}{result}"
 
 
+def _reason(hit: Hit) -> str:
+    """The best sentence's score and its words; empty if the hit is not explained.
+
+    Example: ``marked sentence 0.9470 (bake, bread)``.
+    """
+    if not hit.spans:
+        return ""
+    best = hit.spans[0]
+    words = ", ".join(printable(hit.text[word.start : word.end]) for word in best.words)
+    return f"marked sentence {best.weight:.4f}{f' ({words})' if words else ''}"
+
+
 def _first_stage_heading(hit: Hit) -> Text:
     candidate = hit.candidate
     line = Text(f"{candidate.rank}. ", style="bold")
@@ -186,9 +202,27 @@ def _title(hit: Hit) -> Text:
     return Text(printable(hit.document.title), style="italic")
 
 
-def _indented(text: Text, width: int) -> Text:
-    lines = [line for paragraph in text.plain.split("\n") for line in textwrap.wrap(paragraph, width - 3)]
-    return Text("\n".join(f"   {line}" for line in lines))
+def _marked(hit: Hit) -> Text:
+    """Title and text; the best sentence and its words are marked if the hit is explained."""
+    content = hit.document.content
+    text = Text(printable(content, keep="\n"))
+    before = len(content) - len(hit.text)
+    for sentence in hit.spans[:1]:
+        text.stylize("yellow", before + sentence.start, before + sentence.end)
+        for word in sentence.words:
+            text.stylize("bold underline", before + word.start, before + word.end)
+    return text
+
+
+def _indented(text: Text, screen: Console) -> Text:
+    """Lines that fit the screen, with three spaces before each, and without blank ones."""
+    lines: list[Text] = []
+    for paragraph in text.split("\n"):
+        start = len(paragraph.plain) - len(paragraph.plain.lstrip())
+        lines += paragraph[start:].wrap(screen, screen.width - 3) if paragraph.plain.strip() else []
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(Text("   ") + line for line in lines)
 
 
 def _beginning(text: str) -> Text:

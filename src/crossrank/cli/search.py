@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +13,14 @@ import typer
 
 from crossrank.cli.options import (
     AsJson,
+    BestWindows,
     Candidates,
     Device,
     Effort,
+    Explain,
+    LongDocuments,
     Model,
+    OnTruncation,
     PassagesFile,
     Precision,
     Query,
@@ -29,8 +33,10 @@ from crossrank.cli.output import notify, print_before_and_after, print_json, pri
 from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
 from crossrank.inference.arithmetic import Precision as PrecisionName
+from crossrank.inference.truncation import OnTruncation as OnTruncationName
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.effort import Effort as EffortName
+from crossrank.ranking.long_documents import LongDocuments as LongDocumentsName
 from crossrank.retrieval.base import Retrieval
 
 if TYPE_CHECKING:
@@ -83,6 +89,10 @@ def search(
         int | None, typer.Option(help="For files: characters that passages overlap.", show_default="100")
     ] = None,
     effort: Effort = "full",
+    long_documents: LongDocuments = "truncate",
+    best_windows: BestWindows = 1,
+    on_truncation: OnTruncation = "warn",
+    explain: Explain = False,
     as_json: AsJson = False,
 ) -> None:
     """Search files, or an index of them, for a question: retrieve candidates, rerank them, show the best.
@@ -94,7 +104,8 @@ def search(
     Example: crossrank search "What is the plan for the economy?" --index my-index --filter 'year>=2020'
     """
     _check_numbers(candidates, top_n)
-    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision, top_n, effort)
+    reading = _Reading(long_documents, best_windows, on_truncation, explain)
+    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision, top_n, effort, reading)
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
             raise InputError("--index searches what the index holds; leave files and --chunk-... out")
@@ -131,11 +142,17 @@ def rerank(
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
+    long_documents: LongDocuments = "truncate",
+    best_windows: BestWindows = 1,
+    on_truncation: OnTruncation = "warn",
+    explain: Explain = False,
     as_json: AsJson = False,
 ) -> None:
     """Rerank passages for a question; the passages are in the order of your own first stage.
 
     Example: crossrank rerank "Who bakes bread?" candidates.jsonl --top-n 3 --json
+
+    Example: crossrank rerank "Who bakes bread?" books.jsonl --long-documents windows --explain
     """
     if top_n is not None:
         _check_numbers(1, top_n)
@@ -149,10 +166,29 @@ def rerank(
     reranker = Reranker(model, device=device, precision=precision)
     models = time.perf_counter()
     with progress_bar("Ranking", len(passages)) as progress:
-        ranking = reranker.rank(query, passages, top_n=top_n, progress=progress)
+        ranking = reranker.rank(
+            query,
+            passages,
+            top_n=top_n,
+            long_documents=long_documents,
+            best_windows=best_windows,
+            on_truncation=on_truncation,
+            explain=explain,
+            progress=progress,
+        )
     timings = {"load": loaded - started, "models": models - loaded, **ranking.timings}
     ranking = replace(ranking, timings=timings)
     print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the reranker reads."""
+
+    long_documents: LongDocumentsName = "truncate"
+    best_windows: int = 1
+    on_truncation: OnTruncationName = "warn"
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +203,7 @@ class _Stages:
     precision: PrecisionName = "auto"
     top_n: int | None = None
     effort: EffortName = "full"
+    reading: _Reading = _Reading()
 
 
 def _search_index(
@@ -230,6 +267,7 @@ def _ranked(query: str, searcher: Searcher, stages: _Stages, filters: Sequence[s
             top_n=stages.top_n,
             filters=filters,
             effort=stages.effort,
+            **asdict(stages.reading),
             progress=progress,
         )
     return replace(ranking, timings={**searcher.timings, **ranking.timings})

@@ -5,7 +5,7 @@ Candidates are retrieved and ranked in the same way as by a :class:`crossrank.Se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,12 @@ from crossrank.evaluation.collection import Collection
 from crossrank.evaluation.compare import Comparison, compare
 from crossrank.evaluation.measures import Evaluation, evaluate_run
 from crossrank.evaluation.runs import Run, trec_order
+from crossrank.inference.truncation import truncation_notice
 from crossrank.retrieval.base import Retriever
 from crossrank.retrieval.bm25 import word_matches
 
 if TYPE_CHECKING:
+    from crossrank.ranking.long_documents import LongDocuments
     from crossrank.ranking.reranker import Reranker  # NumPy, which measures alone do not need
 
 
@@ -64,6 +66,7 @@ def run_experiment(
     reranker: Reranker,
     *,
     candidates: int = 100,
+    long_documents: LongDocuments = "truncate",
     progress: Callable[[int], object] | None = None,
 ) -> Experiment:
     """Rerank the first stage's candidates of each query, and evaluate both rankings.
@@ -73,19 +76,22 @@ def run_experiment(
         found: Query id to candidates, from :func:`retrieve_candidates` or :func:`candidates_of_run`.
         reranker: The reranker.
         candidates: How many candidates to rerank per query; the others keep their order below them.
+        long_documents: See :meth:`crossrank.Reranker.rank`.
         progress: Called with the number of candidates scored since the last call.
 
     Raises:
         MissingExtraError: ``crossrank[eval]`` is not installed.
     """
-    rankings = rerank_candidates(collection, found, reranker, candidates=candidates, progress=progress)
+    rankings = rerank_candidates(
+        collection, found, reranker, candidates=candidates, long_documents=long_documents, progress=progress
+    )
     before, after = run_of(found), reranked_run(found, rankings)
     return Experiment(
         before,
         after,
         evaluate_run(before, collection.qrels),
         evaluate_run(after, collection.qrels),
-        tuple(dict.fromkeys(notice for ranking in rankings.values() for notice in ranking.notices)),
+        _notices(rankings.values(), reranker),
     )
 
 
@@ -163,6 +169,7 @@ def rerank_candidates(
     reranker: Reranker,
     *,
     candidates: int = 100,
+    long_documents: LongDocuments = "truncate",
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Ranking]:
     """Rerank the best candidates of each query; see :func:`run_experiment` for the arguments.
@@ -171,7 +178,21 @@ def rerank_candidates(
         Query id to ranking.
     """
     asked = [(collection.queries[query], row[:candidates]) for query, row in found.items()]
-    return dict(zip(found, reranker.rank_many(asked, progress=progress), strict=True))
+    # Of truncation there is one notice about all queries.
+    rankings = reranker.rank_many(
+        asked, long_documents=long_documents, on_truncation="ignore", progress=progress
+    )
+    return dict(zip(found, rankings, strict=True))
+
+
+def _notices(rankings: Iterable[Ranking], reranker: Reranker) -> tuple[str, ...]:
+    """What rankings say, once each, and how much of all candidates was not read."""
+    rankings = list(rankings)
+    cut = [hit.truncated_tokens for ranking in rankings for hit in ranking]
+    remedy = "long_documents='windows' reads whole documents."
+    own = truncation_notice(reranker.model.name, cut, "candidates", remedy)
+    told = [notice for ranking in rankings for notice in ranking.notices]
+    return tuple(dict.fromkeys([*told, *filter(None, [own])]))
 
 
 def run_of(found: Mapping[str, Sequence[Candidate]]) -> dict[str, dict[str, float]]:
