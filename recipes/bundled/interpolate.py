@@ -53,6 +53,7 @@ def main() -> None:
     known["interpolation"] = dataclasses.asdict(
         Interpolation(settings.embedder, embedder.fingerprint, weights)
     )
+    known.pop("calibration", None)  # of the former weights; calibrate.py fits it again
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures.as_dict(), indent=1))
 

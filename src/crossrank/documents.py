@@ -148,6 +148,9 @@ class Hit:
             if it was read at once.
         spans: The sentences of the text that was read, most relevant first, if they were asked for
             (``explain``).
+        probability: The probability that the document is relevant, from 0 to 1. None if the model is not
+            calibrated for what it ranks by (:class:`crossrank.inference.calibration.Calibration`), or there
+            is no score.
 
     Example:
         >>> candidate = Candidate(Document("1", "Bread is baked."), rank=3)
@@ -164,6 +167,7 @@ class Hit:
     truncated_tokens: int = 0
     window: Window | None = None
     spans: tuple[Span, ...] = ()
+    probability: float | None = None
 
     @property
     def document(self) -> Document:
@@ -188,6 +192,7 @@ class Hit:
             "text": document.text,
             "score": self.score,
             "logit": self.logit,
+            "probability": self.probability,
             "contributions": dict(self.contributions),
             "truncated_tokens": self.truncated_tokens,
             "window": None if self.window is None else asdict(self.window),

@@ -24,6 +24,25 @@ class MissingPassageError(InputError, LookupError):
     """A passage that is not in the index."""
 
 
+class UncalibratedError(InputError):
+    """Probabilities are asked for, and the model is not calibrated for what it ranks by.
+
+    Args:
+        model: The model's name.
+        ranked_by: What it ranks by, such as ``its logit alone``.
+    """
+
+    def __init__(self, model: str, ranked_by: str) -> None:
+        super().__init__(
+            f"min_probability needs a calibrated model, and {model} is not calibrated for {ranked_by}; fit "
+            "it on judged questions with crossrank calibrate, or leave min_probability out"
+        )
+        self.model, self.ranked_by = model, ranked_by
+
+    def __reduce__(self) -> tuple[type[UncalibratedError], tuple[str, str]]:
+        return type(self), (self.model, self.ranked_by)
+
+
 class ModelError(CrossrankError):
     """A model that does not exist, cannot be loaded, or is of the wrong kind."""
 

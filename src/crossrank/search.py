@@ -115,6 +115,7 @@ class Searcher:
         *,
         candidates: int = 20,
         top_n: int | None = 3,
+        min_probability: float | None = None,
         filters: str | Iterable[str] = (),
         effort: Effort = "full",
         activation: ActivationName | None = None,
@@ -130,6 +131,8 @@ class Searcher:
             query: The question.
             candidates: How many passages the first stage passes to the reranker.
             top_n: How many hits to return; None for all candidates.
+            min_probability: Return only hits of at least this probability; none if nothing is relevant. See
+                :meth:`crossrank.Reranker.rank`.
             filters: Conditions on the metadata, such as ``year>=2020``, if the retriever supports them; see
                 :meth:`crossrank.Index.retrieve`.
             effort: How many of the candidates to read; see :meth:`crossrank.Reranker.rank`.
@@ -145,6 +148,7 @@ class Searcher:
 
         Raises:
             InputError: The question is empty, a number is below 1, or the retriever does not support filters.
+            UncalibratedError: See :meth:`crossrank.Reranker.rank`.
         """
         check_query(query)
         if candidates < 1:
@@ -156,6 +160,7 @@ class Searcher:
             query,
             found,
             top_n=top_n,
+            min_probability=min_probability,
             effort=effort,
             activation=activation,
             long_documents=long_documents,

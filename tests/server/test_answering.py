@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 from support.tiny_models import PAIRS, write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.server.answering import answers_of, as_request_error, cut_of, pairs_of
+from crossrank.server.answering import answer_body, answers_of, as_request_error, cut_of, pairs_of
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result, SentDocument
 from crossrank.server.scheduling import Scheduler
+from crossrank.server.wire.cohere import CohereV2
 
 
 def answer_requests(model: CrossEncoder, requests: Sequence[RerankRequest]) -> list[RerankAnswer]:
@@ -108,3 +111,29 @@ def test_a_document_is_read_up_to_a_number_of_tokens_or_from_its_end(tiny: Cross
     assert short.logit == tiny.logits([("who bakes bread", kept)])[0][0]
     room = limit - short.tokens + 5
     assert end.logit == tiny.logits([("who bakes bread", " ".join(text.split()[-room:]))])[0][0]
+
+
+def test_min_probability_leaves_out_results_that_are_probably_not_relevant(bundled: CrossEncoder) -> None:
+    def answered(body: dict[str, object]) -> list[dict[str, float]]:
+        sent = {"query": "Who bakes bread?", "documents": ["A tide table.", "Bakers bake bread."], **body}
+        answer, _ = answer_body(CohereV2(), bundled, json.dumps(sent).encode())
+        results: list[dict[str, float]] = json.loads(answer)["results"]
+        return results
+
+    best, other = answered({})
+    assert bundled.calibration is not None
+    assert 1 > best["probability"] > other["probability"] > 0
+    assert answered({"min_probability": best["probability"]}) == [best]
+    assert answered({"min_probability": 1}) == []
+    with pytest.raises(RequestError, match="min_probability must be a number from 0 to 1") as caught:
+        answered({"min_probability": 2})
+    assert caught.value.status == 400
+
+
+def test_without_a_calibration_there_is_no_probability_and_no_threshold(tiny: CrossEncoder) -> None:
+    asked = RerankRequest("who bakes bread", documents("bakers bake bread"))
+    [answer] = answer_requests(tiny, [asked])
+    assert answer.results[0].probability is None
+    with pytest.raises(RequestError, match="is not calibrated for its logit alone") as caught:
+        answer_requests(tiny, [replace(asked, min_probability=0.5)])
+    assert caught.value.status == 400

@@ -140,7 +140,12 @@ def test_results_are_those_of_a_searcher_in_text_and_structured(
     assert [one["score"] for one in first_stage] == [None, None]
     [best] = Reranker(tiny).rank(QUESTION, ["Bread.", "Bees."], top_n=1)
     assert reranked == [
-        {"index": best.candidate.rank - 1, "score": pytest.approx(best.score, abs=1e-6), "text": best.text}
+        {
+            "index": best.candidate.rank - 1,
+            "score": pytest.approx(best.score, abs=1e-6),
+            "probability": None,
+            "text": best.text,
+        }
     ]
     assert fetched["text"] == "# Bread\n\nBakers get up at three.\n\nBread is baked."
     assert fetched["metadata"]["complete"]

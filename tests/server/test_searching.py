@@ -20,6 +20,9 @@ from support.serving import Served, serving
 from crossrank import Index, Searcher
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.server.search_request import SearchRequest
+from crossrank.server.searching import IndexSearch
+from crossrank.server.tools import SEARCH
 
 SCHEMA = json.loads(Path(__file__).parents[2].joinpath("docs", "ranking.schema.json").read_text())
 QUESTION = "When do bakers get up?"
@@ -73,7 +76,19 @@ def test_without_explain_a_hit_is_its_text_score_and_source(served: Served) -> N
     _, answer = search(served, {"query": QUESTION})
     assert len(answer["hits"]) == 5, "top_n is 10 by default"
     for hit in answer["hits"]:
-        assert set(hit) == {"rank", "text", "score", "truncated_tokens", "document"}
+        assert set(hit) == {"rank", "text", "score", "probability", "truncated_tokens", "document"}
+
+
+def test_min_probability_leaves_out_what_is_not_relevant(folder: Path, bundled: CrossEncoder) -> None:
+    search = IndexSearch(folder / "index", lambda: bundled)
+    every = search.search(SearchRequest(QUESTION))
+    probabilities = [hit.probability for hit in every]
+    assert all(probabilities)
+    kept = search.search(SearchRequest(QUESTION, min_probability=probabilities[1]))
+    assert [hit.probability for hit in kept] == probabilities[:2]
+    assert len(search.search(SearchRequest(QUESTION, min_probability=1.0))) == 0
+    tool = SEARCH.call(search, {"query": QUESTION, "min_probability": probabilities[1]}, None)
+    assert [result["probability"] for result in tool["results"]] == probabilities[:2]
 
 
 def test_filters_numbers_and_null_are_heeded(served: Served) -> None:
@@ -105,6 +120,9 @@ def test_filters_numbers_and_null_are_heeded(served: Served) -> None:
         ({"query": "x", "top_n": True}, "whole number"),
         ({"query": "x", "top_n": 1.5}, "whole number"),
         ({"query": "x", "explain": "true"}, "explain must be true or false"),
+        ({"query": "x", "min_probability": 1.5}, "min_probability must be a number from 0 to 1; it is 1.5"),
+        ({"query": "x", "min_probability": "0.5"}, "min_probability must be a number from 0 to 1"),
+        ({"query": "x", "min_probability": 0.5}, "is not calibrated for its logit alone"),
         ({"query": "x", "topn": 3}, "did you mean top_n?"),
         ({"query": "x", "zebra": 3}, "the fields are query, filters"),
     ],

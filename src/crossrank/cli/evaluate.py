@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from crossrank.cli.judged import (
+    Dataset,
+    FirstStage,
+    Judgements,
+    Split,
+    first_stage_candidates,
+    judged_collection,
+)
 from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision
 from crossrank.cli.output import console, notify, print_json, progress_bar
-from crossrank.errors import InputError, MissingFileError
+from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
-from crossrank.retrieval.base import Retrieval, Retriever
-
-if TYPE_CHECKING:
-    from crossrank.documents import Candidate
-    from crossrank.evaluation import Collection
-
-_RETRIEVALS = get_args(Retrieval)
 
 
 def evaluate(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/.", show_default=False
-        ),
-    ],
-    retrieval: Annotated[
-        str,
-        typer.Option(
-            help="The first stage: hybrid, dense or lexical; a run file (TREC format); or MODULE:NAME, your "
-            "own Python function from documents to a crossrank.Retriever."
-        ),
-    ] = "hybrid",
+    dataset: Dataset,
+    retrieval: FirstStage = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
     embedder: Embedder = DEFAULT_BI_ENCODER,
     candidates: Annotated[int, typer.Option(help="How many candidates to rerank per query.")] = 100,
     long_documents: LongDocuments = "truncate",
-    split: Annotated[str | None, typer.Option(help="The split, qrels/SPLIT.tsv; test by default.")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="Judgements to replace the dataset's own.")] = None,
+    split: Split = None,
+    qrels: Judgements = None,
     run: Annotated[Path | None, typer.Option(help="Write the reranked run here, in TREC format.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the comparison here (.png or .svg).")] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Add each query's values.")] = False,
@@ -66,8 +52,8 @@ def evaluate(
     require_eval()
     if plot is not None:
         require_plot(plot)
-    collection = _collection(dataset, split, qrels)
-    found = _candidates(collection, retrieval, embedder, candidates)
+    collection = judged_collection(dataset, split, qrels)
+    found = first_stage_candidates(collection, retrieval, embedder, candidates)
     reranker = Reranker(model, device=device, precision=precision)
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
         experiment = run_experiment(
@@ -94,67 +80,6 @@ def evaluate(
         **experiment.to_dict(per_query=per_query),
     }
     print_json(report) if as_json else _print_report(report)
-
-
-def _collection(dataset: Path, split: str | None, qrels: Path | None) -> Collection:
-    from crossrank.evaluation import load_collection, load_qrels
-
-    collection = load_collection(dataset, split=split)
-    if qrels is None:
-        return collection
-    judged = load_qrels(qrels)
-    queries = {query: text for query, text in collection.queries.items() if query in judged}
-    return replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
-
-
-def _candidates(
-    collection: Collection, retrieval: str, embedder: str, candidates: int
-) -> Mapping[str, Sequence[Candidate]]:
-    """The first stage's candidates for each query; with a run file, all of its candidates."""
-    from crossrank.evaluation import candidates_of_run, read_run, retrieve_candidates
-
-    if Path(retrieval).is_file():
-        return candidates_of_run(collection, read_run(retrieval))
-    with progress_bar("Indexing", len(collection.documents)) as progress:
-        retriever = _retriever(collection, retrieval, embedder, progress)
-    with progress_bar("Retrieving", len(collection.queries)) as progress:
-        return retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
-
-
-def _retriever(
-    collection: Collection, retrieval: str, embedder: str, progress: Callable[[int], object] | None
-) -> Retriever:
-    from crossrank.inference.bi_encoder import BiEncoder
-    from crossrank.retrieval.memory import MemoryRetriever
-
-    if retrieval in _RETRIEVALS:
-        return MemoryRetriever(
-            collection.documents,
-            retrieval=cast("Retrieval", retrieval),
-            embedder=None if retrieval == "lexical" else BiEncoder(embedder),
-            progress=progress,
-        )
-    if ":" not in retrieval:
-        raise MissingFileError(
-            f"--retrieval must be {', '.join(_RETRIEVALS)}, a run file, or MODULE:NAME; there is no file "
-            f"{retrieval!r}"
-        )
-    retriever = _named(retrieval)(collection.documents)
-    if not isinstance(retriever, Retriever):
-        raise InputError(
-            f"--retrieval {retrieval}: it gives {type(retriever).__name__}, which has no method retrieve"
-        )
-    return retriever
-
-
-def _named(name: str) -> Callable[[Sequence[Any]], object]:
-    """Import MODULE:NAME, from the working directory or an installed module."""
-    module, _, attribute = name.partition(":")
-    sys.path.append(str(Path.cwd()))
-    try:
-        return cast("Callable[[Sequence[Any]], object]", getattr(import_module(module), attribute))
-    except Exception as error:  # the user's code can raise anything
-        raise InputError(f"--retrieval {name}: {type(error).__name__}: {error}") from error
 
 
 def _print_report(report: dict[str, Any]) -> None:

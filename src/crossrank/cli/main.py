@@ -21,7 +21,7 @@ _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def _app() -> typer.Typer:
-    from crossrank.cli import check, evaluate, mcp, pull, search, serve, train
+    from crossrank.cli import calibrate, check, evaluate, mcp, pull, search, serve, train
     from crossrank.cli.index import index_app
     from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
 
@@ -37,6 +37,7 @@ def _app() -> typer.Typer:
     app.add_typer(index_app)
     app.command("rerank")(search.rerank)
     app.command("eval")(evaluate.evaluate)
+    app.command("calibrate")(calibrate.calibrate)
     app.command("train")(train.train)
     app.command("check")(check.check)
     app.command("pull")(pull.pull)

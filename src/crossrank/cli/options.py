@@ -52,6 +52,14 @@ Precision: TypeAlias = Annotated[
         help="The arithmetic: the fastest that ranks like float32 on this processor, or a fixed one."
     ),
 ]
+MinProbability: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        help="Show only hits of at least this probability, from 0 to 1; none if nothing is relevant. For "
+        "calibrated models, such as the bundled one.",
+        show_default=False,
+    ),
+]
 Effort: TypeAlias = Annotated[
     EffortName,
     typer.Option(help="Read every candidate that may be among the best, or only those likely to be."),

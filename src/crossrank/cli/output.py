@@ -102,7 +102,7 @@ def print_ranking(ranking: Ranking) -> None:
     """Print the hits of a ranking, one block each, and the timings."""
     screen = console()
     if not ranking.hits:
-        screen.print("No passage matches.")
+        screen.print("No passage is relevant enough." if ranking.scored else "No passage matches.")
     for hit in ranking:
         screen.print(_heading(hit), soft_wrap=True)
         if explanation := _explanation(hit, ranking.activation):
@@ -144,6 +144,8 @@ def _heading(hit: Hit) -> Text:
     score = "not scored" if hit.score is None else f"{hit.score:.4f}"
     line = Text(f"{hit.rank}. ", style="bold")
     line.append(score, style="bold green")
+    if hit.probability is not None:
+        line.append(f"  probability {hit.probability:.2f}", style="green")
     line.append(f"  {_moved(hit)}", style="cyan")
     if hit.window:
         line.append(f"  window {hit.window.number} of {hit.window.count}", style="cyan")

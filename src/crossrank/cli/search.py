@@ -19,6 +19,7 @@ from crossrank.cli.options import (
     Effort,
     Explain,
     LongDocuments,
+    MinProbability,
     Model,
     OnTruncation,
     PassagesFile,
@@ -67,6 +68,7 @@ def search(
     ] = None,
     candidates: Candidates = 20,
     top_n: TopN = 3,
+    min_probability: MinProbability = None,
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
@@ -105,7 +107,18 @@ def search(
     """
     _check_numbers(candidates, top_n)
     reading = _Reading(long_documents, best_windows, on_truncation, explain)
-    stages = _Stages(candidates, model, retrieval, lexical_weight, device, precision, top_n, effort, reading)
+    stages = _Stages(
+        candidates,
+        model,
+        retrieval,
+        lexical_weight,
+        device,
+        precision,
+        top_n,
+        effort,
+        reading,
+        min_probability,
+    )
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
             raise InputError("--index searches what the index holds; leave files and --chunk-... out")
@@ -139,6 +152,7 @@ def rerank(
     query: Query,
     file: PassagesFile,
     top_n: TopNOfAll = None,
+    min_probability: MinProbability = None,
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
@@ -170,6 +184,7 @@ def rerank(
             query,
             passages,
             top_n=top_n,
+            min_probability=min_probability,
             long_documents=long_documents,
             best_windows=best_windows,
             on_truncation=on_truncation,
@@ -204,6 +219,7 @@ class _Stages:
     top_n: int | None = None
     effort: EffortName = "full"
     reading: _Reading = _Reading()
+    min_probability: float | None = None
 
 
 def _search_index(
@@ -265,6 +281,7 @@ def _ranked(query: str, searcher: Searcher, stages: _Stages, filters: Sequence[s
             query,
             candidates=stages.candidates,
             top_n=stages.top_n,
+            min_probability=stages.min_probability,
             filters=filters,
             effort=stages.effort,
             **asdict(stages.reading),

@@ -1,8 +1,8 @@
-"""Plot a comparison of two runs, by query and on average."""
+"""Plot a comparison of two runs, and the reliability of probabilities."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from crossrank.evaluation.measures import MEASURES, Evaluation
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from crossrank.evaluation.calibrating import Reliability
 
 # Okabe and Ito's blue and orange, which colour-blind readers can tell apart.
 _COLOUR_A, _COLOUR_B, _INK, _FAINT = "#E69F00", "#0072B2", "#333333", "#D9D9D9"
@@ -67,6 +70,69 @@ def plot_comparison(
     figure.legend(
         bars, names, loc="outside lower center", ncols=2, frameon=False, fontsize=11, labelcolor=_INK
     )
+    _save(figure, path)
+
+
+def plot_reliability(path: Path | str, name: str, reliability: Mapping[str, Reliability]) -> None:
+    """Draw how often candidates are relevant, by the probability that was predicted for them.
+
+    One panel for each entry. On the dashed diagonal, probabilities agree with the judgements. Each point is a
+    tenth of the candidates; the line through it is the 95% interval of its share (Wilson, 1927).
+
+    Args:
+        path: The file to write, ``.png`` or ``.svg``. An existing file is replaced.
+        name: What was calibrated.
+        reliability: Held-out predictions, by name.
+
+    Raises:
+        InputError: The suffix is another one, or the file cannot be written.
+        MissingExtraError: matplotlib is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from crossrank.evaluation.calibrating import Reliability
+        >>> known = Reliability(np.array([0.1, 0.9]), np.array([False, True]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plot_reliability(Path(folder, "picture.svg"), "model", {"candidates": known})
+        ...     print(*(file.name for file in Path(folder).iterdir()))
+        picture.svg
+    """
+    path = Path(path)
+    require_plot(path)
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(5.4 * len(reliability), 5.4), dpi=150, layout=layout)
+    panels = figure.subplots(1, len(reliability), squeeze=False)[0]
+    for axes, (title, one) in zip(panels, reliability.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle="--")
+        for probability, share, count in one.bins():
+            axes.vlines(probability, *_wilson(share, count), color=_COLOUR_B, linewidth=1.4, alpha=0.6)
+            axes.plot(probability, share, "o", color=_COLOUR_B, markersize=6)
+        axes.set_title(
+            f"{title}: {len(one.relevant):,}, of which {one.relevant.mean():.0%} relevant\n"
+            f"ECE {one.ece:.3f}, Brier {one.brier:.3f}",
+            **_TITLE,
+        )
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.set_xlabel("predicted probability", fontsize=10.5, color=_INK)
+        axes.set_ylabel("share that is relevant", fontsize=10.5, color=_INK)
+        _tidy(axes)
+    figure.suptitle(_label(name), fontsize=15, fontweight="bold", color=_INK)
+    _save(figure, path)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95% interval of a share."""
+    z = 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
+    return middle - half, middle + half
+
+
+def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path)
     except OSError as error:
@@ -88,7 +154,7 @@ def require_plot(path: Path) -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("Drawing a comparison", "plot") from error
+        raise MissingExtraError("Drawing a plot", "plot") from error
 
 
 def _draw_differences(

@@ -16,6 +16,7 @@ from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
 from crossrank.inference.activations import Activation
 from crossrank.inference.arithmetic import Precision
+from crossrank.inference.calibration import calibration_of
 from crossrank.inference.chains import answered_by, scoring_chain
 from crossrank.inference.choosing import Choice
 from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
@@ -93,6 +94,8 @@ class CrossEncoder(DropIn):
         path: The folder with the model's files.
         scoring: How the model's outputs become scores.
         interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
+        calibration: The probability that a passage is relevant, by the logit alone; None if the model has
+            none.
         tokenizer: The model's tokenizer, a crossrank object.
         scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
         precision: The arithmetic that the model runs in, and why.
@@ -178,7 +181,7 @@ class CrossEncoder(DropIn):
                 "number of outputs would have random weights. `crossrank train` trains a reranker"
             )
         self.activation_fn = activation_fn
-        self.interpolation = interpolation_of(model)
+        self.interpolation, self.calibration = interpolation_of(model), calibration_of(model)
         saved, saved_default = saved_prompts(model)
         self.prompts = saved | (prompts or {})
         self.default_prompt_name = default_prompt_name or saved_default

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crossrank.documents import SIMILARITY, WORD_MATCH
 from crossrank.errors import ModelError
+from crossrank.inference.calibration import Calibration, calibration_from
 from crossrank.models.folder import ModelFolder
 
 
@@ -69,6 +70,8 @@ class EvidenceWeights:
             The logit's log-odds are bounded accordingly before they are weighted, because a model is
             overconfident on texts unlike its training data and should not dominate the sum then.
         forecast: What the evidence says about the logit; None if that was not fitted.
+        calibration: The probability that a passage is relevant, by the combined logit; None if that was not
+            fitted.
 
     Example:
         >>> weights = EvidenceWeights(logit=0.5, constant=-4.0, similarity=8.0)
@@ -89,6 +92,7 @@ class EvidenceWeights:
     word_match: float | None = None
     doubt: float = 0.0
     forecast: LogitForecast | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.doubt < 0.5:
@@ -197,6 +201,7 @@ def _weights(saved: Mapping[str, Any]) -> EvidenceWeights:
         **evidence,
         doubt=float(saved.get("doubt") or 0.0),
         forecast=None if forecast is None else _forecast(forecast),
+        calibration=calibration_from(saved.get("calibration")),
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.activations import as_tensor
+from crossrank.inference.calibration import Calibration
 from crossrank.inference.devices import Device
 from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import Interpolation
@@ -39,6 +40,8 @@ class PairScorer(ABC):
         scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
         notices: Warnings about the model, one sentence each.
         interpolation: Weights for combining the logit with first-stage evidence; None if the model has none.
+        calibration: The probability that a passage is relevant, by the logit alone; None if the model has
+            none.
         prompts: Texts to put before the query, by name.
         default_prompt_name: The prompt that is used if none is given.
         block: How many pairs keep the model busy; None if it is best given all at once.
@@ -49,6 +52,7 @@ class PairScorer(ABC):
     scripts: frozenset[str] | None
     notices: tuple[str, ...]
     interpolation: Interpolation | None = None
+    calibration: Calibration | None = None
     prompts: Mapping[str, str] = MappingProxyType({})
     default_prompt_name: str | None = None
     block: int | None = None

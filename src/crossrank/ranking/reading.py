@@ -8,6 +8,7 @@ from math import isfinite
 from typing import NamedTuple, TypeAlias
 
 from crossrank.documents import Candidate, Window
+from crossrank.inference.calibration import Calibration
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.early_stop import EarlyStop
@@ -32,12 +33,13 @@ class Output(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One query, its candidates, the places of those that the model can read, and how evidence counts."""
+    """One query, its candidates, the places of those that the model can read, and how they are ranked."""
 
     query: str
     candidates: list[Candidate]
     readable: list[int]
     weights: EvidenceWeights | None
+    calibration: Calibration | None
     notices: tuple[str, ...]
 
 

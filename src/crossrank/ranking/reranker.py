@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from crossrank.documents import SIMILARITY, Candidate, CandidateLike, Hit, Ranking, as_candidates
-from crossrank.errors import InputError
+from crossrank.errors import InputError, UncalibratedError
 from crossrank.inference.activations import Activation, activation_name, activation_of
 from crossrank.inference.arithmetic import Precision
+from crossrank.inference.calibration import check_min_probability
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.inference.scorer import PairScorer, for_ranking
@@ -85,6 +86,7 @@ class Reranker:
         candidates: Iterable[CandidateLike],
         *,
         top_n: int | None = None,
+        min_probability: float | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
         long_documents: LongDocuments = "truncate",
@@ -107,6 +109,8 @@ class Reranker:
                 or mappings; in first-stage order.
             top_n: How many hits to return; all by default. Candidates that cannot be among them are not read,
                 if the model's weights say so.
+            min_probability: Return only hits of at least this probability, from 0 to 1; none if nothing is
+                relevant. The model has to be calibrated for what it ranks by, as the bundled one is.
             effort: ``full`` gives the same hits as reading all candidates. ``fast`` stops earlier: of 100
                 questions, about one gets another hit in one place. It needs a model with a forecast in its
                 weights, such as the bundled one.
@@ -132,6 +136,8 @@ class Reranker:
             InputError: The query is empty, ``top_n`` is below 1, a candidate is not a document, its evidence
                 is not a finite number, an option is unknown, a candidate was truncated and ``on_truncation``
                 is ``error``, or the model is remote and cannot read windows.
+            UncalibratedError: ``min_probability`` is given, and the model is not calibrated for what it ranks
+                by.
 
         Example:
             >>> bread = "Bees dance. " * 200 + "Bakers bake bread at night."
@@ -142,6 +148,7 @@ class Reranker:
         (ranking,) = self.rank_many(
             [(query, candidates)],
             top_n=top_n,
+            min_probability=min_probability,
             effort=effort,
             activation=activation,
             long_documents=long_documents,
@@ -157,6 +164,7 @@ class Reranker:
         queries: Iterable[tuple[str, Iterable[CandidateLike]]],
         *,
         top_n: int | None = None,
+        min_probability: float | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
         long_documents: LongDocuments = "truncate",
@@ -170,6 +178,7 @@ class Reranker:
         Args:
             queries: Pairs of a query and its candidates; see :meth:`rank`.
             top_n: See :meth:`rank`.
+            min_probability: See :meth:`rank`.
             effort: See :meth:`rank`.
             activation: See :meth:`rank`.
             long_documents: See :meth:`rank`.
@@ -197,6 +206,8 @@ class Reranker:
         check_effort(effort)
         check_long_documents(long_documents, best_windows)
         check_on_truncation(on_truncation)
+        if min_probability is not None:
+            check_min_probability(min_probability)
         # An unknown activation raises an error before the scoring, not after it.
         self.model.scoring.scores(_NO_LOGITS, activation)
         asked: list[Asked] = []
@@ -204,14 +215,20 @@ class Reranker:
             check_query(query)
             candidates = as_candidates(given)
             weights, notices = self._weights(candidates)
-            asked.append(Asked(query, candidates, self._readable(query, candidates), weights, notices))
+            calibration = weights.calibration if weights else self.model.calibration
+            if min_probability is not None and candidates and calibration is None:
+                ranked_by = f"its logit {weights.name}" if weights else "its logit alone"
+                raise UncalibratedError(self.model.name, ranked_by)
+            readable = self._readable(query, candidates)
+            asked.append(Asked(query, candidates, readable, weights, calibration, notices))
         outputs = read(self.model, asked, Reading(top_n, effort, long_documents, best_windows), progress)
         cuts = [[output.truncated for output in own.values()] for own in outputs]
         # What follows the first window was left out on purpose.
         counted = [[] if long_documents == "first" or on_truncation == "ignore" else cut for cut in cuts]
         report_truncation(self._cut([cut for own in counted for cut in own]), on_truncation)
         timings = {"rerank": time.perf_counter() - started}
-        hits = [self._hits(one, own, activation)[:top_n] for one, own in zip(asked, outputs, strict=True)]
+        found = [self._hits(one, own, activation)[:top_n] for one, own in zip(asked, outputs, strict=True)]
+        hits = [_probable(own, min_probability) for own in found]
         if explain:
             hits = explained(self.model, [(one.query, own) for one, own in zip(asked, hits, strict=True)])
             timings["explain"] = time.perf_counter() - started - timings["rerank"]
@@ -227,12 +244,12 @@ class Reranker:
                     *self._unread(one),
                     *one.notices,
                     *_without_forecast(one, effort),
-                    *filter(None, [self._cut(warned)]),
+                    *filter(None, [self._cut(warned), _abstains(best, own, min_probability)]),
                 ),
                 len(cut),
                 sum(cut),
             )
-            for one, own, cut, warned in zip(asked, hits, cuts, counted, strict=True)
+            for one, best, own, cut, warned in zip(asked, found, hits, cuts, counted, strict=True)
         ]
 
     async def arank(self, query: str, candidates: Iterable[CandidateLike], **options: Any) -> Ranking:
@@ -274,14 +291,27 @@ class Reranker:
         order = sorted(places, key=lambda place: -sums[place])
         combined = np.array([sums[place] for place in order if place in added], np.float32)
         scores = self.model.scoring.scores(combined, activation).tolist()
+        # Of the exact sums, so that the order of probabilities is that of the hits.
+        exact = [sums[place] for place in order if place in added]
+        probabilities = (
+            one.calibration.probabilities(exact).tolist() if one.calibration else [None] * len(exact)
+        )
         hits = []
         for rank, place in enumerate(order, start=1):
             candidate = one.candidates[place]
             if place in added:
-                output = outputs[place]
-                score = scores[rank - 1]
+                output, score, probability = outputs[place], scores[rank - 1], probabilities[rank - 1]
                 hits.append(
-                    Hit(candidate, rank, score, output.logit, added[place], output.truncated, output.window)
+                    Hit(
+                        candidate,
+                        rank,
+                        score,
+                        output.logit,
+                        added[place],
+                        output.truncated,
+                        output.window,
+                        probability=probability,
+                    )
                 )
             else:
                 hits.append(Hit(candidate, rank, None, None))
@@ -322,6 +352,24 @@ class Reranker:
             f"{self.model.name} cannot read {unread} of {len(one.candidates)} candidates; they follow the "
             f"others in first-stage order, without a score. {_ADVICE}",
         )
+
+
+def _probable(hits: tuple[Hit, ...], least: float | None) -> tuple[Hit, ...]:
+    """The hits of at least a probability."""
+    if least is None:
+        return hits
+    return tuple(hit for hit in hits if hit.probability is not None and hit.probability >= least)
+
+
+def _abstains(hits: tuple[Hit, ...], kept: tuple[Hit, ...], least: float | None) -> str | None:
+    """A notice if none of the hits is probable enough."""
+    if kept or not hits:
+        return None
+    best = hits[0].probability
+    told = "no candidate has a score"
+    if best is not None:
+        told = f"the best candidate has a probability of {best:.2f}"
+    return f"nothing is relevant enough: {told}; min_probability is {least:g}."
 
 
 def _without_forecast(one: Asked, effort: Effort) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossrank.errors import CrossrankError, InputError, ModelError
+from crossrank.errors import CrossrankError, InputError, ModelError, UncalibratedError
 from crossrank.inference.pairs import Pair
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result
 from crossrank.server.scheduling import Cut, Scored, TooLongError
@@ -85,18 +85,23 @@ def answers_of(
         name: What it is called in the answers.
 
     Raises:
-        RequestError: A document is too long where it must not be truncated (400).
+        RequestError: A document is too long where it must not be truncated, or a least probability is asked
+            of a model that is not calibrated (400).
     """
     # Of any model: thresholds of applications expect scores from 0 to 1, whatever activation was saved.
     scores = model.scoring.scores(scored.logits, "sigmoid")
+    calibration = model.calibration
     answers = []
     start = 0
     for request in requests:
+        if request.min_probability is not None and calibration is None:
+            raise RequestError(400, str(UncalibratedError(name, "its logit alone")))
         part = slice(start, start + len(request.documents))
         start = part.stop
         logits = scored.logits[part].tolist()
         shown = logits if request.raw_scores else scores[part].tolist()
-        columns = (logits, shown, scored.truncated[part].tolist(), scored.tokens[part].tolist())
+        known = [None] * len(logits) if calibration is None else calibration.probabilities(logits).tolist()
+        columns = (logits, shown, scored.truncated[part].tolist(), scored.tokens[part].tolist(), known)
         rows = zip(request.documents, *columns, strict=True)
         results = [Result(index, *values) for index, values in enumerate(rows)]
         if not request.truncate:

@@ -35,7 +35,8 @@ class QueuedCrossEncoder(PairScorer):
         self._served = served
         model = served.get()
         self.name, self.scoring, self.scripts = model.name, model.scoring, model.scripts
-        self.notices, self.interpolation = model.notices, model.interpolation
+        self.notices = model.notices
+        self.interpolation, self.calibration = model.interpolation, model.calibration
 
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None

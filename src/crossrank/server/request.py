@@ -56,6 +56,7 @@ class RerankRequest:
         model: The name of the model that is asked for; None: any.
         document_tokens: How many tokens of a document are read at most; None: as many as the model reads.
         keep_end: Whether a document that is too long loses its beginning, and not its end.
+        min_probability: The least probability of a named result; None: any.
     """
 
     query: str
@@ -67,6 +68,7 @@ class RerankRequest:
     model: str | None = None
     document_tokens: int | None = None
     keep_end: bool = False
+    min_probability: float | None = None
 
     @property
     def pairs(self) -> list[Pair]:
@@ -85,6 +87,7 @@ class Result:
         score: The sigmoid of the logit, or the logit where raw scores were asked for.
         truncated_tokens: How many tokens of its text the model did not read.
         tokens: How many tokens the model read, of the query and the document.
+        probability: The probability that the document is relevant; None if the model is not calibrated.
     """
 
     index: int
@@ -93,6 +96,7 @@ class Result:
     score: float
     truncated_tokens: int = 0
     tokens: int = 0
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,15 @@ class RerankAnswer:
     model: str
 
     def best(self) -> list[Result]:
-        """The ``top_n`` best, best first; equal logits keep the caller's order."""
-        return sorted(self.results, key=lambda result: -result.logit)[: self.request.top_n]
+        """The ``top_n`` best, best first; equal logits keep the caller's order.
+
+        With ``min_probability``, only those of at least this probability.
+        """
+        best = sorted(self.results, key=lambda result: -result.logit)[: self.request.top_n]
+        least = self.request.min_probability
+        if least is None:
+            return best
+        return [one for one in best if one.probability is not None and one.probability >= least]
 
     @property
     def tokens(self) -> int:

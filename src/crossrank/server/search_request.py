@@ -45,6 +45,12 @@ SCHEMA: dict[str, Any] = {
             "default": 10,
             "description": "How many hits to return; null for all candidates.",
         },
+        "min_probability": {
+            "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "null"}],
+            "default": None,
+            "description": "Return only hits of at least this probability; none if nothing is relevant. For "
+            "calibrated models.",
+        },
         "explain": {
             "type": "boolean",
             "default": False,
@@ -67,6 +73,7 @@ class SearchRequest:
         candidates: How many passages the first stage passes to the reranker.
         top_n: How many hits to return; None for all candidates.
         explain: Whether hits say how their score came about.
+        min_probability: The least probability of a hit; None for all hits.
     """
 
     query: str
@@ -74,6 +81,7 @@ class SearchRequest:
     candidates: int = 20
     top_n: int | None = 10
     explain: bool = False
+    min_probability: float | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SearchRequest:
@@ -114,7 +122,23 @@ class SearchRequest:
             count("candidates", values.get("candidates", 20), MAX_CANDIDATES),
             None if top_n is None else count("top_n", top_n),
             explain,
+            probability("min_probability", values.get("min_probability")),
         )
+
+
+def probability(name: str, value: Any) -> float | None:
+    """A number from 0 to 1, or None.
+
+    Raises:
+        RequestError: It is neither (400).
+
+    Example:
+        >>> probability("min_probability", 0.5)
+        0.5
+    """
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1):
+        return value
+    raise RequestError(400, f"{name} must be a number from 0 to 1; it is {value!r:.40}")
 
 
 def read_object(body: bytes) -> dict[str, Any]:

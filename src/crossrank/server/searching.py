@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.documents import Candidate, Document, Ranking
-from crossrank.errors import CrossrankError, MissingFileError, MissingPassageError
+from crossrank.errors import CrossrankError, MissingFileError, MissingPassageError, UncalibratedError
 from crossrank.index import Index, PassageInFile
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.reranker import Reranker
@@ -58,7 +58,13 @@ class IndexSearch:
             started = time.perf_counter()
             found = index.retrieve(asked.query, asked.candidates, filters=asked.filters)
             timings = {"first_stage": time.perf_counter() - started}
-            ranking = reranker.rank(asked.query, found, top_n=asked.top_n, progress=progress)
+            ranking = reranker.rank(
+                asked.query,
+                found,
+                top_n=asked.top_n,
+                min_probability=asked.min_probability,
+                progress=progress,
+            )
             documents = self._with_lines([hit.document for hit in ranking])
         hits = (
             replace(hit, candidate=replace(hit.candidate, document=document))
@@ -149,5 +155,7 @@ def _as_request_errors() -> Iterator[None]:
         raise
     except (MissingFileError, MissingPassageError) as error:
         raise RequestError(404, str(error)) from error
+    except UncalibratedError as error:
+        raise RequestError(400, str(error)) from error
     except (CrossrankError, OSError) as error:
         raise RequestError(500, str(error)) from error

@@ -80,13 +80,13 @@ def _search(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
     rerank = arguments.get("rerank", True)
     if not isinstance(rerank, bool):
         raise RequestError(400, f"rerank must be true or false; it is {rerank!r:.40}")
-    values = {name: arguments[name] for name in ("query", "filters") if name in arguments}
+    values = {name: arguments[name] for name in ("query", "filters", "min_probability") if name in arguments}
     asked = SearchRequest.of({**values, "top_n": top_n, "candidates": max(_CANDIDATES, top_n)})
     if not rerank:
         found = search.retrieve(asked)
-        return {"results": [_result(one.document, None) for one in found], "notices": []}
+        return {"results": [_result(one.document) for one in found], "notices": []}
     ranking = search.search(asked, progress)
-    results = [_result(hit.document, hit.score) for hit in ranking]
+    results = [_result(hit.document, hit.score, hit.probability) for hit in ranking]
     return {"results": results, "notices": list(ranking.notices)}
 
 
@@ -97,8 +97,8 @@ def _fetch(search: IndexSearch, arguments: Mapping[str, Any], _: Progress | None
         raise RequestError(400, "id must be a string; take it from a result of search")
     found = search.passage(passage_id, _AROUND)
     passage = found.passage
-    result = _result(passage, None)
-    del result["score"]
+    result = _result(passage)
+    del result["score"], result["probability"]
     return {
         **result,
         "text": f"{found.before}{passage.text}{found.after}",
@@ -120,11 +120,21 @@ def _rerank(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
     ranking = search.rerank(
         asked.query, documents, None if top_n is None else count("top_n", top_n), progress
     )
-    results = [{"index": hit.candidate.rank - 1, "score": hit.score, "text": hit.text} for hit in ranking]
+    results = [
+        {
+            "index": hit.candidate.rank - 1,
+            "score": hit.score,
+            "probability": hit.probability,
+            "text": hit.text,
+        }
+        for hit in ranking
+    ]
     return {"results": results, "notices": list(ranking.notices)}
 
 
-def _result(passage: Document, score: float | None) -> dict[str, Any]:
+def _result(
+    passage: Document, score: float | None = None, probability: float | None = None
+) -> dict[str, Any]:
     """A passage as assistants expect it; ChatGPT reads id, title, text and url."""
     file = str(passage.metadata["file"])
     line, page = passage.metadata.get("line"), passage.metadata.get("page")
@@ -134,6 +144,7 @@ def _result(passage: Document, score: float | None) -> dict[str, Any]:
         "url": _address(passage, file),
         "text": passage.text,
         "score": score,
+        "probability": probability,
         "file": file,
         "line": line if isinstance(line, int) else None,
         "page": page if isinstance(page, int) else None,
@@ -159,6 +170,10 @@ def _counted(number: int, what: str) -> str:
 _TEXT = {"type": "string"}
 _NUMBER = {"type": ["integer", "null"]}
 _SCORE = {"type": ["number", "null"], "description": "Relevance; null if it was not computed."}
+_PROBABILITY = {
+    "type": ["number", "null"],
+    "description": "The probability that the passage is relevant; null if the model is not calibrated.",
+}
 _NOTICES = {"type": "array", "items": _TEXT, "description": "Warnings; usually empty."}
 _PASSAGE = {
     "id": _TEXT,
@@ -210,10 +225,17 @@ SEARCH = SearchTool(
                 "default": True,
                 "description": "Whether a cross-encoder orders the results; false is faster and less exact.",
             },
+            "min_probability": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "description": "Return only results of at least this probability of being relevant; none if "
+                "nothing is relevant.",
+            },
         },
         ["query"],
     ),
-    _results({**_PASSAGE, "score": _SCORE}),
+    _results({**_PASSAGE, "score": _SCORE, "probability": _PROBABILITY}),
     _search,
 )
 FETCH = SearchTool(
@@ -250,7 +272,7 @@ RERANK = SearchTool(
         },
         ["query", "documents"],
     ),
-    _results({"index": {"type": "integer"}, "score": _SCORE, "text": _TEXT}),
+    _results({"index": {"type": "integer"}, "score": _SCORE, "probability": _PROBABILITY, "text": _TEXT}),
     _rerank,
 )
 TOOLS = (SEARCH, FETCH, RERANK)

@@ -37,6 +37,8 @@ function shownRequest() {
   const { path, body } = request();
   const { explain, ...rest } = body;
   const top = { ...rest, top_n: Number(byId("top-n").value) };
+  const least = Number(byId("min-probability").value);
+  if (least && !byId("probability-option").hidden) top.min_probability = least;
   return { url: new URL(path, document.baseURI).href.split("#")[0], body: top, key: key() };
 }
 
@@ -55,6 +57,7 @@ function remember() {
     if (byId("filter").value) view.set("filter", byId("filter").value);
   }
   view.set("top_n", byId("top-n").value);
+  if (Number(byId("min-probability").value)) view.set("min_probability", byId("min-probability").value);
   history.replaceState(null, "", `#${view}`);
 }
 
@@ -67,6 +70,7 @@ function recall() {
   byId("filter").value = view.get("filter") ?? "";
   if (view.has("candidates")) byId("candidates").value = view.get("candidates");
   best = Number(view.get("top_n")) || 5;
+  byId("min-probability").value = view.get("min_probability") ?? 0;
   showMode();
   return true;
 }
@@ -109,6 +113,7 @@ function ofSearch(answer) {
     firstScore: hit.candidate.score,
     after: hit.rank,
     score: hit.score,
+    probability: hit.probability,
     contributions: hit.contributions,
     truncated: hit.truncated_tokens,
   }));
@@ -119,7 +124,7 @@ function ofSearch(answer) {
 
 function ofTexts(answer, body, milliseconds) {
   const ordered = [...answer.results].sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index);
-  const hits = ordered.map(({ index, relevance_score: score }, position) => ({
+  const hits = ordered.map(({ index, relevance_score: score, probability = null }, position) => ({
     key: String(index),
     id: null,
     name: `Passage ${index + 1}`,
@@ -129,6 +134,7 @@ function ofTexts(answer, body, milliseconds) {
     before: index + 1,
     after: position + 1,
     score,
+    probability,
   }));
   return { hits, activation: "sigmoid", stages: [["Reranking", milliseconds]], notices: answer.meta?.warnings ?? [] };
 }
@@ -144,12 +150,17 @@ function show() {
   const topN = Number(byId("top-n").value);
   showTimings(stages);
   byId("notices").replaceChildren(...notices.map((notice) => element("li", {}, notice)));
-  showResults(hits, { topN, activation, open });
+  byId("probability-option").hidden = hits.every((hit) => hit.probability === null);
+  const least = Number(byId("min-probability").value);
+  const best = hits.filter((hit) => hit.after <= topN);
+  const kept = least ? best.filter((hit) => hit.probability >= least) : best;
+  showResults(hits, { kept, activation, open });
   const times = stages.map(([name, time]) => `${name} ${duration(time)}`).join(", ");
-  const told = hits.length ? `${counted(Math.min(topN, hits.length), "result")} of ${counted(hits.length, "candidate")}. ${times}.` : "No passage matches.";
+  const told = hits.length ? `${counted(kept.length, "result")} of ${counted(hits.length, "candidate")}. ${times}.` : "No passage matches.";
   byId("status").textContent = told;
   byId("lists").classList.toggle("empty", hits.length === 0);
   if (hits.length === 0) byId("notices").append(element("li", {}, "No passage matches."));
+  else if (kept.length === 0) byId("notices").append(element("li", {}, "No passage is relevant enough."));
   document.title = `${found.query} – crossrank`;
 }
 
@@ -185,7 +196,7 @@ function fit() {
   const most = mode() === "paste" ? Math.max(1, pasted().length) : Number(byId("candidates").value);
   byId("top-n").max = Math.min(most, 100);
   byId("top-n").value = best;
-  for (const name of ["candidates", "top-n"]) byId(`${name}-value`).value = byId(name).value;
+  for (const name of ["candidates", "top-n", "min-probability"]) byId(`${name}-value`).value = byId(name).value;
 }
 
 function showMode() {
@@ -247,7 +258,7 @@ form.addEventListener("change", (event) => {
 });
 form.addEventListener("input", (event) => {
   if (["candidates", "passages"].includes(event.target.id)) fit();
-  if (event.target.id === "top-n") {
+  if (["top-n", "min-probability"].includes(event.target.id)) {
     best = Number(byId("top-n").value);
     fit();
     if (found) {

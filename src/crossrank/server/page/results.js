@@ -8,11 +8,12 @@ let shown = [];
  * Show the first stage and the best hits of the reranking.
  *
  * @param hits All candidates in the reranker's order: key, text, title, metadata, before (rank in the first
- *   stage), stages (rank in each of its searches), firstScore, after (rank), score, logit, contributions.
- * @param options topN, activation, open (called with a hit).
+ *   stage), stages (rank in each of its searches), firstScore, after (rank), score, probability, logit,
+ *   contributions.
+ * @param options kept (those that are shown as reranked), activation, open (called with a hit).
  */
-export function showResults(hits, { topN, activation, open }) {
-  shown = hits.slice(0, topN);
+export function showResults(hits, { kept: best, activation, open }) {
+  shown = best;
   const kept = new Set(shown.map((hit) => hit.key));
   const before = [...hits].sort((a, b) => a.before - b.before);
   const range = scale(hits, activation);
@@ -75,7 +76,9 @@ function rerankedItem(hit, range, activation, open) {
 
 function score(hit, range) {
   if (hit.score === null) return element("span", { class: "score muted" }, "not scored");
-  return element("span", { class: "score" }, bar(range(hit.score)), spoken("Score "), element("b", {}, hit.score.toFixed(3)));
+  const probability = hit.probability === null ? null
+    : element("span", { class: "muted" }, ` · probability ${hit.probability.toFixed(2)}`);
+  return element("span", { class: "score" }, bar(range(hit.score)), spoken("Score "), element("b", {}, hit.score.toFixed(3)), probability);
 }
 
 /** A bar that is filled by a share from 0 to 1. */

@@ -185,6 +185,19 @@ class Fields:
             raise self.error(f"{name} must be a whole number from 1; it is {value}")
         return value if value and value > 0 else None
 
+    def probability(self, name: str) -> float | None:
+        """A number from 0 to 1; None if it is absent.
+
+        Raises:
+            RequestError: It is anything else.
+        """
+        value = self.get(name)
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1
+        ):
+            raise self.error(f"{name} must be a number from 0 to 1; it is {shown(value)}")
+        return value
+
     def flag(self, name: str, *, default: bool) -> bool:
         """True or false, also as a string.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest
@@ -71,7 +71,9 @@ class JsonFormat(ABC):
         Raises:
             RequestError: It is no request.
         """
-        return JsonCall(self, [self.request(Fields(payload, status=self.invalid))])
+        fields = Fields(payload, status=self.invalid)
+        request = replace(self.request(fields), min_probability=fields.probability("min_probability"))
+        return JsonCall(self, [request])
 
     def request(self, fields: Fields) -> RerankRequest:
         """A request from its fields.

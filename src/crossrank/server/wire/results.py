@@ -47,13 +47,19 @@ def results_answer(answer: RerankAnswer, document: As = as_object, *, version: s
 
 
 def rows(answer: RerankAnswer, document: As = as_object, *, score: str = "relevance_score") -> list[Any]:
-    """The best results as objects with ``index``, the score and, if asked for, ``document``."""
-    if not answer.request.return_documents:
-        return [{"index": result.index, score: result.score} for result in answer.best()]
-    return [
-        {"index": result.index, score: result.score, "document": document(result.document)}
-        for result in answer.best()
-    ]
+    """The best results as objects with ``index``, the score and, if known or asked for, more.
+
+    ``probability`` is there if the model is calibrated, and ``document`` if it was asked for.
+    """
+    found = []
+    for result in answer.best():
+        row: dict[str, Any] = {"index": result.index, score: result.score}
+        if result.probability is not None:
+            row["probability"] = result.probability
+        if answer.request.return_documents:
+            row["document"] = document(result.document)
+        found.append(row)
+    return found
 
 
 def usage(answer: RerankAnswer) -> dict[str, int]:

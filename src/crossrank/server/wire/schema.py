@@ -8,6 +8,12 @@ STRING: dict[str, Any] = {"type": "string"}
 STRINGS: dict[str, Any] = {"type": "array", "items": STRING}
 FLAG: dict[str, Any] = {"type": ["boolean", "null"]}
 COUNT: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
+PROBABILITY: dict[str, Any] = {
+    "type": ["number", "null"],
+    "minimum": 0,
+    "maximum": 1,
+    "description": "Return only results of at least this probability, if the model is calibrated.",
+}
 MODEL: dict[str, Any] = {"type": ["string", "null"], "description": "The name of a model on this server."}
 QUERY: dict[str, Any] = {"type": "string", "minLength": 1, "pattern": r"\S"}
 TEXTS: dict[str, Any] = {**STRINGS, "minItems": 1}
@@ -22,7 +28,12 @@ PASSAGES = ["A tide table.", "Bakers bake bread."]
 
 
 def an_object(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an object; the first properties are required."""
+    """The schema of an object; the first properties are required.
+
+    With a list of documents, it may have ``min_probability``.
+    """
+    if "documents" in properties:
+        properties["min_probability"] = PROBABILITY
     return {"type": "object", "properties": properties, "required": list(required)}
 
 

@@ -1,0 +1,98 @@
+"""What commands over judged collections have in common: options, and the first stage's candidates."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_args
+
+import typer
+
+from crossrank.cli.output import progress_bar
+from crossrank.errors import InputError, MissingFileError
+from crossrank.retrieval.base import Retrieval, Retriever
+
+if TYPE_CHECKING:
+    from crossrank.documents import Candidate
+    from crossrank.evaluation import Collection
+
+_RETRIEVALS = get_args(Retrieval)
+
+Dataset: TypeAlias = Annotated[
+    Path,
+    typer.Argument(help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/.", show_default=False),
+]
+FirstStage: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="The first stage: hybrid, dense or lexical; a run file (TREC format); or MODULE:NAME, your own "
+        "Python function from documents to a crossrank.Retriever."
+    ),
+]
+Split: TypeAlias = Annotated[str | None, typer.Option(help="The split, qrels/SPLIT.tsv; test by default.")]
+Judgements: TypeAlias = Annotated[Path | None, typer.Option(help="Judgements to replace the dataset's own.")]
+
+
+def judged_collection(dataset: Path, split: str | None, qrels: Path | None) -> Collection:
+    """A judged collection, with other judgements if they are given."""
+    from crossrank.evaluation import load_collection, load_qrels
+
+    collection = load_collection(dataset, split=split)
+    if qrels is None:
+        return collection
+    judged = load_qrels(qrels)
+    queries = {query: text for query, text in collection.queries.items() if query in judged}
+    return replace(collection, queries=queries, qrels={query: judged[query] for query in queries})
+
+
+def first_stage_candidates(
+    collection: Collection, retrieval: str, embedder: str, candidates: int
+) -> Mapping[str, Sequence[Candidate]]:
+    """The first stage's candidates for each query; with a run file, all of its candidates."""
+    from crossrank.evaluation import candidates_of_run, read_run, retrieve_candidates
+
+    if Path(retrieval).is_file():
+        return candidates_of_run(collection, read_run(retrieval))
+    with progress_bar("Indexing", len(collection.documents)) as progress:
+        retriever = _retriever(collection, retrieval, embedder, progress)
+    with progress_bar("Retrieving", len(collection.queries)) as progress:
+        return retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+
+
+def _retriever(
+    collection: Collection, retrieval: str, embedder: str, progress: Callable[[int], object] | None
+) -> Retriever:
+    from crossrank.inference.bi_encoder import BiEncoder
+    from crossrank.retrieval.memory import MemoryRetriever
+
+    if retrieval in _RETRIEVALS:
+        return MemoryRetriever(
+            collection.documents,
+            retrieval=cast("Retrieval", retrieval),
+            embedder=None if retrieval == "lexical" else BiEncoder(embedder),
+            progress=progress,
+        )
+    if ":" not in retrieval:
+        raise MissingFileError(
+            f"--retrieval must be {', '.join(_RETRIEVALS)}, a run file, or MODULE:NAME; there is no file "
+            f"{retrieval!r}"
+        )
+    retriever = _named(retrieval)(collection.documents)
+    if not isinstance(retriever, Retriever):
+        raise InputError(
+            f"--retrieval {retrieval}: it gives {type(retriever).__name__}, which has no method retrieve"
+        )
+    return retriever
+
+
+def _named(name: str) -> Callable[[Sequence[Any]], object]:
+    """Import MODULE:NAME, from the working directory or an installed module."""
+    module, _, attribute = name.partition(":")
+    sys.path.append(str(Path.cwd()))
+    try:
+        return cast("Callable[[Sequence[Any]], object]", getattr(import_module(module), attribute))
+    except Exception as error:  # the user's code can raise anything
+        raise InputError(f"--retrieval {name}: {type(error).__name__}: {error}") from error
