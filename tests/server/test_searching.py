@@ -76,7 +76,9 @@ def test_without_explain_a_hit_is_its_text_score_and_source(served: Served) -> N
     _, answer = search(served, {"query": QUESTION})
     assert len(answer["hits"]) == 5, "top_n is 10 by default"
     for hit in answer["hits"]:
-        assert set(hit) == {"rank", "text", "score", "probability", "truncated_tokens", "document"}
+        assert set(hit) == {
+            "rank", "text", "score", "probability", "truncated_tokens", "window", "spans", "document",
+        }  # fmt: skip
 
 
 def test_min_probability_leaves_out_what_is_not_relevant(folder: Path, bundled: CrossEncoder) -> None:
