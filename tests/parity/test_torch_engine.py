@@ -51,6 +51,13 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
         folder, "modernbert", MODERNBERT | {"classifier_pooling": "mean"}
     ),
     "deberta-v2": lambda folder: write_classifier(folder, "deberta-v2", DEBERTA),
+    "deberta-v2, old": lambda folder: write_modern_reranker(folder, "deberta-v2-old"),
+    "deberta-v2, one term": lambda folder: write_classifier(
+        folder, "deberta-v2", DEBERTA | {"pos_att_type": ["c2p"]}
+    ),
+    "deberta-v2, convolution": lambda folder: write_classifier(
+        folder, "deberta-v2", DEBERTA | {"conv_kernel_size": 3}
+    ),
     "gte": lambda folder: write_modern_reranker(folder, "gte"),
     "nomic_bert": lambda folder: write_modern_reranker(folder, "nomic_bert"),
     **{
@@ -101,6 +108,7 @@ def test_scores_are_those_of_transformers_for_each_pair_alone(kind: str, tmp_pat
     folder = WRITERS[kind](tmp_path / "model")
     pairs = [*PAIRS, *some_pairs(40)]
     engine, tokenizer = torch_engine(folder)
+    assert engine._network.padded == (kind == "deberta-v2, convolution")  # type: ignore[attr-defined]
     outputs = engine.run(tokenizer.pairs(pairs))
     assert (outputs.shape, outputs.dtype) == ((len(pairs), 1), np.float32)
     assert outputs.std() > 0.1
@@ -116,15 +124,20 @@ def test_network_with_code_of_its_own_runs_by_transformers(tmp_path: Path) -> No
     np.testing.assert_allclose(engine.run(tokenizer.pairs(pairs))[:, 0], expected, rtol=0, atol=NEAR)
 
 
-@pytest.mark.parametrize("kind", ["gte", "new", "nomic_bert", "nomic_bert-own"])
-def test_body_with_rotary_positions_gives_the_vectors_of_its_graph(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", ["deberta-v2", "deberta-v2-old", "distilbert", "gte", "mpnet", "new", "nomic_bert", "nomic_bert-own"]
+)
+def test_body_without_padding_gives_the_vectors_of_its_graph(kind: str, tmp_path: Path) -> None:
     import torch
 
     from crossrank.families.networks.bodies import load_body
     from crossrank.inference.bi_encoder import BiEncoder
     from crossrank.inference.packing import pack
 
-    folder = write_modern_embedder(tmp_path / "model", kind, pooling="cls")
+    if kind in FAMILIES:
+        folder = write_embedder(tmp_path / "model", kind, pooling="cls", normalize=False)
+    else:
+        folder = write_modern_embedder(tmp_path / "model", kind, pooling="cls")
     inputs = sorted(Tokenizer(open_model(folder)).texts(TEXTS), key=lambda tokens: -len(tokens.ids))
     body = load_body(open_model(folder), torch.device("cpu"), torch.float32)
     assert not body.padded
@@ -205,7 +218,11 @@ def test_weights_stored_in_less_than_float32_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["bert", "electra", "modernbert", "modernbert, mean", "deberta-v2", "gte", "nomic_bert"]
+    "kind",
+    [
+        *("bert", "electra", "modernbert", "modernbert, mean", "deberta-v2", "distilbert", "gte", "mpnet"),
+        "nomic_bert",
+    ],
 )
 def test_body_computes_in_bfloat16_and_head_in_float32(kind: str, tmp_path: Path) -> None:
     """What a GPU does, on the processor: no part meets numbers of another type than its own."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,12 @@ from crossrank.families.graphs.graph import Graph
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Products, Tensor, activation, constant
 from crossrank.families.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.bodies import Body
+    from crossrank.families.networks.network import Network
 
 # The two terms of a score that depend on the distance: the query with the relative position of the key
 # (content to position), and the key with that of the query.
@@ -96,7 +104,11 @@ class DebertaGraph(Graph):
     def hidden_states(self, *, only_first: bool = False) -> Tensor:
         """All layers; see :meth:`crossrank.families.graphs.graph.Graph.hidden_states`."""
         mask = mask_bias(self.inputs["attention_mask"])
-        relative = RelativePositions(self._rows(), self.inputs["input_ids"]) if self.terms else None
+        relative = (
+            RelativePositions(position_rows(self.config, self.longest), self.inputs["input_ids"])
+            if self.terms
+            else None
+        )
         x = self._embed()
         for number in range(self.layers):
             # A head that reads the first position needs of the last layer that position alone.
@@ -157,19 +169,6 @@ class DebertaGraph(Graph):
         split = rows.reshape(1, len(rows), self.heads, self.head_size).transpose(0, 2, 1, 3)
         return np.ascontiguousarray(split, np.float32)
 
-    def _rows(self) -> NDArray[np.int32]:
-        """The row of each relative position, for :class:`RelativePositions`."""
-        distances = np.arange(1 - self.longest, self.longest)
-        buckets, span = int(self.config.get("position_buckets") or -1), len(self.relative) // 2
-        if buckets > 0:
-            distances = log_buckets(distances, buckets, self._farthest)
-        return np.clip(distances + span, 0, 2 * span - 1).astype(np.int32)
-
-    @property
-    def _farthest(self) -> int:
-        given = self.config.get("max_relative_positions")
-        return given if isinstance(given, int) and given > 0 else self.setting("max_position_embeddings")
-
     def _position_terms(self) -> frozenset[str]:
         if not self.config.get("relative_attention"):
             return frozenset()
@@ -182,8 +181,7 @@ class DebertaGraph(Graph):
     @cached_property
     def relative(self) -> NDArray[np.float32]:
         """A row for each relative position, from the query far before the key on, [2 * span, hidden]."""
-        buckets = int(self.config.get("position_buckets") or -1)
-        span = buckets if buckets > 0 else self._farthest
+        span = _span(self.config)
         rows = self.ops.tensor("encoder.rel_embeddings.weight")[: 2 * span].astype(np.float64)
         if len(rows) != 2 * span:
             raise ModelError(f"config.json asks for {2 * span} relative positions; there are {len(rows)}")
@@ -196,6 +194,34 @@ class DebertaGraph(Graph):
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return self.ops.layer_norm(x, name, self.epsilon)
+
+
+def position_rows(config: Mapping[str, Any], longest: int) -> NDArray[np.int32]:
+    """The row of each relative position (query position minus key position).
+
+    Args:
+        config: config.json.
+        longest: The largest length.
+
+    Returns:
+        int32 [2 * longest - 1], ascending: from key ``longest`` - 1 tokens after the query to as many before.
+    """
+    distances = np.arange(1 - longest, longest)
+    buckets, span = int(config.get("position_buckets") or -1), _span(config)
+    if buckets > 0:
+        distances = log_buckets(distances, buckets, _farthest(config))
+    return np.clip(distances + span, 0, 2 * span - 1).astype(np.int32)
+
+
+def _span(config: Mapping[str, Any]) -> int:
+    """The number of relative positions on each side."""
+    buckets = int(config.get("position_buckets") or -1)
+    return buckets if buckets > 0 else _farthest(config)
+
+
+def _farthest(config: Mapping[str, Any]) -> int:
+    given = config.get("max_relative_positions")
+    return given if isinstance(given, int) and given > 0 else int(config["max_position_embeddings"])
 
 
 def log_buckets(distances: NDArray[np.int64], buckets: int, farthest: int) -> NDArray[np.int64]:
@@ -216,9 +242,38 @@ def log_buckets(distances: NDArray[np.int64], buckets: int, farthest: int) -> ND
     return np.where(np.abs(distances) <= half, distances, far).astype(np.int64)
 
 
+def packed_deberta(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding unless it has a convolution."""
+    from crossrank.families.networks.classifiers import PaddedClassifier
+    from crossrank.families.networks.deberta import PackedDeberta
+
+    if network.base_model.encoder.conv is not None:  # it reads neighbours, also those of another input
+        return PaddedClassifier(network, device)
+    return PackedDeberta(network, device, _tensor_of_rows(network.config))
+
+
+def packed_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, without padding unless it has a convolution."""
+    from crossrank.families.networks.bodies import PaddedBody
+    from crossrank.families.networks.deberta import DebertaBody
+
+    if network.encoder.conv is not None:
+        return PaddedBody(network, device)
+    return DebertaBody(network, device, _tensor_of_rows(network.config))
+
+
+def _tensor_of_rows(config: Any) -> torch.Tensor:
+    import torch
+
+    settings = config.to_dict()
+    return torch.from_numpy(position_rows(settings, settings["max_position_embeddings"])).long()
+
+
 FAMILY = Family(
     names=("deberta-v2",),
     graph=DebertaGraph,
+    packed=packed_deberta,
+    packed_body=packed_body,
     kept_in_float=frozenset(
         {"classifier", "pooler", "position_embeddings", "token_type_embeddings", "rel_embeddings"}
     ),

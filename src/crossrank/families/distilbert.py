@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crossrank.families.family import Family
 from crossrank.families.graphs.encoder import Encoder, LayerNames, positions
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Tensor
 from crossrank.families.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.bodies import Body
+    from crossrank.families.networks.pack import Pack
 
 _SETTINGS = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
 
@@ -48,8 +54,37 @@ class DistilBertGraph(Encoder):
         return self.ops.linear(op.relu(self.ops.linear(first, "pre_classifier")), "classifier")
 
 
+class PackedDistilBert:
+    """transformers' classifier, packed.
+
+    Args:
+        network: transformers' network, on its device.
+        device: The same device.
+    """
+
+    padded = False
+
+    def __init__(self, network: Any, device: torch.device) -> None:
+        self._network, self._body = network, packed_body(network.base_model, device)
+
+    def __call__(self, pack: Pack) -> torch.Tensor:
+        """The logits; see :class:`crossrank.families.networks.network.Network`."""
+        inner = self._network.pre_classifier(self._body(pack, only_first=True))
+        logits: torch.Tensor = self._network.classifier(inner.relu())
+        return logits
+
+
+def packed_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, packed."""
+    from crossrank.families.networks.bodies import PackedBody
+
+    return PackedBody(network, device)
+
+
 FAMILY = Family(
     names=("distilbert",),
     graph=DistilBertGraph,
+    packed=PackedDistilBert,
+    packed_body=packed_body,
     kept_in_float=frozenset({"classifier", "pre_classifier", "position_embeddings"}),
 )

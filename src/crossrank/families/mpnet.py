@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,12 @@ from crossrank.families.graphs.encoder import LayerNames, positions, shifted_pos
 from crossrank.families.graphs.openvino_library import op
 from crossrank.families.graphs.operations import Tensor, constant
 from crossrank.families.roberta import RobertaGraph
+
+if TYPE_CHECKING:
+    import torch
+
+    from crossrank.families.networks.bodies import Body
+    from crossrank.families.networks.network import Network
 
 _MAX_DISTANCE = 128
 
@@ -71,9 +78,25 @@ def relative_buckets(distances: NDArray[np.int64], buckets: int) -> NDArray[np.i
     return after + np.where(distance < exact, distance, far)
 
 
+def packed_mpnet(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding."""
+    from crossrank.families.networks.mpnet import PackedMPNet
+
+    return PackedMPNet(network, device)
+
+
+def packed_body(network: Any, device: torch.device) -> Body:
+    """transformers' network without a head, without padding."""
+    from crossrank.families.networks.mpnet import MPNetBody
+
+    return MPNetBody(network, device)
+
+
 FAMILY = Family(
     names=("mpnet",),
     graph=MPNetGraph,
+    packed=packed_mpnet,
+    packed_body=packed_body,
     pad_token_id=1,
     counts_positions_from_padding=True,
     kept_in_float=frozenset({"classifier", "pooler", "position_embeddings", "relative_attention_bias"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 IMPLEMENTATION = "crossrank_packed"
 """What networks are told to use; transformers makes no masks for an implementation of its user's."""
+# Scores at a time where each pair of tokens has a bias: 256 MiB in bfloat16, a few times over.
+_MOST_SCORES = 2**27
 
 
 @dataclass(frozen=True)
@@ -124,27 +127,87 @@ def _by_length(
     query: Tensor, key: Tensor, value: Tensor, packing: Packing, scaling: float, window: tuple[int, int]
 ) -> Tensor:
     """Inputs of one length lie side by side, and make a batch without padding."""
-    firsts = len(query) == len(packing.lengths)
     attended = torch.empty_like(query)
+    for group in _groups(packing, firsts=len(query) == len(packing.lengths)):
+        q, k, v = group.batch(query, key, value)
+        mask = _mask(group.length, window, query.device) if group.asking == group.length else None
+        result = scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]
+        )
+        attended[group.rows] = result.transpose(1, 2).flatten(0, 1)
+    return attended
+
+
+def attend_with_bias(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    packing: Packing,
+    scaling: float,
+    bias: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Attention with scores that also depend on distances.
+
+    Args:
+        query: As for :func:`attend_within`, and so are the others up to ``scaling``.
+        key: [tokens, heads, d].
+        value: As ``key``.
+        packing: Which tokens belong together.
+        scaling: Of the products.
+        bias: Gives what is added to the scaled products, [n or 1, heads, queries, keys], for queries
+            [n, heads, queries, d], of all tokens or of the first alone, and keys [n, heads, keys, d].
+
+    Returns:
+        As ``query``.
+    """
+    attended = torch.empty_like(query)
+    for group in _groups(packing, firsts=len(query) == len(packing.lengths)):
+        size = max(1, _MOST_SCORES // (query.shape[1] * group.asking * group.length))
+        results = [
+            scaled_dot_product_attention(q, k, v, attn_mask=bias(q, k), scale=scaling)
+            for q, k, v in zip(*(x.split(size) for x in group.batch(query, key, value)), strict=True)
+        ]
+        attended[group.rows] = torch.cat(results).transpose(1, 2).flatten(0, 1)
+    return attended
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Inputs of one length.
+
+    Attributes:
+        count: How many.
+        length: Tokens of each.
+        asking: How many of them are asked about: all, or the first alone.
+        tokens: Their tokens in the row.
+        rows: Their queries.
+    """
+
+    count: int
+    length: int
+    asking: int
+    tokens: slice
+    rows: slice
+
+    def batch(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, [count, heads, tokens, d]."""
+        parts = (
+            (query[self.rows], self.asking),
+            (key[self.tokens], self.length),
+            (value[self.tokens], self.length),
+        )
+        q, k, v = (x.unflatten(0, (self.count, each)).transpose(1, 2) for x, each in parts)
+        return q, k, v
+
+
+def _groups(packing: Packing, *, firsts: bool) -> Iterator[_Group]:
     token = row = 0
     for length, group in groupby(packing.lengths):
         count = len(list(group))
         asking = 1 if firsts else length
-        rows = slice(row, row + count * asking)
-        tokens = slice(token, token + count * length)
-        row, token = rows.stop, tokens.stop
-        mask = None if firsts else _mask(length, window, query.device)
-        result = scaled_dot_product_attention(
-            *(
-                x.unflatten(0, (count, each)).transpose(1, 2)
-                for x, each in ((query[rows], asking), (key[tokens], length), (value[tokens], length))
-            ),
-            attn_mask=mask,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        attended[rows] = result.transpose(1, 2).flatten(0, 1)
-    return attended
+        tokens, rows = slice(token, token + count * length), slice(row, row + count * asking)
+        token, row = tokens.stop, rows.stop
+        yield _Group(count, length, asking, tokens, rows)
 
 
 def _after_prefix(

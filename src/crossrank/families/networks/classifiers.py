@@ -44,7 +44,7 @@ def load_classifier(model: Model, device: torch.device, dtype: torch.dtype) -> N
 
 
 class PaddedClassifier:
-    """Any other classifier, as transformers runs it: DeBERTa, whose attention knows distances, and more.
+    """Any other classifier, as transformers runs it.
 
     Args:
         network: transformers' network, on its device.
