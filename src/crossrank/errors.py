@@ -56,6 +56,10 @@ def file_error(message: str, error: Exception) -> InputError:
     return (MissingFileError if isinstance(error, FileNotFoundError) else InputError)(message)
 
 
+class TruncatedError(InputError):
+    """Texts were longer than the model reads, which was to be an error."""
+
+
 class TruncationWarning(UserWarning):
     """Texts were longer than the model reads, and their end was not read."""
 

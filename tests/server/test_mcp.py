@@ -145,6 +145,7 @@ def test_results_are_those_of_a_searcher_in_text_and_structured(
             "score": pytest.approx(best.score, abs=1e-6),
             "probability": None,
             "text": best.text,
+            "window": None,
         }
     ]
     assert fetched["text"] == "# Bread\n\nBakers get up at three.\n\nBread is baked."

@@ -119,7 +119,7 @@ def set_slider(page: Any, slider: str, value: int) -> None:
 
 
 def found(served: Served, **values: object) -> list[Any]:
-    body = json.dumps({"query": QUESTION, "explain": True, **values}).encode()
+    body = json.dumps({"query": QUESTION, **values}).encode()
     return json.loads(call(f"{served.url}/search", body)[1])["hits"]
 
 
@@ -150,6 +150,32 @@ def test_both_rankings_are_shown_with_a_line_for_each_of_the_best(served: Served
     assert "First stage" in page.inner_text("#timings")
     assert "5 results of 20 candidates" in page.text_content("#status")
     assert {address.split("/")[2] for address in pages.asked} == {served.url.split("/")[2]}
+
+
+def test_the_sentence_and_words_that_a_score_comes_from_are_marked(served: Served, pages: Pages) -> None:
+    page = pages.open(link(served))
+    playwright.expect(page.locator("#after mark")).to_have_count(5)
+    for hit, item in zip(
+        found(served, top_n=5, explain=True), page.query_selector_all("#after > li"), strict=True
+    ):
+        best = hit["spans"][0]
+        assert item.query_selector("mark").text_content() == hit["text"][best["start"] : best["end"]]
+        words = sorted(best["words"], key=lambda word: word["start"])
+        marked = [word.text_content() for word in item.query_selector_all("mark b")]
+        assert marked == [hit["text"][word["start"] : word["end"]] for word in words]
+        assert item.query_selector(".text").text_content() == hit["text"], "nothing is lost around the mark"
+    # More hits are marked as they are shown, and what is marked stays so.
+    set_slider(page, "#top-n", 8)
+    playwright.expect(page.locator("#after mark")).to_have_count(8)
+
+
+def test_marks_count_characters_as_people_do(served: Served, pages: Pages) -> None:
+    page = pages.open(f"{served.url}/")
+    page.check("input[value=paste]", force=True)
+    page.fill("#passages", "🎉🎉 A party for everyone. Bakers bake bread.\n\nA tide table.")
+    page.fill("#query", "Who bakes bread?")
+    page.keyboard.press("Enter")
+    playwright.expect(page.locator("#after > li:first-child mark")).to_have_text("Bakers bake bread.")
 
 
 def test_sliders_change_what_is_shown_and_a_link_shows_it_again(served: Served, pages: Pages) -> None:
@@ -330,6 +356,7 @@ def test_nothing_of_a_document_or_a_question_is_html(pages: Pages, tmp_path: Pat
         view = urlencode({"q": f"potatoes {HOSTILE}", "filter": f"x!=a{HOSTILE}"})
         page = pages.open(f"{running.url}/#{view}")
         page.wait_for_selector("#after > li")
+        playwright.expect(page.locator("#after mark")).to_have_count(page.locator("#after > li").count())
         before = page.evaluate(elements)
         for number in range(page.locator("#after button.source").count()):
             page.locator("#after button.source").nth(number).click()

@@ -20,9 +20,10 @@ from support.serving import Served, serving
 from crossrank import Index, Searcher
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.server.request import RequestError
 from crossrank.server.search_request import SearchRequest
 from crossrank.server.searching import IndexSearch
-from crossrank.server.tools import SEARCH
+from crossrank.server.tools import RERANK, SEARCH
 
 SCHEMA = json.loads(Path(__file__).parents[2].joinpath("docs", "ranking.schema.json").read_text())
 QUESTION = "When do bakers get up?"
@@ -62,7 +63,7 @@ def get(served: Served, path: str) -> tuple[int, Any]:
 
 
 def test_it_finds_what_a_searcher_finds(served: Served, folder: Path, tiny: CrossEncoder) -> None:
-    status, answer = search(served, {"query": QUESTION, "candidates": 5, "top_n": 3, "explain": True})
+    status, answer = search(served, {"query": QUESTION, "candidates": 5, "top_n": 3})
     assert status == 200
     jsonschema.validate(answer, SCHEMA)
     here = Searcher(Index(folder / "index"), model=tiny).search(QUESTION, candidates=5, top_n=3).to_dict()
@@ -72,13 +73,41 @@ def test_it_finds_what_a_searcher_finds(served: Served, folder: Path, tiny: Cros
     assert answer["hits"] == here["hits"]
 
 
-def test_without_explain_a_hit_is_its_text_score_and_source(served: Served) -> None:
+def test_ten_hits_are_found_by_default_and_not_explained(served: Served) -> None:
     _, answer = search(served, {"query": QUESTION})
+    jsonschema.validate(answer, SCHEMA)
     assert len(answer["hits"]) == 5, "top_n is 10 by default"
-    for hit in answer["hits"]:
-        assert set(hit) == {
-            "rank", "text", "score", "probability", "truncated_tokens", "window", "spans", "document",
-        }  # fmt: skip
+    assert all(hit["spans"] == [] for hit in answer["hits"])
+
+
+def test_hits_are_explained_as_by_a_searcher(folder: Path, bundled: CrossEncoder, served: Served) -> None:
+    status, answer = search(served, {"query": QUESTION, "explain": True})
+    assert status == 200
+    jsonschema.validate(answer, SCHEMA)
+    assert all(hit["spans"] for hit in answer["hits"])
+    found = IndexSearch(folder / "index", lambda: bundled).search(SearchRequest(QUESTION, explain=True))
+    here = Searcher(Index(folder / "index"), model=bundled).search(QUESTION, top_n=10, explain=True)
+    assert [hit.spans for hit in found] == [hit.spans for hit in here]
+
+
+def test_long_passages_are_read_in_windows_or_refused(tmp_path: Path, bundled: CrossEncoder) -> None:
+    (tmp_path / "long.txt").write_text("Trains run along the coast. " * 150 + "Bakers bake bread at night.")
+    Index(tmp_path / "index", chunk_size=100_000).add([tmp_path / "long.txt"])
+    search = IndexSearch(tmp_path / "index", lambda: bundled)
+    cut = search.search(SearchRequest("Who bakes bread?"))
+    assert "tokens were not read" in cut.notices[0]
+    assert search.search(SearchRequest("Who bakes bread?", on_truncation="ignore")).notices == ()
+    with pytest.raises(RequestError, match="tokens were not read") as refused:
+        search.search(SearchRequest("Who bakes bread?", on_truncation="error"))
+    assert refused.value.status == 400
+    [hit] = search.search(SearchRequest.of({"query": "Who bakes bread?", "long_documents": "windows"}))
+    assert hit.window
+    assert hit.window.number == hit.window.count
+    text = "Trains run along the coast. " * 150 + "Bakers bake bread at night."
+    asked = {"query": "Who bakes bread?", "documents": [text], "long_documents": "windows"}
+    [result] = RERANK.call(search, asked, None)["results"]
+    assert text[slice(*result["window"])].endswith("Bakers bake bread at night.")
+    assert RERANK.call(search, {**asked, "long_documents": "truncate"}, None)["notices"]
 
 
 def test_min_probability_leaves_out_what_is_not_relevant(folder: Path, bundled: CrossEncoder) -> None:
@@ -122,6 +151,9 @@ def test_filters_numbers_and_null_are_heeded(served: Served) -> None:
         ({"query": "x", "top_n": True}, "whole number"),
         ({"query": "x", "top_n": 1.5}, "whole number"),
         ({"query": "x", "explain": "true"}, "explain must be true or false"),
+        ({"query": "x", "long_documents": "all"}, "long_documents must be one of truncate, windows, first"),
+        ({"query": "x", "best_windows": 0}, "best_windows must be at least 1"),
+        ({"query": "x", "on_truncation": "raise"}, "on_truncation must be one of warn, error, ignore"),
         ({"query": "x", "min_probability": 1.5}, "min_probability must be a number from 0 to 1; it is 1.5"),
         ({"query": "x", "min_probability": "0.5"}, "min_probability must be a number from 0 to 1"),
         ({"query": "x", "min_probability": 0.5}, "is not calibrated for its logit alone"),

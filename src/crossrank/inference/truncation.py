@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
-from crossrank.errors import InputError, TruncationWarning
+from crossrank.errors import InputError, TruncatedError, TruncationWarning
 
 OnTruncation: TypeAlias = Literal["warn", "error", "ignore"]
 """``warn``: one :class:`crossrank.TruncationWarning` a call. ``error``: an InputError. ``ignore``: none."""
@@ -52,5 +52,5 @@ def report_truncation(notice: str | None, on_truncation: OnTruncation) -> None:
     if notice is None or on_truncation == "ignore":
         return
     if on_truncation == "error":
-        raise InputError(notice)
+        raise TruncatedError(notice)
     warnings.warn(notice, TruncationWarning, stacklevel=4)

@@ -11,6 +11,7 @@ import numpy as np
 
 from crossrank.documents import Hit, Span
 from crossrank.errors import InputError
+from crossrank.inference.engines import Progress
 from crossrank.inference.pairs import Pair
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.long_documents import parts_of
@@ -43,7 +44,9 @@ class _Explained:
         return f"{text[start : left_out[0]]}{text[left_out[1] : end]}".strip()
 
 
-def explained(model: PairScorer, ranked: Sequence[tuple[str, Sequence[Hit]]]) -> list[tuple[Hit, ...]]:
+def explained(
+    model: PairScorer, ranked: Sequence[tuple[str, Sequence[Hit]]], *, progress: Progress | None = None
+) -> list[tuple[Hit, ...]]:
     """Hits with their ``spans``.
 
     Each sentence that was read is scored alone. The words of the best sentence are found by leaving some of
@@ -53,6 +56,7 @@ def explained(model: PairScorer, ranked: Sequence[tuple[str, Sequence[Hit]]]) ->
     Args:
         model: The model.
         ranked: Queries with their hits.
+        progress: Called with 0 now and then; may raise to end the work.
 
     Returns:
         The hits of each query, in order; those without a score have no spans.
@@ -63,12 +67,12 @@ def explained(model: PairScorer, ranked: Sequence[tuple[str, Sequence[Hit]]]) ->
         inside = sentences(one.hit.text[start:end])
         one.sentences = [(start + first, start + last) for first, last in inside]
     scored = [one for one in scored if one.sentences]
-    _score_sentences(model, scored)
+    _score_sentences(model, scored, progress)
     for one in scored:
         start, end = one.sentences[0]
         one.words = [match.span() for match in _WORD.finditer(one.hit.text, start, end)]
     for _ in range(2):
-        _leave_out(model, [one for one in scored if len(one.words) > 1])
+        _leave_out(model, [one for one in scored if len(one.words) > 1], progress)
     hits = iter(replace(one.hit, spans=_spans(model, one)) for one in whole)
     return [tuple(islice(hits, len(own))) for _, own in ranked]
 
@@ -90,10 +94,10 @@ def _read(model: PairScorer, scored: Sequence[_Explained]) -> list[_Range]:
     return ranges
 
 
-def _score_sentences(model: PairScorer, scored: Sequence[_Explained]) -> None:
+def _score_sentences(model: PairScorer, scored: Sequence[_Explained], progress: Progress | None) -> None:
     texts = [[one.hit.text[start:end] for start, end in one.sentences] for one in scored]
     pairs = [(one.query, text) for one, own in zip(scored, texts, strict=True) for text in own]
-    logits = iter(_logits(model, pairs))
+    logits = iter(_logits(model, pairs, progress))
     for one in scored:
         own = list(islice(logits, len(one.sentences)))
         order = sorted(range(len(own)), key=lambda number: -own[number])
@@ -101,11 +105,11 @@ def _score_sentences(model: PairScorer, scored: Sequence[_Explained]) -> None:
         one.logits = [own[number] for number in order]
 
 
-def _leave_out(model: PairScorer, scored: Sequence[_Explained]) -> None:
+def _leave_out(model: PairScorer, scored: Sequence[_Explained], progress: Progress | None) -> None:
     """Find out which part of the words matters most, and look only at that from then on."""
     parts = [[(part[0][0], part[-1][1]) for part in _split(one.words)] for one in scored]
     pairs = [(one.query, one.without(part)) for one, own in zip(scored, parts, strict=True) for part in own]
-    logits = iter(_logits(model, pairs))
+    logits = iter(_logits(model, pairs, progress))
     for one, own in zip(scored, parts, strict=True):
         one.lost = {part: one.logits[0] - logit for part, logit in zip(own, logits, strict=False)}
         start, end = max(one.lost, key=lambda part: one.lost[part])
@@ -118,8 +122,10 @@ def _split(words: Sequence[_Range]) -> Iterator[Sequence[_Range]]:
         yield [words[number] for number in part]
 
 
-def _logits(model: PairScorer, pairs: Sequence[Pair]) -> list[float]:
-    return model.logits(pairs)[0].tolist() if pairs else []
+def _logits(model: PairScorer, pairs: Sequence[Pair], progress: Progress | None) -> list[float]:
+    called = progress and (lambda _: progress(0))
+    logits: list[float] = model.logits(pairs, progress=called)[0].tolist() if pairs else []
+    return logits
 
 
 def _spans(model: PairScorer, one: _Explained) -> tuple[Span, ...]:

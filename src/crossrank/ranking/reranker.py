@@ -230,7 +230,11 @@ class Reranker:
         found = [self._hits(one, own, activation)[:top_n] for one, own in zip(asked, outputs, strict=True)]
         hits = [_probable(own, min_probability) for own in found]
         if explain:
-            hits = explained(self.model, [(one.query, own) for one, own in zip(asked, hits, strict=True)])
+            hits = explained(
+                self.model,
+                [(one.query, own) for one, own in zip(asked, hits, strict=True)],
+                progress=progress,
+            )
             timings["explain"] = time.perf_counter() - started - timings["rerank"]
         applied = activation_name(activation_of(activation) or self.model.scoring.activation)
         return [

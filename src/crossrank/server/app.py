@@ -19,19 +19,20 @@ from starlette.requests import ClientDisconnect
 from crossrank.server.answering import answers_of, as_request_error, cut_of, pairs_of
 from crossrank.server.body import BodyMemory, read_body
 from crossrank.server.describing import describing
-from crossrank.server.leaving import CallerLeft, finished
+from crossrank.server.leaving import CallerLeft, finished, run_while_connected
 from crossrank.server.limits import LIMITS, Limits
 from crossrank.server.mcp import mcp_routes
 from crossrank.server.metrics import Metrics
-from crossrank.server.models import Models
+from crossrank.server.models import Models, ServedModel
 from crossrank.server.page import page_routes
 from crossrank.server.queued import queued
+from crossrank.server.reading import answers_by_reading, needs_reading
 from crossrank.server.request import RequestError, RerankRequest
-from crossrank.server.scheduling import Scored
+from crossrank.server.scheduling import BusyError, Scored
 from crossrank.server.search_routes import search_routes
 from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
-from crossrank.server.wire import WireFormat
+from crossrank.server.wire import Call, WireFormat
 from crossrank.server.wire.catalogue import WIRES
 from crossrank.server.wire.json_format import JsonFormat
 from crossrank.server.wire.sagemaker import SageMaker
@@ -84,7 +85,7 @@ def create_app(
     app.include_router(describing(models, metrics, limits))
     memory = BodyMemory(limits.max_body, _BODIES * limits.max_body)
     for wire in wires:
-        endpoint = _endpoint(wire, models, metrics, limits, memory)
+        endpoint = _endpoint(wire, models, metrics, limits, memory, threads)
         for path in wire.paths:
             app.post(path, **_documented(wire))(endpoint)
 
@@ -109,7 +110,12 @@ async def _unload_idle(models: Models) -> None:
 
 
 def _endpoint(
-    wire: WireFormat, models: Models, metrics: Metrics, limits: Limits, memory: BodyMemory
+    wire: WireFormat,
+    models: Models,
+    metrics: Metrics,
+    limits: Limits,
+    memory: BodyMemory,
+    threads: SearchThreads,
 ) -> Callable[[Request], Awaitable[Response]]:
     # SageMaker limits requests itself, and a batch transform may send as much as fits into a body.
     limited = not isinstance(wire, SageMaker)
@@ -124,6 +130,8 @@ def _endpoint(
             if limited:
                 _check(requests, limits)
             served = models.find(requests[0].model if requests else None)
+            if needs_reading(requests):
+                return await reading(request, call, served, began)
             pairs = pairs_of(requests)
             cut = cut_of(requests, limits.max_tokens if limited else None)
             model, scheduler, job = await _off_loop(
@@ -140,6 +148,26 @@ def _endpoint(
             told = _told(error, requests)
             told.wire = call.wire
             raise told from error
+        seconds = time.perf_counter() - began
+        metrics.requests.add(1, api_name(call.wire), "200")
+        metrics.observe_request(scored, seconds)
+        return Response(answer, media_type=call.answer_type, headers=_timing(requests, scored, seconds))
+
+    async def reading(request: Request, call: Call, served: ServedModel, began: float) -> Response:
+        """The answer to a request that takes several calls of the model."""
+        requests, end = call.requests, time.monotonic() + limits.timeout
+
+        def work(progress: Callable[[int], None]) -> tuple[bytes, Scored]:
+            def checked(count: int) -> None:
+                progress(count)
+                if time.monotonic() > end:
+                    raise BusyError(f"there was no answer within {limits.timeout:g} seconds", retry_after=1)
+
+            answers, scored = answers_by_reading(requests, served, limits.max_tokens, checked)
+            return call.write(answers), scored
+
+        with threads.admitted() as executor:
+            answer, scored = await run_while_connected(request, work, executor)
         seconds = time.perf_counter() - began
         metrics.requests.add(1, api_name(call.wire), "200")
         metrics.observe_request(scored, seconds)

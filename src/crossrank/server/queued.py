@@ -14,6 +14,7 @@ from crossrank.inference.pairs import Pair
 from crossrank.inference.scorer import PairScorer
 from crossrank.server.answering import as_request_error
 from crossrank.server.models import ServedModel
+from crossrank.server.scheduling import Cut, Scored
 
 # How often to see whether the caller is still there.
 _SECONDS_A_LOOK = 0.1
@@ -26,13 +27,18 @@ class QueuedCrossEncoder(PairScorer):
 
     Args:
         served: The model.
+        cut: How pairs are cut, and how many tokens one call may have.
+
+    Attributes:
+        done: What each call of :meth:`logits` did, if there is a ``cut``; for one request at a time.
 
     Raises:
         RequestError: The model is not loaded.
     """
 
-    def __init__(self, served: ServedModel) -> None:
-        self._served = served
+    def __init__(self, served: ServedModel, cut: Cut | None = None) -> None:
+        self._served, self._cut = served, cut
+        self.done: list[Scored] = []
         model = served.get()
         self.name, self.scoring, self.scripts = model.name, model.scoring, model.scripts
         self.notices = model.notices
@@ -46,7 +52,7 @@ class QueuedCrossEncoder(PairScorer):
         Raises:
             RequestError: The queue is full, or a text is not valid Unicode.
         """
-        _, scheduler, job = self._served.submit(pairs)
+        _, scheduler, job = self._served.submit(pairs, self._cut or Cut())
         done = 0
         try:
             while not wait([job.future], _SECONDS_A_LOOK).done:
@@ -60,7 +66,17 @@ class QueuedCrossEncoder(PairScorer):
             scheduler.cancel(job)
         if progress:
             progress(len(pairs) - done)
+        if self._cut:
+            self.done.append(scored)
         return scored.logits, scored.truncated
+
+    def passage_room(self, query: str) -> int:
+        """See :meth:`PairScorer.passage_room`."""
+        return self._served.get().passage_room(query)
+
+    def token_offsets(self, texts: Sequence[str]) -> list[NDArray[np.intp]]:
+        """See :meth:`PairScorer.token_offsets`."""
+        return self._served.get().token_offsets(texts)
 
     def unknown_share(self, text: str) -> float:
         """See :meth:`PairScorer.unknown_share`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from crossrank.documents import Span, Window
 from crossrank.errors import CrossrankError
 from crossrank.inference.pairs import Pair
 
@@ -43,6 +44,19 @@ class SentDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class RelevantSpans:
+    """Which of the sentences of a document are named.
+
+    Attributes:
+        threshold: The least weight of a sentence.
+        most: How many are named at most; None: all.
+    """
+
+    threshold: float
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RerankRequest:
     """A query and the documents to score for it.
 
@@ -57,6 +71,12 @@ class RerankRequest:
         document_tokens: How many tokens of a document are read at most; None: as many as the model reads.
         keep_end: Whether a document that is too long loses its beginning, and not its end.
         min_probability: The least probability of a named result; None: any.
+        long_documents: How documents are read that are longer than the model reads; see
+            :meth:`crossrank.Reranker.rank`, and so are the next two.
+        best_windows: How many windows of a document count.
+        explain: Whether named results have the sentences and words that their score comes from.
+        told: Whether truncated documents are warned of.
+        relevant_spans: Which sentences Cohere's clients are told of; None: none.
     """
 
     query: str
@@ -69,6 +89,11 @@ class RerankRequest:
     document_tokens: int | None = None
     keep_end: bool = False
     min_probability: float | None = None
+    long_documents: Literal["truncate", "windows", "first"] = "truncate"
+    best_windows: int = 1
+    explain: bool = False
+    told: bool = True
+    relevant_spans: RelevantSpans | None = None
 
     @property
     def pairs(self) -> list[Pair]:
@@ -88,6 +113,8 @@ class Result:
         truncated_tokens: How many tokens of its text the model did not read.
         tokens: How many tokens the model read, of the query and the document.
         probability: The probability that the document is relevant; None if the model is not calibrated.
+        window: The part of the document that the score comes from; None if it was read at once.
+        spans: Its sentences, most relevant first, if they were asked for.
     """
 
     index: int
@@ -97,6 +124,8 @@ class Result:
     truncated_tokens: int = 0
     tokens: int = 0
     probability: float | None = None
+    window: Window | None = None
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +136,13 @@ class RerankAnswer:
         request: The request.
         results: One for each document, in the caller's order.
         model: The name of the model that scored.
+        all_tokens: How many tokens the model read for it, where that is not the sum of those of its results.
     """
 
     request: RerankRequest
     results: Sequence[Result]
     model: str
+    all_tokens: int | None = None
 
     def best(self) -> list[Result]:
         """The ``top_n`` best, best first; equal logits keep the caller's order.
@@ -127,4 +158,6 @@ class RerankAnswer:
     @property
     def tokens(self) -> int:
         """How many tokens the model read for it."""
+        if self.all_tokens is not None:
+            return self.all_tokens
         return sum(result.tokens for result in self.results)

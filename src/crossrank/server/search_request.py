@@ -10,6 +10,8 @@ from typing import Any
 
 from crossrank.errors import InputError
 from crossrank.index.filters import parse_filters
+from crossrank.inference.truncation import OnTruncation, check_on_truncation
+from crossrank.ranking.long_documents import LongDocuments, check_long_documents
 from crossrank.ranking.reranker import check_query
 from crossrank.server.request import RequestError
 
@@ -54,7 +56,25 @@ SCHEMA: dict[str, Any] = {
         "explain": {
             "type": "boolean",
             "default": False,
-            "description": "Whether hits say how their score came about and where the first stage had them.",
+            "description": "Whether hits have spans: the sentences and words that their score comes from.",
+        },
+        "long_documents": {
+            "enum": ["truncate", "windows", "first"],
+            "default": "truncate",
+            "description": "How to read passages that are longer than the model reads: truncate cuts off "
+            "their end, windows reads all of them, first the first window.",
+        },
+        "best_windows": {
+            "type": "integer",
+            "minimum": 1,
+            "default": 1,
+            "description": "The score of a passage in windows is the mean of this many of its best.",
+        },
+        "on_truncation": {
+            "enum": ["warn", "error", "ignore"],
+            "default": "warn",
+            "description": "What to do if the end of a passage was not read: warn in notices, answer with an "
+            "error, or neither.",
         },
     },
 }
@@ -72,8 +92,12 @@ class SearchRequest:
         filters: Conditions on the metadata; see :meth:`crossrank.Index.retrieve`.
         candidates: How many passages the first stage passes to the reranker.
         top_n: How many hits to return; None for all candidates.
-        explain: Whether hits say how their score came about.
+        explain: Whether hits have the sentences and words that their score comes from.
         min_probability: The least probability of a hit; None for all hits.
+        long_documents: How passages are read that are longer than the model reads; see
+            :meth:`crossrank.Reranker.rank`, and so are the next two.
+        best_windows: How many windows of a passage count.
+        on_truncation: What to do if a passage was not read to its end.
     """
 
     query: str
@@ -82,6 +106,9 @@ class SearchRequest:
     top_n: int | None = 10
     explain: bool = False
     min_probability: float | None = None
+    long_documents: LongDocuments = "truncate"
+    best_windows: int = 1
+    on_truncation: OnTruncation = "warn"
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> SearchRequest:
@@ -123,7 +150,33 @@ class SearchRequest:
             None if top_n is None else count("top_n", top_n),
             explain,
             probability("min_probability", values.get("min_probability")),
+            **reading(values),
         )
+
+
+def reading(values: Mapping[str, Any]) -> dict[str, Any]:
+    """How to read long texts, of the values of a request.
+
+    Raises:
+        RequestError: One of them cannot be used (400).
+
+    Example:
+        >>> reading({"long_documents": "windows"})
+        {'long_documents': 'windows', 'best_windows': 1, 'on_truncation': 'warn'}
+    """
+    long_documents = values.get("long_documents", "truncate")
+    best_windows = count("best_windows", values.get("best_windows", 1))
+    on_truncation = values.get("on_truncation", "warn")
+    try:
+        check_long_documents(long_documents, best_windows)
+        check_on_truncation(on_truncation)
+    except InputError as error:
+        raise RequestError(400, str(error)) from error
+    return {
+        "long_documents": long_documents,
+        "best_windows": best_windows,
+        "on_truncation": on_truncation,
+    }
 
 
 def probability(name: str, value: Any) -> float | None:

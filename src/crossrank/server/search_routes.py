@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from crossrank.documents import Document, Hit, Ranking
+from crossrank.documents import Document
 from crossrank.server.body import read_body
 from crossrank.server.leaving import run_while_connected
 from crossrank.server.request import RequestError
@@ -20,8 +20,6 @@ from crossrank.server.search_request import EXAMPLE, SCHEMA, SearchRequest, read
 from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
 
-# What a hit says only when it is to be explained.
-_EXPLAINED = ("logit", "contributions", "candidate")
 # A question and its filters are far below it.
 _MAX_BODY = 1_000_000
 # The longest text around a passage, on either side.
@@ -67,8 +65,7 @@ def search_routes(
         "/search",
         summary="Search the index and rerank what is found",
         responses=_answers(
-            "A ranking as in docs/ranking.schema.json; without explain, hits have no logit, contributions "
-            "and candidate.",
+            "A ranking as in docs/ranking.schema.json.",
             (400, "The request cannot be used."),
             (404, "There is no index."),
             (413, "The body is too large."),
@@ -96,7 +93,7 @@ def search_routes(
             count(error.status)
             return _refused(error)
         count(200)
-        return JSONResponse(ranking_as_json(ranking, explain=asked.explain))
+        return JSONResponse(ranking.to_dict())
 
     @router.get(
         "/passages/{passage_id:path}",
@@ -141,11 +138,6 @@ def search_routes(
     return router
 
 
-def ranking_as_json(ranking: Ranking, *, explain: bool) -> dict[str, Any]:
-    """A ranking for JSON; without ``explain``, hits leave out how their score came about."""
-    return {**ranking.to_dict(), "hits": [_hit_as_json(hit, explain=explain) for hit in ranking]}
-
-
 def passage_as_json(passage: Document) -> dict[str, Any]:
     """A passage for JSON."""
     return {
@@ -154,11 +146,6 @@ def passage_as_json(passage: Document) -> dict[str, Any]:
         "text": passage.text,
         "metadata": dict(passage.metadata),
     }
-
-
-def _hit_as_json(hit: Hit, *, explain: bool) -> dict[str, Any]:
-    values = hit.to_dict()
-    return {name: value for name, value in values.items() if explain or name not in _EXPLAINED}
 
 
 def _around(text: str | None) -> int | None:

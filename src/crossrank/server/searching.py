@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from crossrank.documents import Candidate, Document, Ranking
-from crossrank.errors import CrossrankError, MissingFileError, MissingPassageError, UncalibratedError
+from crossrank.errors import (
+    CrossrankError,
+    MissingFileError,
+    MissingPassageError,
+    TruncatedError,
+    UncalibratedError,
+)
 from crossrank.index import Index, PassageInFile
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.reranker import Reranker
@@ -63,6 +69,10 @@ class IndexSearch:
                 found,
                 top_n=asked.top_n,
                 min_probability=asked.min_probability,
+                long_documents=asked.long_documents,
+                best_windows=asked.best_windows,
+                on_truncation=asked.on_truncation,
+                explain=asked.explain,
                 progress=progress,
             )
             documents = self._with_lines([hit.document for hit in ranking])
@@ -86,10 +96,13 @@ class IndexSearch:
         pairs = zip(found, documents, strict=True)
         return [replace(candidate, document=document) for candidate, document in pairs]
 
-    def rerank(
-        self, query: str, texts: Sequence[str], top_n: int | None, progress: Progress | None = None
-    ) -> Ranking:
+    def rerank(self, asked: SearchRequest, texts: Sequence[str], progress: Progress | None = None) -> Ranking:
         """Rerank texts, which need no index.
+
+        Args:
+            asked: The query, how many hits to return, and how to read long texts.
+            texts: The texts.
+            progress: Called with the number of texts scored since the last call.
 
         Raises:
             RequestError: A text is not valid Unicode (400), or the model fails (500).
@@ -100,7 +113,15 @@ class IndexSearch:
             except UnicodeEncodeError as error:
                 raise RequestError(400, f"text {position} is not valid Unicode; send UTF-8") from error
         with _as_request_errors():
-            return Reranker(self._model()).rank(query, texts, top_n=top_n, progress=progress)
+            return Reranker(self._model()).rank(
+                asked.query,
+                texts,
+                top_n=asked.top_n,
+                long_documents=asked.long_documents,
+                best_windows=asked.best_windows,
+                on_truncation=asked.on_truncation,
+                progress=progress,
+            )
 
     def warm_up(self) -> None:
         """Load the embedder and the vectors, so that the first search is as fast as the others."""
@@ -155,7 +176,7 @@ def _as_request_errors() -> Iterator[None]:
         raise
     except (MissingFileError, MissingPassageError) as error:
         raise RequestError(404, str(error)) from error
-    except UncalibratedError as error:
+    except (UncalibratedError, TruncatedError) as error:
         raise RequestError(400, str(error)) from error
     except (CrossrankError, OSError) as error:
         raise RequestError(500, str(error)) from error

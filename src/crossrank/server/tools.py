@@ -115,17 +115,16 @@ def _rerank(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
         raise RequestError(
             400, f"there are {len(documents):,} documents; at most {MAX_CANDIDATES:,} are taken"
         )
-    top_n = arguments.get("top_n")
-    asked = SearchRequest.of({"query": arguments["query"]} if "query" in arguments else {})
-    ranking = search.rerank(
-        asked.query, documents, None if top_n is None else count("top_n", top_n), progress
-    )
+    values = {name: arguments[name] for name in ("query", "long_documents") if name in arguments}
+    asked = SearchRequest.of({**values, "top_n": arguments.get("top_n")})
+    ranking = search.rerank(asked, documents, progress)
     results = [
         {
             "index": hit.candidate.rank - 1,
             "score": hit.score,
             "probability": hit.probability,
             "text": hit.text,
+            "window": None if hit.window is None else [hit.window.start, hit.window.end],
         }
         for hit in ranking
     ]
@@ -269,10 +268,29 @@ RERANK = SearchTool(
                 "description": "The texts.",
             },
             "top_n": {"type": "integer", "minimum": 1, "description": "How many to return; all by default."},
+            "long_documents": {
+                "enum": ["truncate", "windows", "first"],
+                "default": "truncate",
+                "description": "How to read texts of more than a page or so: truncate cuts off their end, "
+                "windows reads all of them in parts, first reads the first part.",
+            },
         },
         ["query", "documents"],
     ),
-    _results({"index": {"type": "integer"}, "score": _SCORE, "probability": _PROBABILITY, "text": _TEXT}),
+    _results(
+        {
+            "index": {"type": "integer"},
+            "score": _SCORE,
+            "probability": _PROBABILITY,
+            "text": _TEXT,
+            "window": {
+                "type": ["array", "null"],
+                "items": {"type": "integer"},
+                "description": "Where the best part of a long text begins and ends, in characters; null if "
+                "it was read at once.",
+            },
+        }
+    ),
     _rerank,
 )
 TOOLS = (SEARCH, FETCH, RERANK)

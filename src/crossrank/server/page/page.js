@@ -2,7 +2,7 @@
 import { ask, keepKey, key } from "./asking.js";
 import { asCurl, asPython, copy } from "./copying.js";
 import { byId, counted, drawn, duration, element } from "./elements.js";
-import { drawLines, showResults } from "./results.js";
+import { drawLines, showMarks, showResults } from "./results.js";
 import { openPassage } from "./viewer.js";
 import { isReady, welcomeOf } from "./welcome.js";
 
@@ -11,6 +11,7 @@ let state = { exists: false, passages: 0, problem: null, path: null, sources: []
 let model = "";
 let found = null; // the last answer: hits, activation, stages in milliseconds, notices
 let asking = null; // the AbortController of the request under way
+let marking = null; // the same of the request for what to mark
 let waiting = 0; // the timer that looks for an index
 let best = 5; // how many of the best are wanted, if there are that many
 
@@ -27,16 +28,15 @@ const filters = () => byId("filter").value.split(";").map((one) => one.trim()).f
 function request() {
   const query = byId("query").value.trim();
   if (mode() === "paste") return { path: "v2/rerank", body: { query, documents: pasted() } };
-  const body = { query, candidates: Number(byId("candidates").value), top_n: null, explain: true };
+  const body = { query, candidates: Number(byId("candidates").value), top_n: null };
   if (filters().length) body.filters = filters();
   return { path: "search", body };
 }
 
-/** The request as a reader would send it: only the best, and nothing explained. */
+/** The request as a reader would send it: only the best. */
 function shownRequest() {
   const { path, body } = request();
-  const { explain, ...rest } = body;
-  const top = { ...rest, top_n: Number(byId("top-n").value) };
+  const top = { ...body, top_n: Number(byId("top-n").value) };
   const least = Number(byId("min-probability").value);
   if (least && !byId("probability-option").hidden) top.min_probability = least;
   return { url: new URL(path, document.baseURI).href.split("#")[0], body: top, key: key() };
@@ -79,6 +79,7 @@ function recall() {
 
 async function rank() {
   asking?.abort();
+  marking?.abort();
   byId("error").hidden = true;
   const { path, body } = request();
   if (!body.query) return;
@@ -162,6 +163,26 @@ function show() {
   if (hits.length === 0) byId("notices").append(element("li", {}, "No passage matches."));
   else if (kept.length === 0) byId("notices").append(element("li", {}, "No passage is relevant enough."));
   document.title = `${found.query} – crossrank`;
+  mark(kept);
+}
+
+/** Ask which sentence and words the score of each shown hit comes from, and mark them. */
+async function mark(kept) {
+  const own = found;
+  const wanted = kept.filter((hit) => hit.score !== null && !hit.spans);
+  marking?.abort();
+  if (wanted.length === 0) return;
+  marking = new AbortController();
+  const documents = wanted.map((hit) => hit.text);
+  const body = JSON.stringify({ query: own.query, documents, explain: true });
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await ask("v2/rerank", { method: "POST", body, headers, signal: marking.signal });
+    for (const { index, spans } of answer.results) wanted[index].spans = spans;
+    if (own === found) showMarks(wanted);
+  } catch {
+    // The ranking is as good without marks.
+  }
 }
 
 function showTimings(stages) {

@@ -9,7 +9,7 @@ let shown = [];
  *
  * @param hits All candidates in the reranker's order: key, text, title, metadata, before (rank in the first
  *   stage), stages (rank in each of its searches), firstScore, after (rank), score, probability, logit,
- *   contributions.
+ *   contributions, spans (where they are known).
  * @param options kept (those that are shown as reranked), activation, open (called with a hit).
  */
 export function showResults(hits, { kept: best, activation, open }) {
@@ -68,10 +68,36 @@ function rerankedItem(hit, range, activation, open) {
       score(hit, range),
     ),
     hit.title ? element("p", { class: "title" }, hit.title) : null,
-    element("p", { class: "text" }, hit.text),
+    element("p", { class: "text" }, ...marked(hit)),
     element("div", { class: "foot" }, source(hit, open), explanation(hit, activation)),
     hit.truncated ? element("p", { class: "muted" }, `The last ${hit.truncated} tokens were not read.`) : null,
   );
+}
+
+/** The text of a hit; the sentence and the words that its score comes from are marked, once they are known. */
+function marked({ text, spans }) {
+  const best = spans?.[0];
+  if (!best) return [text];
+  // The server counts characters, JavaScript halves of some of them.
+  const characters = Array.from(text);
+  const part = (start, end) => characters.slice(start, end).join("");
+  let end = best.start;
+  const inside = [...best.words].sort((a, b) => a.start - b.start).flatMap((word) => {
+    const before = part(end, word.start);
+    end = word.end;
+    return [before, element("b", {}, part(word.start, word.end))];
+  });
+  const title = `The sentence that answers best (${best.weight.toFixed(2)})`;
+  return [part(0, best.start), element("mark", { title }, ...inside, part(end, best.end)), part(best.end)];
+}
+
+/** Mark the texts of hits that are shown. */
+export function showMarks(hits) {
+  const byKey = new Map(hits.map((hit) => [hit.key, hit]));
+  for (const item of byId("after").children) {
+    const hit = byKey.get(item.dataset.key);
+    if (hit) item.querySelector(".text").replaceChildren(...marked(hit));
+  }
 }
 
 function score(hit, range) {

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from crossrank.server.request import RequestError, SentDocument
+from crossrank.server.request import RequestError, RerankRequest, SentDocument
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no", ""})
 _KINDS = {bool: "true or false", int: "a number", float: "a number", str: "a string", list: "a list"}
@@ -238,6 +239,28 @@ class Fields:
         if value is not None and not isinstance(value, str):
             raise self.error(f"model must be a string; it is {kind(value)}")
         return value or None
+
+
+def with_own_fields(request: RerankRequest, fields: Fields) -> RerankRequest:
+    """A request of any API with crossrank's own fields, which no API has.
+
+    Raises:
+        RequestError: A field is wrong.
+    """
+    windows = fields.number("best_windows")
+    if windows is not None and windows < 1:
+        raise fields.error(f"best_windows must be a whole number from 1; it is {windows}")
+    on_truncation = fields.choice("on_truncation", ("warn", "error", "ignore"))
+    long_documents: Any = fields.choice("long_documents", ("truncate", "windows", "first"))
+    return replace(
+        request,
+        min_probability=fields.probability("min_probability"),
+        long_documents=long_documents or "truncate",
+        best_windows=windows or 1,
+        explain=request.explain or fields.flag("explain", default=False),
+        truncate=request.truncate and on_truncation != "error",
+        told=on_truncation != "ignore" and long_documents != "first",
+    )
 
 
 def shown(value: Any) -> str:

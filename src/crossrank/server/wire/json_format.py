@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest
 from crossrank.server.wire import Body
-from crossrank.server.wire.fields import Fields, parse_json
+from crossrank.server.wire.fields import Fields, parse_json, with_own_fields
 from crossrank.server.wire.results import error_body
 
 JSON = "application/json"
@@ -72,8 +72,7 @@ class JsonFormat(ABC):
             RequestError: It is no request.
         """
         fields = Fields(payload, status=self.invalid)
-        request = replace(self.request(fields), min_probability=fields.probability("min_probability"))
-        return JsonCall(self, [request])
+        return JsonCall(self, [with_own_fields(self.request(fields), fields)])
 
     def request(self, fields: Fields) -> RerankRequest:
         """A request from its fields.

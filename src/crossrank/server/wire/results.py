@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from crossrank.server.request import RequestError, RerankAnswer, SentDocument
+from crossrank.server.request import RelevantSpans, RequestError, RerankAnswer, Result, SentDocument
 
 # Cohere counts a query with up to 100 documents as one search unit.
 _DOCUMENTS_A_SEARCH_UNIT = 100
@@ -49,7 +50,8 @@ def results_answer(answer: RerankAnswer, document: As = as_object, *, version: s
 def rows(answer: RerankAnswer, document: As = as_object, *, score: str = "relevance_score") -> list[Any]:
     """The best results as objects with ``index``, the score and, if known or asked for, more.
 
-    ``probability`` is there if the model is calibrated, and ``document`` if it was asked for.
+    ``probability`` is there if the model is calibrated, ``window`` if the document was read in windows, and
+    ``document`` and ``spans`` if they were asked for.
     """
     found = []
     for result in answer.best():
@@ -58,8 +60,23 @@ def rows(answer: RerankAnswer, document: As = as_object, *, score: str = "releva
             row["probability"] = result.probability
         if answer.request.return_documents:
             row["document"] = document(result.document)
+        if result.window is not None:
+            row["window"] = asdict(result.window)
+        if answer.request.relevant_spans:
+            row["relevant_spans"] = relevant_spans(result, answer.request.relevant_spans)
+        elif answer.request.explain:
+            row["spans"] = [span.to_dict() for span in result.spans]
         found.append(row)
     return found
+
+
+def relevant_spans(result: Result, which: RelevantSpans) -> list[dict[str, Any]]:
+    """Cohere's ``relevant_spans``: sentences with their scores, most relevant first."""
+    return [
+        {"start": span.start, "end": span.end, "score": span.weight}
+        for span in result.spans[: which.most]
+        if span.weight >= which.threshold
+    ]
 
 
 def usage(answer: RerankAnswer) -> dict[str, int]:
@@ -82,12 +99,15 @@ def meta(answer: RerankAnswer, version: str) -> dict[str, Any]:
 
 def truncation_warning(answer: RerankAnswer) -> str | None:
     """A sentence that names the documents of which the model did not read the end; None if there are none."""
+    if not answer.request.told:
+        return None
     cut = [(result.index, result.truncated_tokens) for result in answer.results if result.truncated_tokens]
     if not cut:
         return None
     named = ", ".join(f"document {index} ({tokens} tokens not read)" for index, tokens in cut[:_NAMED])
     more = f" and {len(cut) - _NAMED} more" if len(cut) > _NAMED else ""
-    return f"truncated to what the model reads: {named}{more}. Split long documents to have all of them read."
+    remedy = 'Send "long_documents": "windows" to have all of them read.'
+    return f"truncated to what the model reads: {named}{more}. {remedy}"
 
 
 def error_body(error: RequestError) -> dict[str, Any]:
