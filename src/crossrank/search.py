@@ -15,13 +15,14 @@ from crossrank.errors import InputError
 from crossrank.inference.activations import ActivationName
 from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.interpolation import Interpolation
 from crossrank.inference.scorer import PairScorer
 from crossrank.inference.truncation import OnTruncation
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.effort import Effort
 from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker, check_query
-from crossrank.retrieval.base import Retrieval, Retriever, check_retrieval
+from crossrank.retrieval.base import Retrieval, Retriever, Tuned, check_retrieval
 from crossrank.retrieval.memory import MemoryRetriever
 
 
@@ -161,6 +162,7 @@ class Searcher:
             found,
             top_n=top_n,
             min_probability=min_probability,
+            interpolation=tuned(self.retriever, self.reranker.model),
             effort=effort,
             activation=activation,
             long_documents=long_documents,
@@ -174,6 +176,12 @@ class Searcher:
     async def asearch(self, query: str, **options: Any) -> Ranking:
         """:meth:`search` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.search, query, **options)
+
+
+def tuned(retriever: Retriever, model: PairScorer) -> Interpolation | None:
+    """The weights that a first stage keeps for a model; None if it keeps none."""
+    kept = retriever.interpolations() if isinstance(retriever, Tuned) else {}
+    return kept.get(model.fingerprint) if kept else None
 
 
 def _reranker(model: str | Path | PairScorer | Reranker, **options: Any) -> Reranker:

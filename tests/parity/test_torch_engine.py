@@ -125,7 +125,8 @@ def test_network_with_code_of_its_own_runs_by_transformers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "kind", ["deberta-v2", "deberta-v2-old", "distilbert", "gte", "mpnet", "new", "nomic_bert", "nomic_bert-own"]
+    "kind",
+    ["deberta-v2", "deberta-v2-old", "distilbert", "gte", "mpnet", "new", "nomic_bert", "nomic_bert-own"],
 )
 def test_body_without_padding_gives_the_vectors_of_its_graph(kind: str, tmp_path: Path) -> None:
     import torch

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from crossrank.documents import Document
-from crossrank.training.unjudged import make_question
+from crossrank.evaluation.unjudged import make_question
 
 
 @pytest.mark.parametrize(

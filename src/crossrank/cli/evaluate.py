@@ -2,34 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from crossrank.cli.judged import (
-    Dataset,
     FirstStage,
     Judgements,
     Split,
     first_stage_candidates,
+    index_candidates,
     judged_collection,
+    some_queries,
 )
-from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision
+from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision, given_path
 from crossrank.cli.output import console, notify, print_json, progress_bar
+from crossrank.cli.tune import tune as learn
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 
+if TYPE_CHECKING:
+    from crossrank.documents import Candidate
+    from crossrank.evaluation import Collection
+    from crossrank.index import Index
+
 
 def evaluate(
-    dataset: Dataset,
+    dataset: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/. Can be left out with --index "
+            "and --tune, which then makes questions of the index's passages.",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="INDEX",
+            help="Take the first stage from this index, which has the documents of the dataset.",
+            show_default=False,
+        ),
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Learn how much the model counts next to the first stage's evidence, and keep that in the "
+            "index; needs 20 queries, better some hundred.",
+        ),
+    ] = False,
+    queries: Annotated[
+        int | None,
+        typer.Option(help="At most this many queries, drawn by chance.", show_default="all; with --tune 300"),
+    ] = None,
     retrieval: FirstStage = "hybrid",
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
     embedder: Embedder = DEFAULT_BI_ENCODER,
-    candidates: Annotated[int, typer.Option(help="How many candidates to rerank per query.")] = 100,
+    candidates: Annotated[
+        int | None,
+        typer.Option(help="How many candidates to rerank per query.", show_default="100; with --tune 20"),
+    ] = None,
     long_documents: LongDocuments = "truncate",
     split: Split = None,
     qrels: Judgements = None,
@@ -40,10 +79,17 @@ def evaluate(
 ) -> None:
     """Measure a first stage and its reranking on a judged collection, with a paired comparison.
 
+    With --tune, the weights of logit and evidence are learnt, cross-validated, and kept in the index for
+    searches; a sentence says whether the model makes the search better or worse.
+
     Needs the extra crossrank[eval]; --plot needs crossrank[plot].
 
     Example: crossrank eval scifact/ --retrieval lexical --plot gain.png
+
+    Example: crossrank eval my-questions/ --index my-index --tune
     """
+    candidates = (20 if tune else 100) if candidates is None else candidates
+    queries = 300 if tune and queries is None else queries
     if candidates < 1:
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
@@ -52,9 +98,22 @@ def evaluate(
     require_eval()
     if plot is not None:
         require_plot(plot)
-    collection = judged_collection(dataset, split, qrels)
-    found = first_stage_candidates(collection, retrieval, embedder, candidates)
+    opened, collection, found = _found(
+        dataset, index, retrieval, embedder, candidates, queries, split, qrels, tune=tune
+    )
     reranker = Reranker(model, device=device, precision=precision)
+    if tune:
+        learn(
+            collection,
+            found,
+            reranker,
+            candidates=candidates,
+            embedder=embedder if opened is None else opened.summary().embedder,
+            index=opened,
+            self_made=dataset is None,
+            as_json=as_json,
+        )
+        return
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
         experiment = run_experiment(
             collection,
@@ -80,6 +139,37 @@ def evaluate(
         **experiment.to_dict(per_query=per_query),
     }
     print_json(report) if as_json else _print_report(report)
+
+
+def _found(
+    dataset: Path | None,
+    index: Path | None,
+    retrieval: str,
+    embedder: str,
+    candidates: int,
+    queries: int | None,
+    split: str | None,
+    qrels: Path | None,
+    *,
+    tune: bool,
+) -> tuple[Index | None, Collection, Mapping[str, Sequence[Candidate]]]:
+    """The index, the judged queries, and the candidates of each."""
+    if index is None:
+        if dataset is None:
+            raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
+        collection = some_queries(judged_collection(dataset, split, qrels), queries)
+        return None, collection, first_stage_candidates(collection, retrieval, embedder, candidates)
+    from crossrank.evaluation.indexed import self_made_collection
+    from crossrank.index import Index
+
+    opened = Index(index)
+    if dataset is not None:
+        collection = some_queries(judged_collection(dataset, split, qrels), queries)
+    elif tune:
+        collection = self_made_collection(opened, queries or 300)
+    else:
+        raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
+    return opened, collection, index_candidates(collection, opened, retrieval, candidates)
 
 
 def _print_report(report: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from crossrank.retrieval.base import Retrieval, Retriever
 if TYPE_CHECKING:
     from crossrank.documents import Candidate
     from crossrank.evaluation import Collection
+    from crossrank.index import Index
 
 _RETRIEVALS = get_args(Retrieval)
 
@@ -60,6 +62,41 @@ def first_stage_candidates(
         retriever = _retriever(collection, retrieval, embedder, progress)
     with progress_bar("Retrieving", len(collection.queries)) as progress:
         return retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+
+
+def some_queries(collection: Collection, count: int | None) -> Collection:
+    """The collection with at most this many of its queries, drawn by chance; None for all."""
+    if count is None or count >= len(collection.queries):
+        return collection
+    if count < 1:
+        raise InputError(f"--queries must be at least 1; it is {count}")
+    chosen = set(random.Random(0).sample(sorted(collection.queries), count))
+    return replace(
+        collection,
+        queries={query: text for query, text in collection.queries.items() if query in chosen},
+        qrels={query: grades for query, grades in collection.qrels.items() if query in chosen},
+    )
+
+
+def index_candidates(
+    collection: Collection, index: Index, retrieval: str, candidates: int
+) -> Mapping[str, Sequence[Candidate]]:
+    """An index's candidates for each query, with the ids that the judgements have."""
+    from crossrank.evaluation import retrieve_candidates
+    from crossrank.evaluation.indexed import JudgedIndex
+
+    if retrieval not in _RETRIEVALS:
+        raise InputError(f"with --index, --retrieval must be {', '.join(_RETRIEVALS)}; it is {retrieval!r}")
+    judged = {name for grades in collection.qrels.values() for name in grades}
+    retriever = JudgedIndex(index.retriever(retrieval=cast("Retrieval", retrieval)), judged)
+    with progress_bar("Retrieving", len(collection.queries)) as progress:
+        found = retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+    if not any(one.document.id in judged for row in found.values() for one in row):
+        raise InputError(
+            f"{index.path} found no document that {collection.name} judges; add the collection's "
+            "corpus.jsonl to the index, or judge documents by the names of its files"
+        )
+    return found
 
 
 def _retriever(

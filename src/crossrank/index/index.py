@@ -21,15 +21,23 @@ from crossrank.index.damage import damaged_vectors
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
 from crossrank.index.kinds import VectorKind, check_kind
-from crossrank.index.passages import PassageInFile, find_passage, line_numbers, passage_in_file
+from crossrank.index.passages import (
+    PassageInFile,
+    find_passage,
+    line_numbers,
+    passage_in_file,
+    sample_passages,
+)
 from crossrank.index.rebuilding import rebuild
 from crossrank.index.reports import AddReport, IndexedFile, IndexInfo, IndexSummary, summary
 from crossrank.index.searching import VectorCache, passages_of
 from crossrank.index.sources import Source, keep_source, read_sources, remove, removed_paths, resolve
 from crossrank.index.store import FORMAT, Store, setting, transaction
+from crossrank.index.tuned import read_interpolations, write_interpolation
 from crossrank.index.vectors import kind_of, recall, write_vectors
 from crossrank.index.writing import delete_files, unfound_files
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.inference.interpolation import Interpolation
 from crossrank.retrieval.base import Retrieval, check_retrieval
 from crossrank.retrieval.hybrid import find
 from crossrank.text import chunk_sizes
@@ -353,6 +361,44 @@ class Index:
         check_retrieval(retrieval, lexical_weight)
         return IndexRetriever(self, retrieval, lexical_weight)
 
+    def interpolations(self) -> dict[str, Interpolation]:
+        """Weights that were learnt for this index (``crossrank eval --tune``).
+
+        Returns:
+            The fingerprint of a cross-encoder to how its logit counts next to the evidence of this index.
+
+        Raises:
+            InputError: There is no index, or it is damaged.
+        """
+        with self._store.reading() as database:
+            return read_interpolations(database)
+
+    def keep_interpolation(self, model: str, interpolation: Interpolation | None) -> None:
+        """Keep learnt weights for a model; :class:`crossrank.Searcher` uses them in place of the model's own.
+
+        Args:
+            model: The cross-encoder's fingerprint (:attr:`crossrank.CrossEncoder.fingerprint`).
+            interpolation: The weights; None removes them.
+
+        Raises:
+            InputError: There is no index, or another process is writing.
+        """
+        with self._writing() as database, transaction(database):
+            write_interpolation(database, model, interpolation)
+
+    def sample(self, count: int, *, seed: int = 0) -> list[Document]:
+        """Passages drawn by chance, each from a file of its own as far as there are so many.
+
+        Args:
+            count: The maximum number of passages.
+            seed: Of the random choice.
+
+        Raises:
+            InputError: There is no index, or it is damaged.
+        """
+        with self._store.reading() as database:
+            return sample_passages(database, count, seed)
+
     def load(self) -> None:
         """Load the embedder now instead of at the first query.
 
@@ -469,6 +515,10 @@ class IndexRetriever:
         return self.index.retrieve(
             query, k, filters=filters, retrieval=self.retrieval, lexical_weight=self.lexical_weight
         )
+
+    def interpolations(self) -> dict[str, Interpolation]:
+        """See :meth:`Index.interpolations`."""
+        return self.index.interpolations()
 
     def load(self) -> None:
         """Load the embedder now if it is needed; see :meth:`Index.load`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,30 @@ def find_passage(database: sqlite3.Connection, passage_id: str) -> Document:
         MissingPassageError: There is none.
     """
     return document_of(_row(database, passage_id))
+
+
+def sample_passages(database: sqlite3.Connection, count: int, seed: int) -> list[Document]:
+    """Passages drawn by chance: see :meth:`crossrank.Index.sample`."""
+    places = database.execute(
+        "SELECT passage.id, file FROM passage JOIN document ON document.id = document ORDER BY passage.id"
+    ).fetchall()
+    random.Random(seed).shuffle(places)
+    earlier: Counter[int] = Counter()
+    turns = []
+    for passage, file in places:
+        turns.append((earlier[file], passage))
+        earlier[file] += 1
+    # The first of each file, then the second; sorting is stable.
+    chosen = [passage for _, passage in sorted(turns, key=lambda turn: turn[0])[:count]]
+    rows = (
+        database.execute(
+            f"SELECT {ROW} FROM passage JOIN document ON document.id = document "
+            "JOIN file ON file.id = document.file WHERE passage.id = ?",
+            (passage,),
+        ).fetchone()
+        for passage in chosen
+    )
+    return [document_of(row) for row in rows]
 
 
 def passage_in_file(database: sqlite3.Connection, passage_id: str, characters: int) -> PassageInFile:

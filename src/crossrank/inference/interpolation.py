@@ -114,7 +114,7 @@ class EvidenceWeights:
     @property
     def is_bounded(self) -> bool:
         """Whether there is a most that the logit can add to the sum."""
-        return self.doubt > 0 and self.logit > 0
+        return self.logit == 0 or (self.doubt > 0 and self.logit > 0)
 
     def contributions(self, logit: float, evidence: Mapping[str, float]) -> dict[str, float]:
         """The terms of the sum: ``logit``, each kind of evidence by its name, and ``constant``.
@@ -124,8 +124,9 @@ class EvidenceWeights:
             evidence: The evidence for the passage; must include every kind that has a weight.
         """
         own = _doubted(logit, self.doubt) if self.doubt else logit
+        counted = self.logit * own if self.logit else 0.0  # also where the logit is not bounded
         added = {name: weight * float(evidence[name]) for name, weight in self.evidence.items()}
-        return {"logit": self.logit * own, **added, "constant": self.constant}
+        return {"logit": counted, **added, "constant": self.constant}
 
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
         """The combined logit: the sum of the :meth:`contributions`."""
@@ -180,14 +181,23 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
     if saved is None:
         return None
     try:
-        weights = tuple(map(_weights, saved["weights"]))
-        return Interpolation(str(saved["embedder"]), str(saved["fingerprint"]), weights)
+        return interpolation_from(saved)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{model.name}: 'interpolation' in crossrank.json must have embedder, fingerprint, and weights, "
             "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; "
             f"it is {saved!r:.100}"
         ) from error
+
+
+def interpolation_from(saved: Mapping[str, Any]) -> Interpolation:
+    """An interpolation as it is saved in JSON.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: It is malformed.
+    """
+    weights = tuple(map(_weights, saved["weights"]))
+    return Interpolation(str(saved["embedder"]), str(saved["fingerprint"]), weights)
 
 
 def _weights(saved: Mapping[str, Any]) -> EvidenceWeights:

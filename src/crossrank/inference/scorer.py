@@ -71,6 +71,11 @@ class PairScorer(ABC):
             The logits, float32 [n], and the number of tokens cut off each passage, [n].
         """
 
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the model by its content; empty if that is not known, for a remote model."""
+        return ""
+
     @abstractmethod
     def unknown_share(self, text: str) -> float:
         """The share of a text's tokens that the model's vocabulary lacks, from 0 to 1."""

@@ -17,7 +17,7 @@ from crossrank.inference.activations import Activation, activation_name, activat
 from crossrank.inference.arithmetic import Precision
 from crossrank.inference.calibration import check_min_probability
 from crossrank.inference.cross_encoder import CrossEncoder
-from crossrank.inference.interpolation import EvidenceWeights
+from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 from crossrank.inference.scorer import PairScorer, for_ranking
 from crossrank.inference.truncation import (
     OnTruncation,
@@ -30,6 +30,7 @@ from crossrank.ranking.effort import Effort, check_effort
 from crossrank.ranking.explaining import explained
 from crossrank.ranking.long_documents import LongDocuments, check_long_documents
 from crossrank.ranking.reading import Asked, Output, Progress, Reading, read
+from crossrank.ranking.trust import Trust
 from crossrank.text.readability import unreadable_share
 
 # A text is unreadable if more than this share of its letters is in scripts that the model was not trained
@@ -79,6 +80,7 @@ class Reranker:
         elif (threads, device, max_length, precision) != (None, None, None, "auto"):
             raise InputError("the model is loaded already; give its options to it")
         self.model = for_ranking(model)
+        self._trust = Trust()
 
     def rank(
         self,
@@ -87,6 +89,7 @@ class Reranker:
         *,
         top_n: int | None = None,
         min_probability: float | None = None,
+        interpolation: Interpolation | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
         long_documents: LongDocuments = "truncate",
@@ -111,6 +114,8 @@ class Reranker:
                 if the model's weights say so.
             min_probability: Return only hits of at least this probability, from 0 to 1; none if nothing is
                 relevant. The model has to be calibrated for what it ranks by, as the bundled one is.
+            interpolation: Weights for the evidence in place of the model's own, such as those that were
+                learnt for an index (:meth:`crossrank.Index.interpolations`).
             effort: ``full`` gives the same hits as reading all candidates. ``fast`` stops earlier: of 100
                 questions, about one gets another hit in one place. It needs a model with a forecast in its
                 weights, such as the bundled one.
@@ -149,6 +154,7 @@ class Reranker:
             [(query, candidates)],
             top_n=top_n,
             min_probability=min_probability,
+            interpolation=interpolation,
             effort=effort,
             activation=activation,
             long_documents=long_documents,
@@ -165,6 +171,7 @@ class Reranker:
         *,
         top_n: int | None = None,
         min_probability: float | None = None,
+        interpolation: Interpolation | None = None,
         effort: Effort = "full",
         activation: Activation | None = None,
         long_documents: LongDocuments = "truncate",
@@ -179,6 +186,7 @@ class Reranker:
             queries: Pairs of a query and its candidates; see :meth:`rank`.
             top_n: See :meth:`rank`.
             min_probability: See :meth:`rank`.
+            interpolation: See :meth:`rank`.
             effort: See :meth:`rank`.
             activation: See :meth:`rank`.
             long_documents: See :meth:`rank`.
@@ -214,7 +222,7 @@ class Reranker:
         for query, given in queries:
             check_query(query)
             candidates = as_candidates(given)
-            weights, notices = self._weights(candidates)
+            weights, notices = self._weights(candidates, interpolation or self.model.interpolation)
             calibration = weights.calibration if weights else self.model.calibration
             if min_probability is not None and candidates and calibration is None:
                 ranked_by = f"its logit {weights.name}" if weights else "its logit alone"
@@ -248,12 +256,15 @@ class Reranker:
                     *self._unread(one),
                     *one.notices,
                     *_without_forecast(one, effort),
+                    *self._trust.notices(self.model.name, one.candidates, known),
                     *filter(None, [self._cut(warned), _abstains(best, own, min_probability)]),
                 ),
                 len(cut),
                 sum(cut),
             )
-            for one, best, own, cut, warned in zip(asked, found, hits, cuts, counted, strict=True)
+            for one, known, best, own, cut, warned in zip(
+                asked, outputs, found, hits, cuts, counted, strict=True
+            )
         ]
 
     async def arank(self, query: str, candidates: Iterable[CandidateLike], **options: Any) -> Ranking:
@@ -266,9 +277,10 @@ class Reranker:
         """:meth:`rank_many` in another thread, without blocking the event loop."""
         return await asyncio.to_thread(self.rank_many, queries, **options)
 
-    def _weights(self, candidates: Sequence[Candidate]) -> tuple[EvidenceWeights | None, tuple[str, ...]]:
+    def _weights(
+        self, candidates: Sequence[Candidate], own: Interpolation | None
+    ) -> tuple[EvidenceWeights | None, tuple[str, ...]]:
         """Weights for the evidence that all candidates have (None: not used), and notices about it."""
-        own = self.model.interpolation
         if own is None or not candidates:
             return None, ()
         known = set.intersection(*(set(candidate.evidence) for candidate in candidates))

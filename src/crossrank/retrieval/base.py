@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable
 
 from crossrank.documents import Candidate
@@ -12,6 +12,8 @@ from crossrank.inference import Similarity
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from crossrank.inference.interpolation import Interpolation
 
 Retrieval: TypeAlias = Literal["hybrid", "dense", "lexical"]
 """The first stages by name: by words (``lexical``), by vectors (``dense``), or both fused."""
@@ -46,6 +48,14 @@ class Retriever(Protocol):
         Raises:
             InputError: ``k`` is below 1, or the filters cannot be used.
         """
+
+
+@runtime_checkable
+class Tuned(Protocol):
+    """A first stage that keeps how much a model's logit counts next to its evidence (docs/scores.md)."""
+
+    def interpolations(self) -> Mapping[str, Interpolation]:
+        """The learnt weights by the fingerprint of the cross-encoder; usually none."""
 
 
 class Embedder(Protocol):

@@ -41,8 +41,13 @@ class QueuedCrossEncoder(PairScorer):
         self.done: list[Scored] = []
         model = served.get()
         self.name, self.scoring, self.scripts = model.name, model.scoring, model.scripts
-        self.notices = model.notices
+        self.notices, self._fingerprint = model.notices, model.fingerprint
         self.interpolation, self.calibration = model.interpolation, model.calibration
+
+    @property
+    def fingerprint(self) -> str:
+        """See :attr:`crossrank.CrossEncoder.fingerprint`."""
+        return self._fingerprint
 
     def logits(
         self, pairs: Sequence[Pair], *, progress: Progress | None = None

@@ -21,6 +21,7 @@ from crossrank.errors import (
 from crossrank.index import Index, PassageInFile
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.reranker import Reranker
+from crossrank.search import tuned
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import SearchRequest
 
@@ -42,6 +43,7 @@ class IndexSearch:
     def __init__(self, path: Path | None, model: Callable[[], PairScorer]) -> None:
         self._index = None if path is None else Index(path)
         self._model = model
+        self._kept: Reranker | None = None
 
     def search(self, asked: SearchRequest, progress: Progress | None = None) -> Ranking:
         """Search the index and rerank what is found.
@@ -60,7 +62,7 @@ class IndexSearch:
             progress(0)  # the caller may have left while this waited for a thread
         with _as_request_errors():
             # The two calls of a Searcher, which would keep a model that the server unloads.
-            index, reranker = self._opened(), Reranker(self._model())
+            index, reranker = self._opened(), self._reranker()
             started = time.perf_counter()
             found = index.retrieve(asked.query, asked.candidates, filters=asked.filters)
             timings = {"first_stage": time.perf_counter() - started}
@@ -73,6 +75,7 @@ class IndexSearch:
                 best_windows=asked.best_windows,
                 on_truncation=asked.on_truncation,
                 explain=asked.explain,
+                interpolation=tuned(index, reranker.model),
                 progress=progress,
             )
             documents = self._with_lines([hit.document for hit in ranking])
@@ -113,7 +116,7 @@ class IndexSearch:
             except UnicodeEncodeError as error:
                 raise RequestError(400, f"text {position} is not valid Unicode; send UTF-8") from error
         with _as_request_errors():
-            return Reranker(self._model()).rank(
+            return self._reranker().rank(
                 asked.query,
                 texts,
                 top_n=asked.top_n,
@@ -152,6 +155,14 @@ class IndexSearch:
         except CrossrankError as error:
             exists = not isinstance(error, MissingFileError)
             return {"path": str(self._index.path), "exists": exists, **nothing, "problem": str(error)}
+
+    def _reranker(self) -> Reranker:
+        """The reranker, always the same for a model, since it watches its rankings."""
+        model = self._model()
+        kept = self._kept
+        if kept is None or kept.model is not model:
+            kept = self._kept = Reranker(model)
+        return kept
 
     def _opened(self) -> Index:
         if self._index is None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import mul
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from crossrank.documents import SIMILARITY, WORD_MATCH
+from crossrank.evaluation.listwise import listwise_weights
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.training.mining import TrainingList
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 Logits = Sequence[Sequence[float]]
 
@@ -57,9 +55,6 @@ def fit_weights(
         weight are left out, and there are none if there are too few questions. The sums are log-odds, as in
         :func:`fit_logits`. The loss compares passages within a question: compared across questions, evidence
         that is high for easy questions would get too much weight.
-
-    Source:
-        ListNet's loss (Cao et al. 2007); with one relevant passage, McFadden's conditional logit (1974).
     """
     if len(lists) < _FEWEST:
         return ()
@@ -70,7 +65,8 @@ def fit_weights(
             list(zip(own, *(_known(item)[name] for name in names), strict=True))
             for item, own in zip(lists, logits, strict=True)
         ]
-        weights = _fit_order(lists, rows)
+        wanted = [np.arange(len(row)) < item.relevant for row, item in zip(rows, lists, strict=True)]
+        weights = listwise_weights([np.array(row) for row in rows], wanted).tolist()
         if min(weights) <= 0:
             continue
         sums = [[sum(map(mul, weights, values)) for values in row] for row in rows]
@@ -96,38 +92,9 @@ def _known(item: TrainingList) -> dict[str, tuple[float, ...]]:
     return {SIMILARITY: item.similarities, WORD_MATCH: item.word_matches}
 
 
-def _fit_order(lists: Sequence[TrainingList], features: Sequence[Sequence[tuple[float, ...]]]) -> list[float]:
-    """Fit the weights of a softmax over each question's passages by maximum likelihood."""
-    import numpy as np
-    from scipy.optimize import minimize
-
-    questions = [np.array(row) for row in features]
-    spread = np.concatenate(questions).std(axis=0) + 1e-9
-    wanted = [np.arange(len(row)) < item.relevant for row, item in zip(questions, lists, strict=True)]
-    pairs = [
-        (row / spread, want / want.sum()) for row, want in zip(questions, wanted, strict=True) if want.any()
-    ]
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        # A small L2 penalty, so that the weights stay finite if all passages are ranked correctly.
-        total, gradient = 1e-3 * float(weights @ weights), 2e-3 * weights
-        for row, want in pairs:
-            values = row @ weights
-            share = np.exp(values - values.max())
-            share /= share.sum()
-            total -= float(want @ np.log(share + 1e-12)) / len(pairs)
-            gradient = gradient + (share - want) @ row / len(pairs)
-        return total, gradient
-
-    if not pairs:
-        return [0.0] * len(spread)
-    return (minimize(loss, np.zeros(len(spread)), jac=True).x / spread).tolist()
-
-
 def _fit(
     lists: Sequence[TrainingList], features: Sequence[Sequence[tuple[float, ...]]]
 ) -> tuple[list[float], float]:
-    import numpy as np
     from sklearn.linear_model import LogisticRegression
 
     relevant = np.array([place < item.relevant for item in lists for place in range(len(item.documents))])

@@ -16,11 +16,11 @@ from crossrank.documents import Document
 from crossrank.errors import InputError
 from crossrank.evaluation.collection import load_collection
 from crossrank.evaluation.qrels import load_qrels
+from crossrank.evaluation.unjudged import make_question
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.vectors import prepared
 from crossrank.retrieval.bm25 import BM25Index, word_matches
 from crossrank.training.settings import JudgedData, TrainingSettings
-from crossrank.training.unjudged import make_question
 
 Progress: TypeAlias = Callable[[str, int, int], object]
 """Called with the current task, the amount done, and the total."""
