@@ -47,9 +47,10 @@ def _print(report: dict[str, Any]) -> None:
         screen.print(f"{'published scores':>16}  none are known for this model")
         return
     screen.print(f"{'published scores':>16}  {golden['source']}")
+    shown = golden["compared"].removesuffix("s")
     for pair in golden["pairs"]:
         screen.print(
-            f"{'':>16}  {pair['logit']:9.4f}, published {pair['published']:9.4f}  {pair['passage']}",
+            f"{'':>16}  {pair[shown]:9.4f}, published {pair['published']:9.4f}  {pair['passage']}",
         )
     verdict = "as published" if report["agrees"] else "NOT as published"
     screen.print(

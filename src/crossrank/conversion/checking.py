@@ -35,7 +35,8 @@ def check_model(
         ``model``, ``kind`` (cross-encoder or bi-encoder), ``architecture``, ``weights``, ``max_tokens``,
         ``precision`` (the arithmetic, and why it was chosen), ``speeds`` (of each arithmetic that was timed,
         as a multiple of float32), what is particular to the kind, ``notices``; ``golden`` (source, pairs,
-        largest difference in logits) and ``agrees``, both None where no scores are published.
+        largest difference in logits, or in scores where these are published) and ``agrees``, both None where
+        nothing is published.
 
     Raises:
         ModelError: The model cannot be used; the message says why.
@@ -79,16 +80,21 @@ def _weights(folder: Model) -> str:
 
 
 def _compare(model: CrossEncoder, golden: dict[str, Any]) -> dict[str, Any]:
+    """Compare raw logits, or the scores that the model's own activation makes of them."""
     pairs = [(query, passage) for query, passage in golden["pairs"]]
-    logits, _ = model.logits(pairs)
-    difference = float(np.abs(logits - np.array(golden["logits"], np.float32)).max())
+    compared = "scores" if "scores" in golden else "logits"
+    found = {"logits": model.logits(pairs)[0], "scores": np.asarray(model.predict(pairs), np.float32)}
+    difference = float(np.abs(found[compared] - np.array(golden[compared], np.float32)).max())
     scored = [
-        {"query": query, "passage": passage, "logit": float(logit), "published": published}
-        for (query, passage), logit, published in zip(pairs, logits, golden["logits"], strict=True)
+        {"query": query, "passage": passage, "logit": float(logit), "score": float(score), "published": each}
+        for (query, passage), logit, score, each in zip(
+            pairs, found["logits"], found["scores"], golden[compared], strict=True
+        )
     ]
     return {
         "golden": {
             "source": golden["source"],
+            "compared": compared,
             "pairs": scored,
             "largest_difference": difference,
             "tolerance": golden["tolerance"],
