@@ -50,11 +50,3 @@ def test_the_page_on_scores_shows_the_hit_of_its_question(bundled: CrossEncoder)
     hit = Reranker(bundled).rank(ranking["query"], ["A tide table.", ranking["hits"][0]["text"]])[0]
     assert hit.logit == pytest.approx(ranking["hits"][0]["logit"], abs=LOGIT)
     assert hit.score == pytest.approx(ranking["hits"][0]["score"], abs=SCORE)
-
-
-def test_the_readme_shows_the_hit_of_its_question(bundled: CrossEncoder) -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    (numbers,) = re.findall(r"# 'Bakers bake bread\.', ([\d.]+)\.\.\., ([\d.]+)\.\.\.", page)
-    hit = Reranker(bundled).rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])[0]
-    assert hit.score == pytest.approx(float(numbers[0]), abs=SCORE)
-    assert hit.logit == pytest.approx(float(numbers[1]), abs=LOGIT)

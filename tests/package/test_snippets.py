@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.pdf_files import pdf
 from support.snippets import ROOT, Reader, Snippet, compare, snippets
 
 PAGES = [
@@ -18,8 +19,7 @@ FILES = {
     "notes/bread.txt": "Bakers rise at three to bake the bread. Bees see ultraviolet light.",
     "notes/old.md": "What was written last year.",
     "speech.txt": "The plan for the economy is to build more at home. " * 20,
-    "report.txt": "Report of the year.",
-    "candidates.jsonl": '{"id": "tides", "text": "A tide table."}\n{"id": "bread", "text": "Bakers bake bread."}\n',
+    "candidates.jsonl": '{"id": "tides", "text": "A tide table."}\n{"id": "bread", "text": "Bread."}\n',
     "my-run.txt": "q1 Q0 d1 2 1.0 run\nq1 Q0 d2 1 2.0 run\n",
     "my-questions/queries.jsonl": '{"_id": "q1", "text": "Who bakes bread?"}\n',
     "my-questions/qrels/test.tsv": "query-id\tcorpus-id\tscore\nq1\td1\t1\n",
@@ -39,6 +39,7 @@ def furnish(folder: Path) -> None:
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+    (folder / "report.pdf").write_bytes(pdf(b"The report of the year."))
     corpus = "".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text in TEXTS.items())
     (folder / "my-questions" / "corpus.jsonl").write_text(corpus, encoding="utf-8")
 

@@ -1,10 +1,10 @@
 """The snippets of a page of Markdown: found, and run one after the other as a reader would.
 
-Blocks of Python share their names. Lines of a shell run one after the other in a folder; what follows a line after
-``$`` is what it prints. A block with ``title="NAME"`` is also written to the file NAME.
+Blocks of Python share their names. Lines of a shell run one after the other in a folder; what follows a line
+after ``$`` is what it prints. A block with ``title="NAME"`` is also written to the file NAME.
 
-What needs more than this package, its extras and the files of the folder comes after a comment ``# Needs ...``, in a
-block of Python at its beginning, and is only parsed. So are commands that run until they are stopped.
+What needs more than this package, its extras and the files of the folder comes after a comment ``# Needs``,
+in a block of Python at its beginning, and is only parsed. So are commands that run until they are stopped.
 """
 
 from __future__ import annotations
@@ -32,9 +32,21 @@ from crossrank.cli.main import _run
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-NEEDS = re.compile(r"#? ?# Needs ")
+NEEDS = re.compile("# Needs ")
 # An indented block is shell if it begins with one of these.
-COMMANDS = ("crossrank", "pip", "python", "make", "curl", "docker", "mkdir", "source", "claude", "codex", "# Needs")
+COMMANDS = (
+    "crossrank",
+    "pip",
+    "python",
+    "make",
+    "curl",
+    "docker",
+    "mkdir",
+    "source",
+    "claude",
+    "codex",
+    "# Needs",
+)
 UNTIL_STOPPED = ("serve", "mcp")
 # As far as processors agree on a score, and on how many questions became better.
 TOLERANCE, COUNTS = 0.2, 3
@@ -63,7 +75,9 @@ class Snippet:
 def snippets(page: Path) -> list[Snippet]:
     """All blocks of code of a page, in its order."""
     markdown = page.read_text(encoding="utf-8")
-    found = [Snippet(match[1], match[3], match[2], _line(markdown, match)) for match in _FENCE.finditer(markdown)]
+    found = [
+        Snippet(match[1], match[3], match[2], _line(markdown, match)) for match in _FENCE.finditer(markdown)
+    ]
     rest = _FENCE.sub(lambda match: "\n" * match[0].count("\n"), markdown)
     for match in _INDENTED.finditer(rest):
         text = re.sub(r"^ {4}", "", match[0], flags=re.MULTILINE)
@@ -99,7 +113,9 @@ class Reader:
     def python(self, snippet: Snippet) -> None:
         """A session with ``>>>``, or a program."""
         if ">>> " in snippet.text:
-            test = doctest.DocTestParser().get_doctest(snippet.text, self.names, "snippet", None, snippet.line)
+            test = doctest.DocTestParser().get_doctest(
+                snippet.text, self.names, "snippet", None, snippet.line
+            )
             test.globs = self.names
             failures: list[str] = []
             doctest.DocTestRunner().run(test, out=failures.append, clear_globs=False)
@@ -115,8 +131,9 @@ class Reader:
         runs = True
         for line in text.replace("\\\n", " ").splitlines():
             runs = runs and not NEEDS.match(line)
-            if words := shlex.split(line, comments=True):
-                self.command(words, runs=runs)
+            for part in line.split(" && "):
+                if words := shlex.split(part, comments=True):
+                    self.command(words, runs=runs)
 
     def console(self, text: str) -> None:
         """Commands after ``$``, with what they print."""
@@ -139,14 +156,20 @@ class Reader:
                 assert set(extra.split(",")) <= set(PROJECT["optional-dependencies"]), extra
         elif program == "make":
             assert set(arguments) <= TARGETS, arguments
-        elif program == "python" and (ROOT / arguments[0]).is_file():
-            ast.parse((ROOT / arguments[0]).read_text(encoding="utf-8"))  # a program of this repository
+        elif program == "python" and _is_in_repository(*arguments[:2]):
+            pass  # measures for minutes, or writes the documentation
         elif runs:
             command = [sys.executable, *arguments] if program == "python" else words
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=_environment())
             assert not done.returncode, f"{shlex.join(words)}: {done.stderr}"
             return done.stdout
         return ""
+
+
+def _is_in_repository(first: str, second: str = "") -> bool:
+    """Whether a program is one of this repository: ``benchmarks/effort.py``, ``-m benchmarks.effort``."""
+    path = ROOT / (second.replace(".", "/") if first == "-m" else first)
+    return path.is_file() or path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 
 def _environment() -> dict[str, str]:
@@ -161,11 +184,13 @@ def crossrank(*arguments: str) -> str:
     Returns:
         What it printed.
     """
-    printed, errors = io.StringIO(), io.StringIO()
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    errors = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
         code = _run(list(arguments))
     assert not code, f"crossrank {shlex.join(arguments)}: {errors.getvalue()}"
-    return printed.getvalue()
+    printed.seek(0)
+    return printed.read()
 
 
 def compare(printed: str, expected: str) -> None:
