@@ -176,6 +176,8 @@ def test_component_is_written_down_and_read_back(tiny: CrossEncoder) -> None:
             "embedding_separator": " ",
             "scale_score": False,
             "score_threshold": 0.0,
+            "long_documents": "truncate",
+            "on_truncation": "warn",
         },
     }
     assert CrossrankRanker.from_dict(data).to_dict() == data

@@ -10,8 +10,10 @@ from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.inference.scorer import PairScorer
+from crossrank.inference.truncation import OnTruncation
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker
 
 try:
@@ -39,6 +41,9 @@ class CrossrankRanker:
         embedding_separator: Separator between the meta fields and the content.
         scale_score: Return scores between 0 and 1, by sigmoid; otherwise logits.
         score_threshold: Return only documents with at least this score; it may be 0 or negative.
+        long_documents: How to read texts that are longer than the model reads; see
+            :meth:`crossrank.Reranker.rank`, and so is the next.
+        on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
 
     Raises:
         InputError: ``top_k`` is below 1.
@@ -63,6 +68,8 @@ class CrossrankRanker:
         embedding_separator: str = "\n",
         scale_score: bool = True,
         score_threshold: float | None = None,
+        long_documents: LongDocuments = "truncate",
+        on_truncation: OnTruncation = "warn",
     ) -> None:
         _check_top_k(top_k)
         self.model = model.name if isinstance(model, PairScorer) else str(model)
@@ -71,6 +78,8 @@ class CrossrankRanker:
         self.embedding_separator = embedding_separator
         self.scale_score = scale_score
         self.score_threshold = score_threshold
+        self.long_documents: LongDocuments = long_documents
+        self.on_truncation: OnTruncation = on_truncation
         self._reranker = Reranker(model) if isinstance(model, PairScorer) else None
 
     def warm_up(self) -> None:
@@ -95,6 +104,8 @@ class CrossrankRanker:
             embedding_separator=self.embedding_separator,
             scale_score=self.scale_score,
             score_threshold=self.score_threshold,
+            long_documents=self.long_documents,
+            on_truncation=self.on_truncation,
         )
 
     @classmethod
@@ -140,6 +151,8 @@ class CrossrankRanker:
             [self._text(document) for document in candidates],
             top_n=top_k,
             activation="sigmoid" if scale_score else "none",
+            long_documents=self.long_documents,
+            on_truncation=self.on_truncation,
         )
         ranked = [
             replace(document, score=hit.score, meta=dict(document.meta))

@@ -8,8 +8,10 @@ from typing import Any
 from crossrank.errors import InputError, MissingExtraError
 from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
+from crossrank.inference.truncation import OnTruncation
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker
 
 try:
@@ -41,6 +43,9 @@ class CrossrankRerank(BaseNodePostprocessor):
         keep_retrieval_score: Keep the original score of a node as ``metadata["retrieval_score"]``, excluded
             from the text for embeddings and language models.
         activation: From logit to score; the model's own by default, ``"none"`` for logits.
+        long_documents: How to read texts that are longer than the model reads; see
+            :meth:`crossrank.Reranker.rank`, and so is the next.
+        on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
         callback_manager: LlamaIndex's callback manager.
 
     Raises:
@@ -63,6 +68,8 @@ class CrossrankRerank(BaseNodePostprocessor):
     top_n: int = Field(ge=1, description="Number of nodes to return, best first.")
     keep_retrieval_score: bool = Field(description="Whether to keep the retrieval score in metadata.")
     activation: ActivationName | None = Field(description="From logit to score; the model's own if None.")
+    long_documents: LongDocuments = Field(default="truncate", description="How to read long texts.")
+    on_truncation: OnTruncation = Field(default="warn", description="What to do if texts are cut.")
     _reranker: Reranker = PrivateAttr()
 
     @checked_keywords()
@@ -72,6 +79,8 @@ class CrossrankRerank(BaseNodePostprocessor):
         top_n: int = 2,
         keep_retrieval_score: bool = False,
         activation: ActivationName | None = None,
+        long_documents: LongDocuments = "truncate",
+        on_truncation: OnTruncation = "warn",
         callback_manager: CallbackManager | None = None,
     ) -> None:
         fields: dict[str, Any] = {
@@ -79,6 +88,8 @@ class CrossrankRerank(BaseNodePostprocessor):
             "top_n": top_n,
             "keep_retrieval_score": keep_retrieval_score,
             "activation": activation,
+            "long_documents": long_documents,
+            "on_truncation": on_truncation,
         }
         super().__init__(**fields, callback_manager=callback_manager or CallbackManager([]))
         self._reranker = Reranker(model)
@@ -107,7 +118,14 @@ class CrossrankRerank(BaseNodePostprocessor):
             EventPayload.TOP_K: self.top_n,
         }
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
-            ranking = self._reranker.rank(question, texts, top_n=self.top_n, activation=self.activation)
+            ranking = self._reranker.rank(
+                question,
+                texts,
+                top_n=self.top_n,
+                activation=self.activation,
+                long_documents=self.long_documents,
+                on_truncation=self.on_truncation,
+            )
             reranked = [self._copy(nodes[hit.candidate.rank - 1], hit.score) for hit in ranking]
             event.on_end(payload={EventPayload.NODES: reranked})
         _dispatcher.event(ReRankEndEvent(nodes=reranked))

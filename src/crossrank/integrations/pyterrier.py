@@ -8,8 +8,10 @@ from crossrank.documents import Hit
 from crossrank.errors import MissingExtraError
 from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
+from crossrank.inference.truncation import OnTruncation
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker
 
 try:
@@ -36,6 +38,9 @@ class CrossrankTransformer(pt.Transformer):
         text_field: The name of the text column.
         activation: From logit to score. Logits by default, since PyTerrier's measures sort by score, and
             scores near 1 can tie when logits do not.
+        long_documents: How to read texts that are longer than the model reads; see
+            :meth:`crossrank.Reranker.rank`, and so is the next.
+        on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
 
     Raises:
         ModelError: The model cannot be loaded, or is not a reranker.
@@ -56,10 +61,14 @@ class CrossrankTransformer(pt.Transformer):
         *,
         text_field: str = "text",
         activation: ActivationName = "none",
+        long_documents: LongDocuments = "truncate",
+        on_truncation: OnTruncation = "warn",
     ) -> None:
         self.reranker = Reranker(model)
         self.text_field = text_field
         self.activation = activation
+        self.long_documents: LongDocuments = long_documents
+        self.on_truncation: OnTruncation = on_truncation
 
     def __repr__(self) -> str:
         return f"CrossrankTransformer({self.reranker.model.name!r})"
@@ -88,6 +97,8 @@ class CrossrankTransformer(pt.Transformer):
                 for group in groups
             ],
             activation=self.activation,
+            long_documents=self.long_documents,
+            on_truncation=self.on_truncation,
         )
         reranked = [
             group.iloc[[hit.candidate.rank - 1 for hit in ranking]].assign(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.cross_encoders import BaseCrossEncoder
@@ -15,7 +15,9 @@ from pydantic import ConfigDict, Field
 
 from crossrank.documents import Ranking
 from crossrank.errors import ModelError
+from crossrank.inference.truncation import OnTruncation, truncation_notice
 from crossrank.integrations.langchain.scoring import LogitCrossEncoder
+from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,10 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         top_n: How many documents to return; None for all.
         score_threshold: Return only documents with at least this ``relevance_score``; 0 is a valid threshold.
             Documents without a score are left out.
+        long_documents: How to read documents that are longer than the model reads, if ``model`` is
+            crossrank's; see :meth:`crossrank.Reranker.rank`, and so is the next.
+        on_truncation: What to do if the end of a document was not read: ``warn`` (in the log), ``error`` or
+            ``ignore``.
 
     Example:
         >>> from crossrank.integrations.langchain import HuggingFaceCrossEncoder
@@ -55,6 +61,8 @@ class CrossEncoderReranker(BaseDocumentCompressor):
     model: BaseCrossEncoder
     top_n: int | None = Field(default=3, ge=1)
     score_threshold: float | None = Field(default=None, allow_inf_nan=False)
+    long_documents: LongDocuments = "truncate"
+    on_truncation: OnTruncation = "warn"
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -75,7 +83,8 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         texts = [document.page_content for document in documents]
         if isinstance(self.model, LogitCrossEncoder):
             reranker = Reranker(self.model.scorer)
-            places = _places(reranker, reranker.rank(query, texts, activation=self.model.activation))
+            ranking = reranker.rank(query, texts, **self._options(self.model))
+            places = self._places(reranker, ranking)
         else:
             places = _by_score(self.model.score([(query, text) for text in texts]), len(texts))
         return self._best(documents, places)
@@ -89,25 +98,38 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         texts = [document.page_content for document in documents]
         if isinstance(self.model, LogitCrossEncoder):
             reranker = Reranker(self.model.scorer)
-            ranking = await reranker.arank(query, texts, activation=self.model.activation)
-            places = _places(reranker, ranking)
+            ranking = await reranker.arank(query, texts, **self._options(self.model))
+            places = self._places(reranker, ranking)
         else:
             scores = await run_in_executor(None, self.model.score, [(query, text) for text in texts])
             places = _by_score(scores, len(texts))
         return self._best(documents, places)
+
+    def _options(self, model: LogitCrossEncoder) -> dict[str, Any]:
+        # What is warned of is logged, like all other notices.
+        on_truncation = "ignore" if self.on_truncation == "warn" else self.on_truncation
+        return {
+            "activation": model.activation,
+            "long_documents": self.long_documents,
+            "on_truncation": on_truncation,
+        }
+
+    def _places(self, reranker: Reranker, ranking: Ranking) -> list[_Place]:
+        # The model's own notices were told when it was loaded; these are about this query and its candidates.
+        notices = list(ranking.notices[len(reranker.model.notices) :])
+        if self.on_truncation == "warn" and self.long_documents != "first":
+            cut = [hit.truncated_tokens for hit in ranking]
+            remedy = "long_documents='windows' reads whole documents."
+            notices += filter(None, [truncation_notice(reranker.model.name, cut, "documents", remedy)])
+        for notice in notices:
+            logger.warning(notice)
+        return [_Place(hit.candidate.rank - 1, hit.score, hit.logit) for hit in ranking]
 
     def _best(self, documents: Sequence[Document], places: list[_Place]) -> list[Document]:
         threshold = self.score_threshold
         if threshold is not None:
             places = [place for place in places if place.score is not None and place.score >= threshold]
         return [_scored(documents[place.position], place) for place in places[: self.top_n]]
-
-
-def _places(reranker: Reranker, ranking: Ranking) -> list[_Place]:
-    # The model's own notices were told when it was loaded; these are about this query and its candidates.
-    for notice in ranking.notices[len(reranker.model.notices) :]:
-        logger.warning(notice)
-    return [_Place(hit.candidate.rank - 1, hit.score, hit.logit) for hit in ranking]
 
 
 def _by_score(given: Sequence[float], count: int) -> list[_Place]:
