@@ -13,8 +13,8 @@ from support.tiny_models import PAIRS, write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.server.answering import answer_body, answers_of, as_request_error, cut_of, pairs_of
+from crossrank.server.queue.scheduler import Scheduler
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result, SentDocument
-from crossrank.server.scheduling import Scheduler
 from crossrank.server.wire.cohere import CohereV2
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from crossrank.errors import CrossrankError, InputError, ModelError, UncalibratedError
 from crossrank.inference.pairs import Pair
+from crossrank.server.queue.job import Cut, Scored, TooLongError
 from crossrank.server.request import RequestError, RerankAnswer, RerankRequest, Result
-from crossrank.server.scheduling import Cut, Scored, TooLongError
 from crossrank.server.wire import Body, WireFormat
 
 if TYPE_CHECKING:

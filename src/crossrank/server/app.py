@@ -25,10 +25,11 @@ from crossrank.server.mcp import mcp_routes
 from crossrank.server.metrics import Metrics
 from crossrank.server.models import Models, ServedModel
 from crossrank.server.page import page_routes
+from crossrank.server.queue.job import Scored
+from crossrank.server.queue.scheduler import BusyError
 from crossrank.server.queued import queued
 from crossrank.server.reading import answers_by_reading, needs_reading
 from crossrank.server.request import RequestError, RerankRequest
-from crossrank.server.scheduling import BusyError, Scored
 from crossrank.server.search_routes import search_routes
 from crossrank.server.search_threads import SearchThreads
 from crossrank.server.searching import IndexSearch
@@ -79,15 +80,16 @@ def create_app(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, title="crossrank")
     search = IndexSearch(index, queued(models.default))
     threads = SearchThreads()
-    for routes, api in ((search_routes, "search"), (mcp_routes, "mcp")):
-        app.include_router(routes(search, threads, limits.max_body, partial(_count, metrics, api)))
-    app.include_router(page_routes())
-    app.include_router(describing(models, metrics, limits))
     memory = BodyMemory(limits.max_body, _BODIES * limits.max_body)
+    # First, since FastAPI tries one route after the other, which takes it longer than reading a request.
     for wire in wires:
         endpoint = _endpoint(wire, models, metrics, limits, memory, threads)
         for path in wire.paths:
             app.post(path, **_documented(wire))(endpoint)
+    for routes, api in ((search_routes, "search"), (mcp_routes, "mcp")):
+        app.include_router(routes(search, threads, limits.max_body, partial(_count, metrics, api)))
+    app.include_router(page_routes())
+    app.include_router(describing(models, metrics, limits))
 
     @app.exception_handler(CallerLeft)
     @app.exception_handler(ClientDisconnect)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from crossrank.server.scheduling import BusyError, Job, Scheduler, Scored
+from crossrank.server.queue.job import Job, Scored
+from crossrank.server.queue.scheduler import BusyError, Scheduler
 
 if TYPE_CHECKING:
     from fastapi import Request

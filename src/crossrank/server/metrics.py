@@ -7,7 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from crossrank.server.scheduling import Scored, Step
+from crossrank.server.queue.job import Scored
+from crossrank.server.queue.scheduler import Step
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _TOKENS = (64, 256, 1024, 2048, 4096, 8192, 16384, 32768, 65536)

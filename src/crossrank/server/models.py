@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from crossrank.errors import CrossrankError
 from crossrank.inference.pairs import Pair
+from crossrank.server.queue.job import PLAIN, Cut, Job
+from crossrank.server.queue.scheduler import Scheduler
 from crossrank.server.request import RequestError
-from crossrank.server.scheduling import Cut, Job, Scheduler
 
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("crossrank.server")
 # Of short and of long inputs, since an engine prepares for each length.
 _WARM_UP = [("What is it?", "word " * count) for count in (1, 20, 60, 200, 500)]
-_PLAIN = Cut()
 Load = Callable[[], "CrossEncoder"]
 
 
@@ -111,7 +111,7 @@ class ServedModel:
         return self._loaded is not None
 
     def submit(
-        self, pairs: Sequence[Pair], cut: Cut = _PLAIN, *, patient: bool = False
+        self, pairs: Sequence[Pair], cut: Cut = PLAIN, *, patient: bool = False
     ) -> tuple[CrossEncoder, Scheduler, Job]:
         """Put pairs into the model's queue; see :meth:`Scheduler.submit`.
 

@@ -14,7 +14,7 @@ from crossrank.inference.pairs import Pair
 from crossrank.inference.scorer import PairScorer
 from crossrank.server.answering import as_request_error
 from crossrank.server.models import ServedModel
-from crossrank.server.scheduling import Cut, Scored
+from crossrank.server.queue.job import Cut, Scored
 
 # How often to see whether the caller is still there.
 _SECONDS_A_LOOK = 0.1

@@ -13,9 +13,9 @@ from crossrank.ranking.explaining import explained
 from crossrank.ranking.reading import Asked, Output, Reading, read
 from crossrank.server.answering import answers_of, as_request_error
 from crossrank.server.models import ServedModel
+from crossrank.server.queue.job import Cut, Scored
 from crossrank.server.queued import QueuedCrossEncoder
 from crossrank.server.request import RerankAnswer, RerankRequest, Result
-from crossrank.server.scheduling import Cut, Scored
 
 Progress = Callable[[int], object]
 

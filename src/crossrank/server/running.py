@@ -16,7 +16,7 @@ from crossrank.server.describing import PROBES
 from crossrank.server.metrics import Metrics
 from crossrank.server.model_source import container_model_dir, find_model, model_name
 from crossrank.server.models import Models, ServedModel
-from crossrank.server.scheduling import Scheduler
+from crossrank.server.queue.scheduler import Scheduler
 from crossrank.server.settings import Settings
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from support.tiny_models import PAIRS
 from crossrank.errors import InputError, ModelError
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.tokenizer import Tokens
+from crossrank.server.queue.job import Cut, Job, TooLongError
+from crossrank.server.queue.scheduler import BusyError, Scheduler, Step
 from crossrank.server.request import RequestError
-from crossrank.server.scheduling import BusyError, Cut, Job, Scheduler, Step, TooLongError
 
 Pair = tuple[str, str]
 
@@ -317,5 +318,5 @@ def test_many_threads_with_shared_pairs_get_their_own_scores(model: Slow) -> Non
         thread.join()
     assert not wrong
     assert scheduler.requests == 0
-    assert not scheduler._inputs
+    assert not scheduler._queue.inputs
     scheduler.close()
