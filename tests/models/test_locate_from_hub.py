@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.hub import COMMIT, Hub, environment, serve_hub
+from support.hub import COMMIT, Hub, commit_of, environment, serve_hub
+from support.modern_models import write_modern_reranker
 from support.processes import run_python
 from support.tiny_models import change_json, write_embedder, write_modular, write_reranker, write_static
 
@@ -176,11 +177,75 @@ def test_name_that_nobody_has_is_refused_with_what_there_is(tmp_path: Path) -> N
     assert "all-MiniLM-L6-v2" in message
 
 
-def test_gated_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ({}, "accept its terms there and set HF_TOKEN"),
+        ({"HF_TOKEN": "hf_other"}, "accept its terms there with the account that the token belongs to"),
+    ],
+)
+def test_gated_model_is_refused_with_what_to_do(token: dict[str, str], message: str, tmp_path: Path) -> None:
     with serve_hub(gated=write_reranker(tmp_path / "model")) as hub:
         hub.gated.add("tests/gated")
-        message = run(hub, tmp_path / "home", LOAD, "tests/gated")
-    assert "accept its terms there and set HF_TOKEN" in message
+        output = run(hub, tmp_path / "home", LOAD, "tests/gated", **token)
+    assert output == f"refused: tests/gated is gated on the Hugging Face Hub: {message}"
+
+
+def test_token_that_the_hub_does_not_accept_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with serve_hub(tiny=write_reranker(tmp_path / "model")) as hub:
+        hub.refused_tokens.add("hf_old")
+        output = run(hub, tmp_path / "home", LOAD, "tests/tiny", HF_TOKEN="hf_old")
+    assert "could not download tests/tiny: the Hugging Face Hub does not accept the token" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_repository_that_was_moved_is_found_by_its_old_name(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "model")
+    local = run_python(SCORE, str(folder)).strip()
+    with serve_hub(new=folder) as hub:
+        hub.moved["tests/old"] = "tests/new"
+        assert run(hub, tmp_path / "home", SCORE, "tests/old") == local
+        assert run(hub, tmp_path / "home", SCORE, "tests/old", CROSSRANK_OFFLINE="1") == local
+
+
+def test_revision_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    home, folders = tmp_path / "home", {"main": write_reranker(tmp_path / "main")}
+    folders["v2"] = write_modern_reranker(tmp_path / "v2", "modernbert")
+    expected = {name: run_python(SCORE, str(folder)).strip() for name, folder in folders.items()}
+    with serve_hub(tiny=folders["main"]) as hub:
+        hub.revisions["tests/tiny"] = {"v2": folders["v2"]}
+        for revision in ("v2", commit_of("v2"), "main"):
+            found = run(hub, home, OPTIONS, "tests/tiny", json.dumps({"revision": revision}))
+            assert found.endswith(expected["main" if revision == "main" else "v2"])
+        unknown = run(hub, home, OPTIONS, "tests/tiny", '{"revision": "v9"}')
+    assert unknown == "refused: tests/tiny has no revision 'v9' on the Hugging Face Hub"
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "modernbert", "new"])
+def test_new_layout_is_downloaded_without_code_and_found_without_the_hub(family: str, tmp_path: Path) -> None:
+    folder = write_modern_reranker(tmp_path / "model", family)
+    for file in ("modeling.py", "configuration.py", "pytorch_model.bin", "onnx/model.onnx"):
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text("raise SystemExit('this code was run')")
+    local = run_python(SCORE, str(folder)).strip()
+    with serve_hub(new=folder) as hub:
+        assert run(hub, tmp_path / "home", SCORE, "tests/new") == local
+        assert run(hub, tmp_path / "home", SCORE, "tests/new", CROSSRANK_OFFLINE="1") == local
+    assert sorted(hub.downloads) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+def test_repository_without_a_tokenizer_json_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = write_modular(tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    with serve_hub(old=folder) as hub:
+        output = run(hub, tmp_path / "home", OPTIONS, "tests/old", "{}")
+    assert output.startswith("refused: tests/old has no tokenizer.json. Write one with transformers")
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize("variable", ["CROSSRANK_OFFLINE", "HF_HUB_OFFLINE"])

@@ -135,7 +135,7 @@ def _from_hub(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # huggingface_hub costs a fifth of a second to import, which bundled and local models should not pay.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         if hub.is_offline:
@@ -144,12 +144,15 @@ def _from_hub(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
         return Path(snapshot_download(name, allow_patterns=wanted, token=hub.token, **hub.where))
     except GatedRepoError as error:
         raise ModelError(
-            f"{name} is gated on the Hugging Face Hub: accept its terms there and set HF_TOKEN"
+            f"{name} is gated on the Hugging Face Hub: accept its terms there "
+            + ("and set HF_TOKEN" if _status(error) == 401 else "with the account that the token belongs to")
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(
             f"{name} does not exist on the Hugging Face Hub, or is private (then set HF_TOKEN). {_choices()}"
         ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{name} has no revision {hub.revision!r} on the Hugging Face Hub") from error
     except ModelError:
         raise
     except Exception as error:  # the Hub client passes on its HTTP library's own errors, whichever that is
@@ -160,6 +163,11 @@ def _from_hub(name: str, reads_safetensors: ReadsSafetensors, hub: Hub) -> Path:
             raise ModelError(
                 f"{name} is not in the local cache, and the network is off (CROSSRANK_OFFLINE, "
                 f"HF_HUB_OFFLINE or local_files_only). {_choices()}"
+            ) from error
+        if _status(error) == 401:
+            raise ModelError(
+                f"could not download {name}: the Hugging Face Hub does not accept the token (HF_TOKEN, "
+                "token= or a saved one)"
             ) from error
         raise ModelError(
             f"could not download {name}: {_first_line(error)}. Check the connection, or give a local folder."
@@ -278,6 +286,11 @@ def no_usable_weights(name: str, pickles: list[str]) -> str:
         "crossrank never does. Convert it once where you trust it: "
         "transformers' AutoModelForSequenceClassification.from_pretrained(...).save_pretrained(FOLDER)"
     )
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the answer that an error is about, if there was one."""
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _first_line(error: BaseException) -> str:
