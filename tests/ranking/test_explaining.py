@@ -120,3 +120,16 @@ def test_words_of_scripts_without_spaces_are_found(bundled: CrossEncoder) -> Non
     [hit] = Reranker(Capital()).rank("哪里是首都?", ["大阪很大。东京是日本的首都，人口很多。"], explain=True)
     assert parts(hit)[0] == "东京是日本的首都，人口很多。"
     assert words(hit) == ["东京"]
+
+
+def test_words_cost_less_than_twice_what_the_sentences_do(model: Counting) -> None:
+    texts = [
+        f"The harbour of the {town} was built long before the railway came to the coast. In summer the boats "
+        "go out at four in the morning, when the tide is high. The bakers of the town bake bread every night "
+        "for the people who work there. Nobody knows when the first bridge over the river was opened. The "
+        "market is on Friday."
+        for town in ("north", "south", "west")
+    ]
+    Reranker(model).rank(QUESTION, texts, explain=True)
+    sentences, *words = (sum(len(one.ids) for one in model.tokenised(pairs)) for pairs in model.asked[1:])
+    assert 0 < sum(words) < 2 * sentences

@@ -19,9 +19,9 @@ from crossrank.text.sentences import sentences
 
 # Words of most scripts; of those without spaces, two characters.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|[^\W\u3040-\u30ff\u3400-\u9fff]+(?:[-'’][^\W_]+)*")
-# In how many parts words are left out at a time. Leaving out each word alone would cost several times as much
-# as scoring the sentences.
-_PARTS = 4
+# In how many parts words are left out, at first and then. Leaving out each word alone would cost several
+# times as much as scoring the sentences.
+_PARTS = (3, 4)
 
 _Range = tuple[int, int]
 
@@ -50,7 +50,7 @@ def explained(
     """Hits with their ``spans``.
 
     Each sentence that was read is scored alone. The words of the best sentence are found by leaving some of
-    them out: first in four parts, then the part that matters most again in four. All hits share batches, and
+    them out: first in three parts, then the part that matters most in four. All hits share batches, and
     there are three calls of the model.
 
     Args:
@@ -71,8 +71,8 @@ def explained(
     for one in scored:
         start, end = one.sentences[0]
         one.words = [match.span() for match in _WORD.finditer(one.hit.text, start, end)]
-    for _ in range(2):
-        _leave_out(model, [one for one in scored if len(one.words) > 1], progress)
+    for number in _PARTS:
+        _leave_out(model, [one for one in scored if len(one.words) > 1], number, progress)
     hits = iter(replace(one.hit, spans=_spans(model, one)) for one in whole)
     return [tuple(islice(hits, len(own))) for _, own in ranked]
 
@@ -105,9 +105,11 @@ def _score_sentences(model: PairScorer, scored: Sequence[_Explained], progress: 
         one.logits = [own[number] for number in order]
 
 
-def _leave_out(model: PairScorer, scored: Sequence[_Explained], progress: Progress | None) -> None:
+def _leave_out(
+    model: PairScorer, scored: Sequence[_Explained], number: int, progress: Progress | None
+) -> None:
     """Find out which part of the words matters most, and look only at that from then on."""
-    parts = [[(part[0][0], part[-1][1]) for part in _split(one.words)] for one in scored]
+    parts = [[(part[0][0], part[-1][1]) for part in _split(one.words, number)] for one in scored]
     pairs = [(one.query, one.without(part)) for one, own in zip(scored, parts, strict=True) for part in own]
     logits = iter(_logits(model, pairs, progress))
     for one, own in zip(scored, parts, strict=True):
@@ -116,9 +118,9 @@ def _leave_out(model: PairScorer, scored: Sequence[_Explained], progress: Progre
         one.words = [word for word in one.words if start <= word[0] and word[1] <= end]
 
 
-def _split(words: Sequence[_Range]) -> Iterator[Sequence[_Range]]:
+def _split(words: Sequence[_Range], number: int) -> Iterator[Sequence[_Range]]:
     """Words in parts of nearly equal size."""
-    for part in np.array_split(np.arange(len(words)), min(_PARTS, len(words))):
+    for part in np.array_split(np.arange(len(words)), min(number, len(words))):
         yield [words[number] for number in part]
 
 
