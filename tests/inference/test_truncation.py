@@ -20,6 +20,7 @@ def test_predict_and_rank_warn_once_a_call(bundled: CrossEncoder) -> None:
         with pytest.warns(TruncationWarning, match=count) as caught:
             call()
         assert len(caught) == 1
+        assert caught[0].filename == __file__, "it names the line that called"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         bundled.predict(PAIRS[1:2])

@@ -121,6 +121,7 @@ def test_truncation_is_counted_and_warned_of_once_a_call(reranker: Reranker) -> 
     with pytest.warns(TruncationWarning) as caught:
         rankings = reranker.rank_many([(QUESTION, [LONG, *SHORT]), (QUESTION, [LONG + LONG])], top_n=1)
     assert len(caught) == 1
+    assert caught[0].filename == __file__, "it names the line that called"
     assert "2 of 5 candidates" in str(caught[0].message)
     for ranking, tokens in zip(rankings, (1000, 2500), strict=True):
         [notice] = ranking.notices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
@@ -53,4 +54,12 @@ def report_truncation(notice: str | None, on_truncation: OnTruncation) -> None:
         return
     if on_truncation == "error":
         raise TruncatedError(notice)
-    warnings.warn(notice, TruncationWarning, stacklevel=4)
+    warnings.warn(notice, TruncationWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    """The stack level of the code that called crossrank, which Python names in the warning."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "crossrank":
+        level, frame = level + 1, frame.f_back
+    return level - 1
