@@ -29,7 +29,7 @@ test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that 
 test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed test-page  ## PyTorch; SageMaker's own parts; clients of reranking APIs; Chromium
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
-	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py -W default
+	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py tests/server/test_openapi.py -W default
 
 test-page: .venv-browser/installed  ## the page in Chromium
 	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py

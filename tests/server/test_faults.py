@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gzip
 import json
 import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,12 +19,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from support.front import call
 from support.serving import Served, serving
 from support.tiny_models import write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.server import body
+from crossrank.server.app import create_app
+from crossrank.server.metrics import Metrics
+from crossrank.server.models import Models, ServedModel
 from crossrank.server.request import RequestError
 
 JSON = {"Content-Type": "application/json"}
@@ -94,6 +100,52 @@ def test_a_document_of_fifty_megabytes_is_truncated_and_holds_nobody_up(served: 
     assert answer["results"] == short["results"]
     status, answer = rerank(served, {"query": text, "documents": ["bread"]})
     assert status == 200
+
+
+def test_a_client_that_sends_byte_by_byte_gets_its_answer_and_holds_nobody_up(served: Served) -> None:
+    address = urlsplit(served.url)
+    content = json.dumps({"query": QUERY, "documents": ["bread"]}).encode()
+    head = f"POST /v2/rerank HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+    with socket.create_connection((cast(str, address.hostname), address.port), timeout=60) as slow:
+        for byte in head + content[:-1]:
+            slow.sendall(bytes([byte]))
+        status, expected = rerank(served, content)
+        assert status == 200
+        slow.sendall(content[-1:])
+        answer = b""
+        while b"}" not in answer or not answer.endswith(b"}"):
+            answer += slow.recv(65536)
+    given = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert given["results"] == expected["results"]
+
+
+def test_a_gzip_bomb_is_refused_without_being_opened(served: Served) -> None:
+    bomb = gzip.compress(b'{"query": "' + b"a" * 200_000_000, 1)
+    status, answer, _ = call(f"{served.url}/v2/rerank", bomb, {**JSON, "Content-Encoding": "gzip"})
+    assert status == 415
+    assert "without Content-Encoding" in json.loads(answer)["message"]
+    # Without the header, it is no JSON.
+    assert rerank(served, bomb)[0] == 400
+
+
+def test_a_model_that_starts_to_give_nan_fails_what_it_scored_and_not_the_server(
+    tiny: CrossEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = copy(tiny)
+    served = ServedModel(lambda: model)
+    served.load()
+    models = Models({"tiny": served})
+    client = TestClient(create_app(models, metrics=Metrics(lambda: models.waiting)))
+    content = {"query": QUERY, "documents": ["bread"]}
+    expected = client.post("/v2/rerank", json=content).json()["results"]
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "logits_of", lambda inputs: np.full(len(inputs), np.nan, np.float32))
+        answer = client.post("/v2/rerank", json=content)
+        assert answer.status_code == 500
+        assert "gave a score that is not a number" in answer.json()["message"]
+        assert client.get("/readyz").status_code == 200
+    assert client.post("/v2/rerank", json=content).json()["results"] == expected
+    models.close()
 
 
 def test_a_body_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
