@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 
 def python(code: str) -> str:
@@ -25,3 +26,22 @@ def test_every_public_name_can_be_imported() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     code = "import crossrank\ntry: crossrank.Nothing\nexcept AttributeError as error: print(error)"
     assert "Nothing" in python(code)
+
+
+def test_a_search_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    file = tmp_path / "tides.txt"
+    file.write_text("The tide is high at noon.", encoding="utf-8")
+    code = f"""
+import sys
+from pathlib import Path
+sys.argv = ["crossrank", "search", "tides", {str(file)!r}, "--json"]
+from crossrank.cli.main import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    loaded = set(process.stderr.split())
+    assert "openvino" in loaded
+    assert not loaded & {"faiss", "rich", "huggingface_hub", "pathspec", "torch", "openvino.tools.ovc"}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from crossrank.cli.judged import (
     Dataset,
@@ -17,7 +16,7 @@ from crossrank.cli.judged import (
     judged_collection,
 )
 from crossrank.cli.options import Device, Embedder, Precision, given_path
-from crossrank.cli.output import console, print_json, progress_bar
+from crossrank.cli.output import print_json, progress_bar
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 
@@ -91,6 +90,10 @@ def calibrate(
 
 
 def _print_report(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from crossrank.cli.screen import console
+
     screen = console()
     screen.print(
         f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "

@@ -8,7 +8,7 @@ import typer
 
 from crossrank.cli import exit_codes
 from crossrank.cli.options import Device, Precision
-from crossrank.cli.output import console, print_json
+from crossrank.cli.output import print_json
 
 
 def check(
@@ -34,6 +34,8 @@ def check(
 
 
 def _print(report: dict[str, Any]) -> None:
+    from crossrank.cli.screen import console
+
     screen = console()
     for key, value in report.items():
         if key not in {"golden", "agrees", "notices", "speeds"}:

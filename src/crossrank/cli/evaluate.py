@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from crossrank.cli.judged import (
     FirstStage,
@@ -19,7 +18,7 @@ from crossrank.cli.judged import (
     some_queries,
 )
 from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision, given_path
-from crossrank.cli.output import console, notify, print_json, progress_bar
+from crossrank.cli.output import notify, print_json, progress_bar
 from crossrank.cli.tune import tune as learn
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -173,6 +172,10 @@ def _found(
 
 
 def _print_report(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from crossrank.cli.screen import console
+
     screen = console()
     screen.print(
         f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
-from rich.table import Table
 
 from crossrank.cli.options import IndexEmbedder, given_path
-from crossrank.cli.output import console, notify, print_json, print_line, progress_bar
+from crossrank.cli.output import notify, print_json, print_line, progress_bar
 
 if TYPE_CHECKING:
     from crossrank.index import AddReport
@@ -148,6 +147,10 @@ def info(index: Folder, as_json: AsJson = False) -> None:
     if as_json:
         print_json(values)
         return
+    from rich.table import Table
+
+    from crossrank.cli.screen import console
+
     table = Table(show_header=False, box=None)
     for name, value in values.items():
         shown = "\n".join(map(_source, value)) if isinstance(value, (tuple, list)) else str(value)

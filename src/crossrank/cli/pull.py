@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossrank.cli import exit_codes
-from crossrank.cli.output import console, notify, print_json
+from crossrank.cli.output import notify, print_json
 from crossrank.conversion import WeightFormat
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def _print(report: PullReport) -> None:
     lines["speed"] = (
         f"{speed.ratio:.2f} times as fast: {speed.copy:.1f} {unit} a second, before {speed.original:.1f}"
     )
+    from crossrank.cli.screen import console
+
     screen = console()
     for key, value in [*lines.items(), *(("note", notice) for notice in report.notices)]:
         screen.print(f"{key:>16}  {value}", soft_wrap=True)

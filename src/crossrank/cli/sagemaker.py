@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossrank.cli.output import console, print_json
+from crossrank.cli.output import print_json
 
 sagemaker_app = typer.Typer(
     name="sagemaker",
@@ -49,6 +49,8 @@ def package(
             }
         )
         return
+    from crossrank.cli.screen import console
+
     screen = console()
     screen.print(
         f"{made.path}: {made.model}, {made.size / 1e6:.1f} MB, sha256 {made.sha256}",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from crossrank.cli.options import PassagesFile, Query, TopNOfAll
-from crossrank.cli.output import console, notify, print_json, print_line, print_ranking, progress_bar
+from crossrank.cli.output import notify, print_json, print_line, print_ranking, progress_bar
 from crossrank.cli.sagemaker import sagemaker_app
 from crossrank.errors import InputError
 
@@ -85,6 +85,8 @@ def deploy(
         print_json({**report, "billing": deployment.billing})
         return
     _print_status(report)
+    from crossrank.cli.screen import console
+
     console().print(deployment.billing, soft_wrap=True)
     console().print(
         f"Delete it: crossrank sagemaker delete {name} --region {report['region']}",
@@ -149,7 +151,7 @@ def invoke(
         return
     with progress_bar("Ranking", len(passages)) as progress:
         ranking = Reranker(model).rank(query, passages, top_n=top_n, progress=progress)
-    print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
+    print_ranking(ranking, as_json=as_json)
 
 
 @sagemaker_app.command("delete")
@@ -209,6 +211,8 @@ def _print_requests(requests: Sequence[dict[str, Any]], as_json: bool, **more: s
 
 
 def _print_status(report: dict[str, Any]) -> None:
+    from crossrank.cli.screen import console
+
     screen = console()
     rows = {key: report[key] for key in ("name", "region", "status", "failure", "created")}
     for variant in report["variants"]:

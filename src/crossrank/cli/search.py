@@ -30,7 +30,7 @@ from crossrank.cli.options import (
     TopNOfAll,
     given_path,
 )
-from crossrank.cli.output import notify, print_before_and_after, print_json, print_ranking, progress_bar
+from crossrank.cli.output import notify, print_json, print_ranking, progress_bar
 from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
 from crossrank.inference.arithmetic import Precision as PrecisionName
@@ -129,7 +129,7 @@ def search(
         raise InputError("--filter needs --index; make an index with crossrank index add")
     else:
         ranking = _search(query, paths, embedder, stages, (chunk_size, chunk_overlap))
-    print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
+    print_ranking(ranking, as_json=as_json)
 
 
 def demo(
@@ -145,7 +145,9 @@ def demo(
     if as_json:
         print_json(shown.to_dict())
     else:
-        print_before_and_after(sorted(ranking, key=lambda hit: hit.candidate.rank)[:3], shown)
+        from crossrank.cli.screen import show_before_and_after
+
+        show_before_and_after(sorted(ranking, key=lambda hit: hit.candidate.rank)[:3], shown)
 
 
 def rerank(
@@ -193,7 +195,7 @@ def rerank(
         )
     timings = {"load": loaded - started, "models": models - loaded, **ranking.timings}
     ranking = replace(ranking, timings=timings)
-    print_json(ranking.to_dict()) if as_json else print_ranking(ranking)
+    print_ranking(ranking, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from crossrank.cli.output import console, notify, print_json
+from crossrank.cli.output import notify, print_json
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,6 +74,10 @@ def _settings(
 
 
 def _print(report: TrainingReport) -> None:
+    from rich.table import Table
+
+    from crossrank.cli.screen import console
+
     screen = console()
     figures = report.figures
     names = list(figures.evaluations)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 
-from crossrank.cli.output import console, notify, print_json, progress_bar
+from crossrank.cli.output import notify, print_json, progress_bar
 
 if TYPE_CHECKING:
     from crossrank.documents import Candidate
@@ -58,6 +57,10 @@ def tune(
 
 
 def _print_report(report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from crossrank.cli.screen import console
+
     screen = console()
     screen.print(
         f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "

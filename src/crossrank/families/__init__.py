@@ -31,6 +31,11 @@ def register(family: Family) -> None:
     _registered.update(dict.fromkeys(family.names, family))
 
 
+def is_registered(family: Family) -> bool:
+    """Whether an architecture was added by :func:`register`."""
+    return any(family is known for known in _registered.values())
+
+
 def family_of(name: str) -> Family:
     """The architecture of a name.
 

@@ -18,11 +18,11 @@ from crossrank.index.faiss_file import (
     read_file,
     write_file,
 )
+from crossrank.index.faiss_threads import on_all_threads, on_one_thread
 from crossrank.index.kinds import RESCORED, VectorKind, empty
 from crossrank.index.store import setting
 from crossrank.inference import Similarity
 from crossrank.inference.vectors import nearest, prepared
-from crossrank.retrieval.dense import on_all_threads, on_one_thread
 
 Ids = NDArray[np.int64]
 

@@ -123,9 +123,9 @@ def add_weights(digest: hashlib.blake2b, model: Model, *further: Weights) -> Non
     """
     if model.has_graph or model.export is None or model.is_static:
         for weights in (model.weights, *further):
-            for name in sorted(weights.names()):
-                digest.update(weights.described(name).encode())
-                digest.update(_pieces(weights.raw(name)))
+            for description, data in weights.samples(_PIECES, _PIECE):
+                digest.update(description.encode())
+                digest.update(data)
     elif model.export is not None:
         for file in _of_export(model.export):
             digest.update(_pieces(np.memmap(file, np.uint8, mode="r")))

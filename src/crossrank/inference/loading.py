@@ -15,8 +15,10 @@ from crossrank.inference.agreement import PROBES, Agreement, probe
 from crossrank.inference.arithmetic import BFLOAT16, FLOAT32, Arithmetic, Precision, check_precision
 from crossrank.inference.chains import scoring_chain
 from crossrank.inference.choosing import Choice, choices
+from crossrank.inference.compiled_models import compiled_model
 from crossrank.inference.devices import on_gpu
 from crossrank.inference.engines import Engine
+from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.task import Task, unsupported
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.damage import refuses_damage
@@ -95,19 +97,26 @@ def load_engine(
         InputError: There is no such precision, or the model or the processor does not have it.
         ModelError: The model cannot be built, or its outputs are not finite or have the wrong number.
     """
-    from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16
+    from crossrank.inference.engines.openvino import OpenVinoEngine, has_bfloat16, settings
 
+    threads = threads or available_threads()
     check_precision(precision)
     if task.chain.task == "static":
         return _static(model, task, tokenizer, precision)
 
-    def engine(arithmetic: Arithmetic) -> Engine:
+    def engine(arithmetic: Arithmetic) -> OpenVinoEngine:
+        known = {"products": arithmetic.products, **settings(arithmetic.activations, threads)}
         return OpenVinoEngine(
             partial(task.build, model, products=arithmetic.products),
             tokenizer,
             threads=threads,
             activations=arithmetic.activations,
+            kept=compiled_model(model, task.chain, known),
         )
+
+    def taken(chosen: OpenVinoEngine, choice: Choice, *notices: str) -> Loaded:
+        chosen.keep()
+        return Loaded(chosen, choice, notices)
 
     agreement = Agreement(model, task, tokenizer, lambda: engine(FLOAT32))
     # Weights that are stored in int8 were rounded on purpose; others have to keep their order.
@@ -126,20 +135,20 @@ def load_engine(
         _check_width(model, outputs, width)
         if not has_to_agree:
             if not agreement.is_broken(outputs):
-                return Loaded(faster, choice, notices)
+                return taken(faster, choice, *notices)
             notices = (
                 f"{model.name} is computed wrongly here in {choice.arithmetic}, so it runs in a slower "
                 "arithmetic; a newer release of OpenVINO may be better.",
             )
         elif (difference := agreement.difference(faster, choice.arithmetic)).keeps_order:
-            return Loaded(faster, choice, (f"{model.name} {difference.notice(choice.arithmetic)}",))
+            return taken(faster, choice, f"{model.name} {difference.notice(choice.arithmetic)}")
     else:
         choice = Choice(FLOAT32, "nothing faster is exact enough here", {})
         if precision != "auto":
             raise InputError(f"precision cannot be {precision}: this processor does not compute it correctly")
     exact = engine(FLOAT32)
     _check_width(model, agreement.probe(exact), width)
-    return Loaded(exact, choice, notices)
+    return taken(exact, choice, *notices)
 
 
 def _static(model: Model, task: Task, tokenizer: Tokenizer, precision: Precision) -> Loaded:

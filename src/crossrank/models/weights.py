@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,17 @@ class Weights:
     Args:
         folder: Holds model.safetensors, or its parts with model.safetensors.index.json.
 
+    Attributes:
+        files: The safetensors files.
+
     Raises:
         ModelError: A file is missing, damaged, or holds a type of number that is not supported.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.files = _files(folder)
         self._tensors: dict[str, tuple[Path, int, dict[str, Any]]] = {}
-        for file in _files(folder):
+        for file in self.files:
             header_size, header = _read_header(file)
             for name, entry in header.items():
                 if name != "__metadata__":
@@ -77,18 +83,27 @@ class Weights:
             return (raw.astype(np.uint32) << 16).view(np.float32)
         return np.asarray(raw if entry["dtype"] in {"F32", "I8", "I32", "I64"} else raw.astype(np.float32))
 
-    def described(self, name: str) -> str:
-        """A tensor's name, type and shape, in one line."""
-        _, _, entry = self._tensors[name]
-        return f"{name} {entry['dtype']} {entry['shape']}"
+    def samples(self, pieces: int, size: int) -> Iterator[tuple[str, bytes]]:
+        """Each tensor's line of description, and bytes spread over its data.
 
-    def raw(self, name: str) -> NDArray[np.uint8]:
-        """A tensor's bytes as they lie in the file."""
-        file, header_size, entry = self._tensors[name]
-        start, end = entry["data_offsets"]
-        if start == end:
-            return np.empty(0, np.uint8)
-        return np.memmap(file, np.uint8, mode="r", offset=8 + header_size + start, shape=(end - start,))
+        Args:
+            pieces: How many pieces to read of a tensor that is larger than all of them.
+            size: Of a piece, in bytes.
+        """
+        with ExitStack() as stack:
+            opened = {file: stack.enter_context(file.open("rb", buffering=0)) for file in self.files}
+            for name in sorted(self._tensors):
+                file, header_size, entry = self._tensors[name]
+                first, end = (8 + header_size + offset for offset in entry["data_offsets"])
+                whole = end - first <= pieces * size
+                starts = (
+                    [first] if whole else np.linspace(first, end - size, pieces).astype(np.int64).tolist()
+                )
+                data = []
+                for start in starts:
+                    opened[file].seek(start)
+                    data.append(opened[file].read(end - first if whole else size))
+                yield f"{name} {entry['dtype']} {entry['shape']}", b"".join(data)
 
     def scale(self, name: str) -> NDArray[np.float32] | None:
         """The factors that belong to an int8 tensor, [rows, 1]; None where it is not int8."""

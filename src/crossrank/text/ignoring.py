@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from pathspec import GitIgnoreSpec, PathSpec
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+from typing import TYPE_CHECKING
 
 from crossrank.errors import InputError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec, PathSpec
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,9 @@ def is_ignored(real: str, rules: Sequence[Rule], *, is_folder: bool) -> bool:
 
 
 def _compiled(lines: Iterable[str]) -> Patterns:
+    from pathspec import GitIgnoreSpec, PathSpec
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+
     # In pathspec, "docs/**" also matches the folder docs, so a later "!docs/*.md" would have no effect.
     exact = [f"{line.rstrip()}/*" if line.rstrip().endswith("/**") else line for line in lines]
     # The simple backend, since "best" depends on which packages are installed.

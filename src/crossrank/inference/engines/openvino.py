@@ -7,8 +7,9 @@ import os
 import queue
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from crossrank.families.graphs.openvino_library import ov
 from crossrank.inference.arithmetic import Activations
 from crossrank.inference.batching import Batch, make_batches
+from crossrank.inference.compiled_models import CompiledModel
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
 from crossrank.inference.tokenizer import Tokenizer, Tokens
@@ -50,31 +52,51 @@ def has_bfloat16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def settings(activations: Activations, threads: int) -> dict[str, Any]:
+    """OpenVINO's settings for a model, as far as crossrank makes any."""
+    return {
+        # Explicit, since the default precision depends on the processor.
+        "INFERENCE_PRECISION_HINT": _HINTS[activations],
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP,
+        # Small batches in parallel, each on one thread, are faster than one batch on all threads, and
+        # a score does not depend on the number of threads then.
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": threads,
+        # Two pinned processes on one machine would compete for the same cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
 class _State:
     """A compiled graph and its idle inference requests, two per thread."""
 
-    def __init__(self, graph: ov.Model, threads: int, activations: Activations) -> None:
+    def __init__(
+        self,
+        build: Callable[[], ov.Model],
+        kept: CompiledModel | None,
+        config: Mapping[str, Any],
+    ) -> None:
         self.process = os.getpid()
-        compiled = ov.Core().compile_model(
-            graph,
-            "CPU",
-            {
-                # Explicit, since the default precision depends on the processor.
-                "INFERENCE_PRECISION_HINT": _HINTS[activations],
-                "DYNAMIC_QUANTIZATION_GROUP_SIZE": _INT8_GROUP,
-                # Small batches in parallel, each on one thread, are faster than one batch on all threads, and
-                # a score does not depend on the number of threads then.
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": threads,
-                # Two pinned processes on one machine would compete for the same cores.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
-        self.input_names = frozenset(name for node in compiled.inputs for name in node.get_names())
+        content = None if kept is None else kept.read()
+        self.compiled = None if content is None else _imported(content, config)
+        self.is_new = self.compiled is None
+        if self.compiled is None:
+            self.compiled = ov.Core().compile_model(build(), "CPU", config)
+        self.input_names = frozenset(name for node in self.compiled.inputs for name in node.get_names())
         self.idle: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
-        for _ in range(threads * _REQUESTS_A_THREAD):
-            self.idle.put(compiled.create_infer_request())
+        for _ in range(config["NUM_STREAMS"] * _REQUESTS_A_THREAD):
+            self.idle.put(self.compiled.create_infer_request())
+        # The weights lie in it. It is the last attribute, since attributes are released in order.
+        self.content = content
         _states.add(self)
+
+
+def _imported(content: NDArray[np.uint8], config: Mapping[str, Any]) -> ov.CompiledModel | None:
+    """A compiled model out of memory; None if OpenVINO cannot read it."""
+    try:
+        return ov.Core().import_model(ov.Tensor(content, shared_memory=True), "CPU", dict(config))
+    except RuntimeError:
+        return None
 
 
 class OpenVinoEngine:
@@ -89,6 +111,7 @@ class OpenVinoEngine:
         threads: Number of parallel inferences, each on one thread; by default one per processor available to
             this process.
         activations: The type of the activations, and of the products unless their matrices are int8.
+        kept: The file that the compiled model is read from, if it is there, and that ``keep`` writes.
     """
 
     on_gpu = False
@@ -100,15 +123,21 @@ class OpenVinoEngine:
         *,
         threads: int | None = None,
         activations: Activations = "float32",
+        kept: CompiledModel | None = None,
     ) -> None:
-        self._build, self._activations = build, activations
+        self._build, self._activations, self._kept = build, activations, kept
         self._pad_id, self._limit = tokenizer.pad_id, tokenizer.limit
         self.threads = threads or available_threads()
-        self._state = _State(build(), self.threads, activations)
+        self._state = _State(build, kept, settings(activations, self.threads))
 
     def __deepcopy__(self, memo: object) -> OpenVinoEngine:
         # Frameworks copy their components; an engine is immutable, so the copies share it.
         return self
+
+    def keep(self) -> None:
+        """Write the compiled model to its file, unless it was read from there."""
+        if self._kept is not None and self._state.is_new:
+            self._kept.write(self._state.compiled)
 
     def run(self, inputs: Sequence[Tokens], progress: Progress | None = None) -> NDArray[np.float32]:
         """Run inputs; see :class:`crossrank.inference.engines.Engine`."""
@@ -133,7 +162,7 @@ class OpenVinoEngine:
         """Yield the positions and outputs [batch, d] of each batch, in the given order."""
         state = self._state
         if state.process != os.getpid():
-            state = self._state = _State(self._build(), self.threads, self._activations)
+            state = self._state = _State(self._build, self._kept, settings(self._activations, self.threads))
         running: deque[tuple[NDArray[np.intp], ov.InferRequest]] = deque()
 
         def oldest() -> tuple[NDArray[np.intp], NDArray[np.float32]]:
