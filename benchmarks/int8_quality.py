@@ -1,9 +1,14 @@
-"""What int8 costs: nDCG@10 of the bundled models next to the float models that they were made from.
+"""What int8 costs: nDCG@10 of the bundled models in int8, next to float32.
 
-    python benchmarks/int8_quality.py EVAL_FOLDER --cross-encoder FOLDER [--embedder FOLDER]
+    python benchmarks/int8_quality.py EVAL_FOLDER [COLLECTION ...] [--queries 100]
+        [--cross-encoder FOLDER] [--embedder FOLDER]
 
-EVAL_FOLDER holds judged collections in BEIR layout. Cross-encoders rank BM25's best 20 for the first 100
-judged queries of each collection; bi-encoders search the whole collection for the same queries.
+EVAL_FOLDER holds judged collections in BEIR layout; by default, all English ones are measured. Cross-encoders
+rank BM25's best 20, bi-encoders search the whole collection, for all judged queries or the first so many.
+
+FOLDER is the float model that a bundled model was made from: then the difference is that of the weights and
+the arithmetic together. Without it, the bundled weights are computed in float32 and in int8: that is the
+difference of the arithmetic, with the ranges of activations that are stored with the model (static int8).
 """
 
 from __future__ import annotations
@@ -21,12 +26,12 @@ from crossrank.evaluation.experiment import (
     run_of,
 )
 from crossrank.inference.bi_encoder import BiEncoder
+from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.memory import MemoryRetriever
 
-QUERIES = 100
 CANDIDATES = 20
-# English collections; the last two are left out for their size and for their language.
+# Of other languages, or large.
 LEFT_OUT = {"xquad_de", "xquad_zh", "cnil_faq_fr", "arguana"}
 
 
@@ -36,23 +41,37 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cross-encoder", type=Path, required=True)
-    parser.add_argument("--embedder", type=Path)
+    parser.add_argument("collections", nargs="*", metavar="COLLECTION")
+    parser.add_argument("--queries", type=int, help="the first so many; by default all")
+    parser.add_argument("--cross-encoder", default=DEFAULT_CROSS_ENCODER, metavar="FOLDER")
+    parser.add_argument("--embedder", default=DEFAULT_BI_ENCODER, metavar="FOLDER")
+    parser.add_argument("--only", choices=["cross-encoder", "bi-encoder"])
     arguments = parser.parse_args()
-    collections = []
-    for folder in sorted(arguments.folder.iterdir()):
-        if folder.is_dir() and folder.name not in LEFT_OUT:
-            collection = load_collection(folder)
-            queries = dict(list(collection.queries.items())[:QUERIES])
-            qrels = {query: collection.qrels[query] for query in queries}
-            collections.append(replace(collection, queries=queries, qrels=qrels))
-    rerankers = Reranker(arguments.cross_encoder), Reranker()
-    rows = {c.name: [rerank(c, reranker) for reranker in rerankers] for c in collections}
-    show("cross-encoder over BM25", rows)
-    if arguments.embedder:
-        embedders = BiEncoder(arguments.embedder), BiEncoder()
-        rows = {c.name: [search(c, embedder) for embedder in embedders] for c in collections}
+    names = arguments.collections or [
+        folder.name for folder in sorted(arguments.folder.iterdir()) if folder.name not in LEFT_OUT
+    ]
+    collections = [first_queries(load_collection(arguments.folder / n), arguments.queries) for n in names]
+    if arguments.only != "bi-encoder":
+        rerankers = (
+            Reranker(arguments.cross_encoder, precision="float32"),
+            Reranker(DEFAULT_CROSS_ENCODER, precision="int8"),
+        )
+        print(f"int8: {rerankers[1].model.precision.arithmetic}")
+        rows = {c.name: [len(c.queries), *(rerank(c, each) for each in rerankers)] for c in collections}
+        show("cross-encoder over BM25", rows)
+    if arguments.only != "cross-encoder":
+        embedders = (
+            BiEncoder(arguments.embedder, precision="float32"),
+            BiEncoder(DEFAULT_BI_ENCODER, precision="int8"),
+        )
+        rows = {c.name: [len(c.queries), *(search(c, each) for each in embedders)] for c in collections}
         show("bi-encoder alone", rows)
+
+
+def first_queries(collection: Collection, count: int | None) -> Collection:
+    """The collection with its first judged queries alone."""
+    queries = dict(list(collection.queries.items())[:count])
+    return replace(collection, queries=queries, qrels={query: collection.qrels[query] for query in queries})
 
 
 def rerank(collection: Collection, reranker: Reranker) -> float:
@@ -72,11 +91,12 @@ def search(collection: Collection, embedder: BiEncoder) -> float:
 
 def show(title: str, rows: dict[str, list[float]]) -> None:
     """One table."""
-    print(f"\n| {title}, nDCG@10 | float | int8 | difference |\n|---|---|---|---|")
-    for name, (float_value, int8_value) in rows.items():
-        print(f"| {name} | {float_value:.4f} | {int8_value:.4f} | {int8_value - float_value:+.4f} |")
-    float_mean, int8_mean = (fmean(column) for column in zip(*rows.values(), strict=True))
-    print(f"| **mean** | {float_mean:.4f} | {int8_mean:.4f} | {int8_mean - float_mean:+.4f} |", flush=True)
+    print(f"\n| {title}, nDCG@10 | queries | float32 | int8 | difference |\n|---|---|---|---|---|")
+    for name, (queries, float_value, int8_value) in rows.items():
+        difference = int8_value - float_value
+        print(f"| {name} | {queries} | {float_value:.4f} | {int8_value:.4f} | {difference:+.4f} |")
+    _, float_mean, int8_mean = (fmean(column) for column in zip(*rows.values(), strict=True))
+    print(f"| **mean** | | {float_mean:.4f} | {int8_mean:.4f} | {int8_mean - float_mean:+.4f} |", flush=True)
 
 
 if __name__ == "__main__":

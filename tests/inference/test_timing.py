@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,15 @@ def test_shape_is_timed_once_and_what_is_refused_is_not_tried_again(timed: list[
     assert timed == [[FLOAT32, BFLOAT16], [FLOAT32, INT8]]
 
 
-def test_other_shapes_are_timed_for_themselves(timed: list[list[Arithmetic]]) -> None:
+def test_layers_of_one_shape_are_timed_once_whatever_the_head(timed: list[list[Arithmetic]]) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: speeds(FLOAT32, name=name), [DEFAULT_CROSS_ENCODER, DEFAULT_BI_ENCODER]))
+    assert len(timed) == 1
+
+
+def test_other_shapes_are_timed_for_themselves(timed: list[list[Arithmetic]], float_reranker: Path) -> None:
     speeds(FLOAT32)
-    speeds(FLOAT32, name=DEFAULT_BI_ENCODER)
+    speeds(FLOAT32, name=str(float_reranker))
     assert len(timed) == 2
 
 

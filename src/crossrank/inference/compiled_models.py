@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-import crossrank
 from crossrank.families import is_registered
 from crossrank.families.model import Model
 from crossrank.inference.fingerprint import add_weights
@@ -90,7 +89,7 @@ class CompiledModel:
             descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
             try:
                 with os.fdopen(descriptor, "wb") as file:
-                    file.write(content)
+                    file.write(content.data)
                     file.write(_checksum(content))
                 Path(name).replace(self.path)
             except BaseException:
@@ -132,9 +131,9 @@ def compiled_model(model: Model, chain: Chain, settings: Mapping[str, object]) -
 
 @cache
 def _code() -> str:
-    """A digest of the code that makes graphs, and of the release."""
-    package = Path(crossrank.__file__).parent
-    digest = hashlib.blake2b(crossrank.__version__.encode(), digest_size=16)
+    """A digest of the code that makes graphs."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=16)
     for room in ("families", "inference", "models"):
         for file in sorted((package / room).rglob("*.py")):
             digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
@@ -151,7 +150,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _checksum(content: NDArray[np.uint8]) -> bytes:
-    return zlib.crc32(content).to_bytes(_CHECKSUM, "little")
+    return zlib.crc32(content.data).to_bytes(_CHECKSUM, "little")
 
 
 def _make_room(folder: Path) -> None:

@@ -9,6 +9,7 @@ import platform
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ _WORK = 2.5e9
 # In turn, so that a busy moment does not fall on one of them alone; at most this many, in this many seconds.
 _ROUNDS, _SECONDS = 6, 0.12
 
-# Models that are loaded in two threads would spoil each other's timing.
+# Models that are loaded in two threads would spoil each other's timing; and of one shape, one is timed.
 _lock = threading.Lock()
 
 
@@ -57,13 +58,13 @@ def layer_speeds(
         The speeds in the given order, without those that this processor cannot run.
     """
     key = _key(model)
-    known = remembered("tokens_per_second", key)
-    known = known if isinstance(known, dict) else {}
-    if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):
-        with _lock:
+    with _lock:
+        known = remembered("tokens_per_second", key)
+        known = known if isinstance(known, dict) else {}
+        if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):
             timed = _timed(model, arithmetics, tokenizer)
-        known |= {str(each): 0.0 for each in arithmetics} | timed
-        remember("tokens_per_second", key, known)
+            known |= {str(each): 0.0 for each in arithmetics} | timed
+            remember("tokens_per_second", key, known)
     return {each: float(known[str(each)]) for each in arithmetics if known[str(each)] > 0}
 
 
@@ -71,10 +72,12 @@ def _timed(model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer
     inputs = _inputs(model, tokenizer)
     engines: dict[str, Engine] = {}
     best: dict[str, float] = {}
-    for arithmetic in arithmetics:
+    with ThreadPoolExecutor(len(arithmetics)) as pool:  # compiling takes one thread
+        compiled = [pool.submit(_engine, model, arithmetic, tokenizer) for arithmetic in arithmetics]
+    for arithmetic, made in zip(arithmetics, compiled, strict=True):
         # What a processor cannot run is refused when it is compiled, or when it is first run.
         try:
-            engine = _engine(model, arithmetic, tokenizer)
+            engine = made.result()
             for texts in inputs:
                 engine.run(texts)
         except RuntimeError:
@@ -127,7 +130,8 @@ def _key(model: Model) -> str:
     shape = {
         "family": model.architecture,
         "heads": model.config.get("num_attention_heads") or model.config.get("n_heads"),
-        "tensors": sorted(model.weights.shapes),
+        "matrices": sorted(model.weights.matrices),
+        "ranges": model.weights.has_input_ranges,
     }
     digest = hashlib.blake2b(json.dumps(shape, sort_keys=True).encode(), digest_size=8).hexdigest()
     return f"{machine_key()}, {model.architecture} {digest}"

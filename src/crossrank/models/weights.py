@@ -18,6 +18,8 @@ _DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8", "I8": "i1", 
 # The names under which the first BERT checkpoints, converted from TensorFlow, keep their layer norms.
 _OLD_NAMES = {".weight": ".gamma", ".bias": ".beta"}
 
+# Rows or columns of a matrix that costs next to nothing, such as that of a classifier.
+_SMALL = 16
 # What goes with an int8 matrix, by the ends of the tensors' names.
 _OF_INT8 = ("_scale", "_smoothing", "_range")
 
@@ -149,9 +151,13 @@ class Weights:
         return tuple(self._tensors[name][2]["shape"])
 
     @property
-    def shapes(self) -> frozenset[str]:
-        """The distinct types and shapes of the tensors."""
-        return frozenset(f"{entry['dtype']} {entry['shape']}" for _, _, entry in self._tensors.values())
+    def matrices(self) -> frozenset[str]:
+        """The distinct types and shapes of the matrices that take time to multiply with."""
+        return frozenset(
+            f"{entry['dtype']} {entry['shape']}"
+            for _, _, entry in self._tensors.values()
+            if len(entry["shape"]) == 2 and min(entry["shape"]) >= _SMALL
+        )
 
     @property
     def is_float32(self) -> bool:
