@@ -44,4 +44,12 @@ finally:
     process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = set(process.stderr.split())
     assert "openvino" in loaded
-    assert not loaded & {"faiss", "rich", "huggingface_hub", "pathspec", "torch", "openvino.tools.ovc"}
+    assert not loaded & {
+        "faiss",
+        "rich",
+        "huggingface_hub",
+        "pathspec",
+        "torch",
+        "openvino.tools.ovc",
+        "crossrank.server",
+    }

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import warnings
+from importlib import import_module
 
 import typer
 
@@ -20,11 +21,25 @@ from crossrank.sagemaker.faults import EndpointError
 _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
-def _app() -> typer.Typer:
-    from crossrank.cli import calibrate, check, evaluate, mcp, pull, search, serve, train
-    from crossrank.cli.index import index_app
-    from crossrank.cli.sagemaker_deploy import sagemaker_app  # all its commands: the import adds the last
+# Where each command or group of commands is, in the order of the help.
+_COMMANDS = {
+    "demo": "search.demo",
+    "search": "search.search",
+    "index": "index.index_app",
+    "rerank": "search.rerank",
+    "eval": "evaluate.evaluate",
+    "calibrate": "calibrate.calibrate",
+    "train": "train.train",
+    "check": "check.check",
+    "pull": "pull.pull",
+    "serve": "serve.serve",
+    "mcp": "mcp.mcp",
+    "sagemaker": "sagemaker_deploy.sagemaker_app",  # all its commands: the import adds the last
+}
 
+
+def _app(wanted: str) -> typer.Typer:
+    """The command of this name, without importing the others; all of them if there is none."""
     app = typer.Typer(
         name="crossrank",
         help="Cross-encoder reranking for your own documents: offline, fast on a plain CPU, scores kept.",
@@ -32,24 +47,14 @@ def _app() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    app.command("demo")(search.demo)
-    app.command("search")(search.search)
-    app.add_typer(index_app)
-    app.command("rerank")(search.rerank)
-    app.command("eval")(evaluate.evaluate)
-    app.command("calibrate")(calibrate.calibrate)
-    app.command("train")(train.train)
-    app.command("check")(check.check)
-    app.command("pull")(pull.pull)
-    app.command("serve")(serve.serve)
-    app.command("mcp")(mcp.mcp)
-    app.add_typer(sagemaker_app)
-
-    @index_app.callback(invoke_without_command=True)
-    @sagemaker_app.callback(invoke_without_command=True)
-    def help_alone(context: typer.Context) -> None:
-        if context.invoked_subcommand is None:
-            print(context.get_help())
+    for name in [wanted] if wanted in _COMMANDS else _COMMANDS:
+        module, _, attribute = _COMMANDS[name].partition(".")
+        command = getattr(import_module(f"crossrank.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            command.callback(invoke_without_command=True)(_help_alone)
+            app.add_typer(command)
+        else:
+            app.command(name)(command)
 
     @app.callback(invoke_without_command=True)
     def version_or_help(
@@ -62,6 +67,11 @@ def _app() -> typer.Typer:
             print(context.get_help())
 
     return app
+
+
+def _help_alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def main() -> None:
@@ -95,7 +105,7 @@ def _run(arguments: list[str]) -> int:
     """The exit code of a command, after what went wrong has been told."""
     try:
         # Not the command's own main, which answers a closed pipe itself, with exit code 1.
-        command = typer.main.get_command(_app())
+        command = typer.main.get_command(_app(arguments[0] if arguments else ""))
         with command.make_context("crossrank", arguments) as context:
             command.invoke(context)
     except typer.Exit as ended:
