@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-
 from crossrank.cli.output import notify, print_json, progress_bar
 
 if TYPE_CHECKING:
