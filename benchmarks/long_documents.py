@@ -61,7 +61,9 @@ def main() -> None:
             break
     characters = sum(len(document.text) for document in documents) / len(documents)
     print(f"{len(documents)} documents of {characters:,.0f} characters; {len(asked)} questions\n")
-    print("| long_documents | MRR | right passage in the best window | windows | unread tokens | seconds |")
+    print(
+        "| long_documents | MRR | right passage in the best window | windows read | unread tokens | seconds |"
+    )
     print("|---|---|---|---|---|---|")
     reranker = Reranker()
     for way, options in WAYS.items():
@@ -101,7 +103,8 @@ def measured(rows: list[tuple[Ranking, str, tuple[int, int]]]) -> str:
         if right.window:
             # The middle of the passage, which may be in two windows.
             inside += right.window.start <= (start + end) / 2 < right.window.end
-        windows += sum(hit.window.count if hit.window else 1 for hit in ranking)
+        # Of a document that was not read to its end, one window was read.
+        windows += sum(hit.window.count if hit.window and not hit.truncated_tokens else 1 for hit in ranking)
         unread += ranking.truncated_tokens
         hits += len(ranking)
     shown = "" if not inside else f"{inside / len(rows):.0%}"

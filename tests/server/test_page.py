@@ -128,6 +128,7 @@ def test_both_rankings_are_shown_with_a_line_for_each_of_the_best(served: Served
     page.fill("#query", QUESTION)
     page.keyboard.press("Enter")
     wait_for_results(page, 5)
+    playwright.expect(page.locator("#after mark")).to_have_count(5)  # which may move the lines
     expected = found(served, top_n=None)
     assert shown(page) == [hit["document"]["id"] for hit in expected[:5]]
     before = page.eval_on_selector_all("#before > li", "items => items.map(item => item.dataset.key)")
@@ -176,6 +177,18 @@ def test_marks_count_characters_as_people_do(served: Served, pages: Pages) -> No
     page.fill("#query", "Who bakes bread?")
     page.keyboard.press("Enter")
     playwright.expect(page.locator("#after > li:first-child mark")).to_have_text("Bakers bake bread.")
+
+
+def test_marks_are_seen_also_at_the_end_of_long_passages(served: Served, pages: Pages) -> None:
+    page = pages.open(f"{served.url}/")
+    page.check("input[value=paste]", force=True)
+    page.fill("#passages", "Trains run along the coast in summer. " * 20 + "Bakers bake bread.")
+    page.fill("#query", "Who bakes bread?")
+    page.keyboard.press("Enter")
+    mark = page.locator("#after mark")
+    playwright.expect(mark).to_have_text("Bakers bake bread.")
+    text = page.locator("#after .text").bounding_box()
+    assert mark.bounding_box()["y"] + 5 < text["y"] + text["height"]
 
 
 def test_sliders_change_what_is_shown_and_a_link_shows_it_again(served: Served, pages: Pages) -> None:
@@ -505,7 +518,7 @@ def test_pictures_for_the_documentation(served: Served, pages: Pages, tmp_path: 
         "page-phone": {"viewport": PHONE, "color_scheme": "light"},
     }.items():
         page = pages.open(link(served), **options)
-        wait_for_results(page, 5)
+        playwright.expect(page.locator("#after mark")).to_have_count(5)
         page.evaluate("document.activeElement.blur()")
         # Nothing in them is of the machine that they are made on, such as a full path.
         picture = Path(PICTURES or tmp_path, f"{name}.png")

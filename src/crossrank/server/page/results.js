@@ -20,6 +20,7 @@ export function showResults(hits, { kept: best, activation, open }) {
   const most = Math.max(...hits.map((hit) => hit.firstScore ?? 0));
   byId("before").replaceChildren(...before.map((hit) => firstStageItem(hit, most, kept.has(hit.key), open)));
   byId("after").replaceChildren(...shown.map((hit) => rerankedItem(hit, range, activation, open)));
+  unfold();
   drawLines(true);
 }
 
@@ -97,6 +98,16 @@ export function showMarks(hits) {
   for (const item of byId("after").children) {
     const hit = byKey.get(item.dataset.key);
     if (hit) item.querySelector(".text").replaceChildren(...marked(hit));
+  }
+  unfold();
+  drawLines(false);
+}
+
+/** Show texts whole where the mark would be below the lines that are shown. */
+function unfold() {
+  for (const item of byId("after").children) {
+    const bottom = (selector) => item.querySelector(selector)?.getBoundingClientRect().bottom ?? 0;
+    if (bottom("mark") > bottom(".text")) item.classList.add("whole");
   }
 }
 
