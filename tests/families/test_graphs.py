@@ -75,6 +75,7 @@ def test_weights_without_the_familys_prefix_are_found(tmp_path: Path) -> None:
         ("deberta-v2", {"conv_kernel_size": 3}, "a convolution after its first layer"),
         ("deberta-v2", {"pos_att_type": ["p2p"]}, "pos_att_type .*known are c2p and p2c"),
         ("deberta-v2", {"position_buckets": 64}, "asks for 128 relative positions; there are 32"),
+        ("deberta-v2", {"position_buckets": 8}, "asks for 16 relative positions; there are 32"),
         ("deberta-v2", {"attention_head_size": 4}, "does not make 4 heads"),
         ("gte", {"rope_parameters": {"rope_type": "yarn"}}, "rotary positions of the type 'yarn'"),
         ("new", {"logn_attention_scale": True}, "logn_attention_scale in config.json is not supported"),
@@ -121,6 +122,30 @@ def test_network_that_only_its_repository_s_own_code_has_is_not_for_a_gpu(tmp_pa
         CrossEncoder(folder, device="cuda")
 
 
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", *MODERN])
+def test_configuration_that_contradicts_the_weights_is_refused(family: str, tmp_path: Path) -> None:
+    write = write_modern_reranker if family in MODERN else write_reranker
+    config = json.loads((write(tmp_path / "model", family) / "config.json").read_text())
+
+    def refused(changes: dict[str, object]) -> str:
+        folder = write(tmp_path / "changed", family)
+        change_json(folder / "config.json", **changes)
+        with pytest.raises(ModelError, match="do not belong together") as caught:
+            CrossEncoder(folder)
+        return str(caught.value)
+
+    layers = (
+        "n_layers" if family == "distilbert" else "n_layer" if "n_layer" in config else "num_hidden_layers"
+    )
+    assert "config.json speaks of 1 layers, and the weights have" in refused({layers: 1, "layer_types": None})
+    words = config["vocab_size"] + 7
+    assert f"should be {words}x" in refused({"vocab_size": words})
+    if family in {"bert", "distilbert", "roberta", "deberta-v2-old"}:
+        assert "position_embeddings.weight should be 4096x" in refused({"max_position_embeddings": 4096})
+    if config.get("type_vocab_size"):
+        assert "token_type_embeddings.weight should be 5x" in refused({"type_vocab_size": 5})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -128,6 +153,7 @@ def test_network_that_only_its_repository_s_own_code_has_is_not_for_a_gpu(tmp_pa
         ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"num_attention_heads": 5}, "no multiple"),
         ({"num_hidden_layers": "two"}, "num_hidden_layers"),
+        ({"hidden_size": 64}, r"word_embeddings\.weight should be \d+x64 and is \d+x32"),
         ({"num_hidden_layers": 3}, "no tensor 'bert.encoder.layer.2|no tensor 'encoder.layer.2"),
         ({"vocab_size": 100}, "do not belong together"),
     ],

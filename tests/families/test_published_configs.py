@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.modern_models import LONGEST, write_modern_reranker
+from support.modern_models import LONGEST, MODERN, write_modern_reranker
 from support.tiny_models import HEADS, HIDDEN, INNER, PAIRS, write_json
 
 from crossrank.families import family_of_config
@@ -56,7 +56,8 @@ def test_published_configuration_runs(name: str, tmp_path: Path) -> None:
     words = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     published = CONFIGS[name]
     small = {key: SMALL[key] for key in SMALL if key in published}
-    layers = {key: 2 for key in ("num_hidden_layers", "n_layer") if key in published}
+    count = MODERN[kind].config["num_hidden_layers"]
+    layers = {key: count for key in ("num_hidden_layers", "n_layer") if key in published}
     # The tokenizer is BERT's; embedders have as many labels as anyone likes.
     own = {"vocab_size": words, "pad_token_id": 0, "id2label": {"0": "LABEL_0"}}
     write_json(folder / "config.json", published | small | layers | own)

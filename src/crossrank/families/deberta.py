@@ -182,7 +182,7 @@ class DebertaGraph(Graph):
     def relative(self) -> NDArray[np.float32]:
         """A row for each relative position, from the query far before the key on, [2 * span, hidden]."""
         span = _span(self.config)
-        rows = self.ops.tensor("encoder.rel_embeddings.weight")[: 2 * span].astype(np.float64)
+        rows = self.ops.tensor("encoder.rel_embeddings.weight").astype(np.float64)
         if len(rows) != 2 * span:
             raise ModelError(f"config.json asks for {2 * span} relative positions; there are {len(rows)}")
         if "layer_norm" in str(self.config.get("norm_rel_ebd", "none")).lower():

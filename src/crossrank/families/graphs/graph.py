@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 
 from crossrank.errors import ModelError
+from crossrank.families.fit import check_layers, check_table
 from crossrank.families.graphs.openvino_library import op, ov
 from crossrank.families.graphs.operations import Operations, Products, Tensor, constant
 from crossrank.families.model import Model
+
+# The settings that speak of the rows of tables.
+_TABLES = {
+    "embeddings.word_embeddings": "vocab_size",
+    "embeddings.tok_embeddings": "vocab_size",
+    "embeddings.position_embeddings": "max_position_embeddings",
+    "embeddings.token_type_embeddings": "type_vocab_size",
+}
 
 
 class Graph(ABC):
@@ -46,12 +55,20 @@ class Graph(ABC):
             model.weights, self.prefix, products=products, kept_in_float=model.family.kept_in_float
         )
         self.layers = self.setting("num_hidden_layers")
+        self._check_fit(model)
         if layers is not None:
             self.layers = min(self.layers, layers)
         names = ["input_ids", "attention_mask"] + ["token_type_ids"] * self.has_token_types
         self.inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
         for name, node in self.inputs.items():
             node.output(0).set_names({name})
+
+    def _check_fit(self, model: Model) -> None:
+        check_layers(model, self.layers)
+        width = self.config.get("embedding_size") or self.setting("hidden_size")
+        for name, key in _TABLES.items():
+            if (shape := self.ops.shape(f"{name}.weight")) is not None:
+                check_table(model, f"{name}.weight", shape, rows=self.config.get(key), width=width)
 
     def setting(self, name: str) -> int:
         """A positive whole number from config.json."""

@@ -89,6 +89,10 @@ class Operations:
         """Whether there is such a tensor."""
         return self._name(name) in self._weights
 
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor; None if it is not there."""
+        return self._weights.shape(self._name(name)) if self.has(name) else None
+
     def tensor(self, name: str) -> NDArray[np.float32]:
         """A tensor in float32."""
         return self._weights.float32(self._name(name))

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from crossrank.errors import ModelError
+from crossrank.families.fit import check_layers
 from crossrank.families.model import Model
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def load_network(
     Raises:
         ModelError: The weights cannot be read, or lack a part of the network, such as its head.
     """
+    if model.family.graph is not None:  # of others, the names of tensors are not known here
+        check_layers(model, config.num_hidden_layers)
     # Weights are cast later, so that the head keeps the stored precision.
     whole = dtype is torch.float32 or model.weights.is_int8 or model.weights.is_float32
     options = {"dtype": torch.float32 if whole else "auto", "attn_implementation": attention}
