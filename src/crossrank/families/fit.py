@@ -29,7 +29,7 @@ def check_layers(model: Model, count: int) -> None:
         )
 
 
-def check_table(model: Model, tensor: str, shape: tuple[int, int], *, rows: int | None, width: int) -> None:
+def check_table(model: Model, tensor: str, shape: tuple[int, ...], *, rows: int | None, width: int) -> None:
     """Check that a table of vectors has the shape that config.json speaks of.
 
     Args:
@@ -45,8 +45,8 @@ def check_table(model: Model, tensor: str, shape: tuple[int, int], *, rows: int 
     # Words alone may be fewer than rows: some publishers fill the table up to a round number.
     more = "word" in tensor or "tok_" in tensor
     fits = rows is None or shape[0] == rows or (more and shape[0] > rows)
-    if not fits or shape[1] != width:
+    if not fits or shape[1:] != (width,):
         raise ModelError(
             f"{model.name}: config.json and the weights do not belong together: {tensor} should be "
-            f"{shape[0] if rows is None else rows}x{width} and is {shape[0]}x{shape[1]}"
+            f"{shape[0] if rows is None else rows}x{width} and is {'x'.join(map(str, shape))}"
         )
