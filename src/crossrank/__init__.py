@@ -5,18 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from crossrank.settings import VERSION
+
 if TYPE_CHECKING:
     from crossrank.documents import Candidate, Document, Hit, Ranking, Span, Window
     from crossrank.errors import CrossrankError, InputError, MissingExtraError, ModelError, TruncationWarning
     from crossrank.index import Index
     from crossrank.inference.bi_encoder import BiEncoder
     from crossrank.inference.cross_encoder import CrossEncoder
+    from crossrank.inference.score_cache import ScoreCache
     from crossrank.ranking.reranker import Reranker
     from crossrank.retrieval.base import Retriever
     from crossrank.search import Searcher
     from crossrank.text import load_documents, split_documents
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Imported on first use, so that importing the package is fast.
 _HOMES = {
@@ -33,6 +36,7 @@ _HOMES = {
     "Ranking": "crossrank.documents",
     "Reranker": "crossrank.ranking.reranker",
     "Retriever": "crossrank.retrieval.base",
+    "ScoreCache": "crossrank.inference.score_cache",
     "Searcher": "crossrank.search",
     "Span": "crossrank.documents",
     "TruncationWarning": "crossrank.errors",
@@ -55,6 +59,7 @@ __all__ = [
     "Ranking",
     "Reranker",
     "Retriever",
+    "ScoreCache",
     "Searcher",
     "Span",
     "TruncationWarning",

@@ -16,6 +16,7 @@ from crossrank.inference.activations import ActivationName
 from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.interpolation import Interpolation
+from crossrank.inference.score_cache import ScoreCacheLike
 from crossrank.inference.scorer import PairScorer
 from crossrank.inference.truncation import OnTruncation
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -44,6 +45,7 @@ class Searcher:
         threads: Threads for each model loaded here; by default one per available processor.
         max_length: Maximum number of tokens of a pair; see :class:`crossrank.CrossEncoder`.
         precision: The arithmetic of each model loaded here; see :class:`crossrank.CrossEncoder`.
+        score_cache: See :class:`crossrank.CrossEncoder`.
         progress: Called with the number of passages embedded since the last call.
 
     Attributes:
@@ -74,6 +76,7 @@ class Searcher:
         threads: int | None = None,
         max_length: int | None = None,
         precision: Precision = "auto",
+        score_cache: ScoreCacheLike = None,
         progress: Callable[[int], object] | None = None,
     ) -> None:
         given = searched if isinstance(searched, Retriever) else None
@@ -91,7 +94,7 @@ class Searcher:
         bi_encoder = None
         with ThreadPoolExecutor(1) as pool:  # most of the loading releases the GIL
             options = {"threads": threads, "max_length": max_length, "precision": precision}
-            loading = pool.submit(_reranker, model, device=device, **options)
+            loading = pool.submit(_reranker, model, device=device, score_cache=score_cache, **options)
             if given is not None:
                 getattr(given, "load", lambda: None)()
             elif retrieval != "lexical":

@@ -1,10 +1,13 @@
-"""Settings from environment variables."""
+"""Settings from environment variables, and the version."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+
+VERSION = "0.1.0"
+"""The version of crossrank; pyproject.toml has the same."""
 
 
 def is_offline() -> bool:

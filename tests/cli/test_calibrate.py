@@ -60,3 +60,20 @@ def test_what_cannot_be_calibrated_is_one_sentence(options: tuple[str, ...], exp
     process = crossrank("calibrate", SAMPLES / "judged", *options)
     assert process.returncode == 2
     assert expected in one_line(process)
+
+
+def test_score_cache_is_kept_from_run_to_run(tmp_path: Path) -> None:
+    passages = tmp_path / "passages.txt"
+    passages.write_text("Bakers bake bread.\nA tide table.\n")
+    arguments = (
+        "rerank",
+        "Who bakes bread?",
+        passages,
+        "--score-cache",
+        tmp_path / "scores.sqlite",
+        "--json",
+    )
+    first, second = crossrank(*arguments), crossrank(*arguments)
+    assert "score cache: 0 of 2 scores were known (0%)" in one_line(first)
+    assert "score cache: 2 of 2 scores were known (100%)" in one_line(second)
+    assert json.loads(first.stdout)["hits"] == json.loads(second.stdout)["hits"]

@@ -17,8 +17,16 @@ from crossrank.cli.judged import (
     judged_collection,
     some_queries,
 )
-from crossrank.cli.options import Device, Embedder, LongDocuments, Model, Precision, given_path
-from crossrank.cli.output import notify, print_json, progress_bar
+from crossrank.cli.options import (
+    Device,
+    Embedder,
+    LongDocuments,
+    Model,
+    Precision,
+    ScoreCacheOption,
+    given_path,
+)
+from crossrank.cli.output import notify, notify_of_cache, print_json, progress_bar
 from crossrank.cli.tune import tune as learn
 from crossrank.errors import InputError
 from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
@@ -71,6 +79,7 @@ def evaluate(
     long_documents: LongDocuments = "truncate",
     split: Split = None,
     qrels: Judgements = None,
+    score_cache: ScoreCacheOption = None,
     run: Annotated[Path | None, typer.Option(help="Write the reranked run here, in TREC format.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the comparison here (.png or .svg).")] = None,
     per_query: Annotated[bool, typer.Option("--per-query", help="Add each query's values.")] = False,
@@ -100,7 +109,7 @@ def evaluate(
     opened, collection, found = _found(
         dataset, index, retrieval, embedder, candidates, queries, split, qrels, tune=tune
     )
-    reranker = Reranker(model, device=device, precision=precision)
+    reranker = Reranker(model, device=device, precision=precision, score_cache=score_cache)
     if tune:
         learn(
             collection,
@@ -112,6 +121,7 @@ def evaluate(
             self_made=dataset is None,
             as_json=as_json,
         )
+        notify_of_cache(reranker.model.score_cache)
         return
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
         experiment = run_experiment(
@@ -138,6 +148,7 @@ def evaluate(
         **experiment.to_dict(per_query=per_query),
     }
     print_json(report) if as_json else _print_report(report)
+    notify_of_cache(reranker.model.score_cache)
 
 
 def _found(

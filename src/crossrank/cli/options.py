@@ -60,6 +60,16 @@ MinProbability: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+ScoreCacheOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--score-cache",
+        parser=given_path,
+        metavar="FILE",
+        help="Do not score pairs again that were scored before: a file that is kept from run to run.",
+        show_default=False,
+    ),
+]
 Effort: TypeAlias = Annotated[
     EffortName,
     typer.Option(help="Read every candidate that may be among the best, or only those likely to be."),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crossrank.documents import Ranking
+    from crossrank.inference.score_cache import ScoreCache
 
 # What moves the cursor, changes colours, or turns the direction of writing: control characters, the
 # separators of lines and paragraphs, and Unicode's marks of direction. Also the halves of a character that
@@ -44,6 +45,13 @@ def print_line(line: str) -> None:
 def notify(message: str) -> None:
     """Print a line to standard error."""
     print(f"crossrank: {printable(message)}", file=sys.stderr)
+
+
+def notify_of_cache(cache: ScoreCache | None) -> None:
+    """Print to standard error how many scores came from the cache, if there is one."""
+    if cache is not None and cache.hit_rate is not None:
+        asked = cache.hits + cache.misses
+        notify(f"score cache: {cache.hits:,} of {asked:,} scores were known ({cache.hit_rate:.0%})")
 
 
 class Bar:

@@ -26,11 +26,12 @@ from crossrank.cli.options import (
     Precision,
     Query,
     RetrievalOption,
+    ScoreCacheOption,
     TopN,
     TopNOfAll,
     given_path,
 )
-from crossrank.cli.output import notify, print_json, print_ranking, progress_bar
+from crossrank.cli.output import notify, notify_of_cache, print_json, print_ranking, progress_bar
 from crossrank.documents import Document, Ranking
 from crossrank.errors import InputError
 from crossrank.inference.arithmetic import Precision as PrecisionName
@@ -95,6 +96,7 @@ def search(
     best_windows: BestWindows = 1,
     on_truncation: OnTruncation = "warn",
     explain: Explain = False,
+    score_cache: ScoreCacheOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Search files, or an index of them, for a question: retrieve candidates, rerank them, show the best.
@@ -118,6 +120,7 @@ def search(
         effort,
         reading,
         min_probability,
+        score_cache,
     )
     if index is not None:
         if paths or chunk_size is not None or chunk_overlap is not None:
@@ -162,6 +165,7 @@ def rerank(
     best_windows: BestWindows = 1,
     on_truncation: OnTruncation = "warn",
     explain: Explain = False,
+    score_cache: ScoreCacheOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Rerank passages for a question; the passages are in the order of your own first stage.
@@ -179,7 +183,7 @@ def rerank(
     started = time.perf_counter()
     passages = read_passages(sys.stdin.buffer.read() if str(file) == "-" else file)
     loaded = time.perf_counter()
-    reranker = Reranker(model, device=device, precision=precision)
+    reranker = Reranker(model, device=device, precision=precision, score_cache=score_cache)
     models = time.perf_counter()
     with progress_bar("Ranking", len(passages)) as progress:
         ranking = reranker.rank(
@@ -196,6 +200,7 @@ def rerank(
     timings = {"load": loaded - started, "models": models - loaded, **ranking.timings}
     ranking = replace(ranking, timings=timings)
     print_ranking(ranking, as_json=as_json)
+    notify_of_cache(reranker.model.score_cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ class _Stages:
     effort: EffortName = "full"
     reading: _Reading = _Reading()
     min_probability: float | None = None
+    score_cache: Path | None = None
 
 
 def _search_index(
@@ -237,7 +243,13 @@ def _search_index(
         retrieval=stages.retrieval, lexical_weight=stages.lexical_weight
     )
     with progress_bar("Loading", None):
-        searcher = Searcher(retriever, model=stages.model, device=stages.device, precision=stages.precision)
+        searcher = Searcher(
+            retriever,
+            model=stages.model,
+            device=stages.device,
+            precision=stages.precision,
+            score_cache=stages.score_cache,
+        )
     return _ranked(query, searcher, stages, filters)
 
 
@@ -271,6 +283,7 @@ def _search(
             model=stages.model,
             device=stages.device,
             precision=stages.precision,
+            score_cache=stages.score_cache,
             progress=progress,
         )
     ranking = _ranked(query, searcher, stages)
@@ -289,6 +302,7 @@ def _ranked(query: str, searcher: Searcher, stages: _Stages, filters: Sequence[s
             **asdict(stages.reading),
             progress=progress,
         )
+    notify_of_cache(searcher.reranker.model.score_cache)
     return replace(ranking, timings={**searcher.timings, **ranking.timings})
 
 

@@ -141,6 +141,16 @@ def serve(
             show_default="never",
         ),
     ] = None,
+    score_cache: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CROSSRANK_SCORE_CACHE",
+            metavar="memory|FILE",
+            help="Do not score pairs again that were scored before: keep scores in memory, or in a file that "
+            "several servers and later runs can use.",
+            show_default=False,
+        ),
+    ] = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print the settings as JSON, with keys hidden, and exit.")
     ] = False,
@@ -171,6 +181,7 @@ def serve(
         limits=Limits(max_body, max_documents, max_tokens, max_requests, timeout),
         strict_model_names=strict_model_names,
         unload_after=unload_after,
+        score_cache=score_cache or None,
     )
     if show_settings:
         print_json(settings.shown())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -23,13 +25,14 @@ from crossrank.inference.devices import Device, on_gpu, runs_on_openvino
 from crossrank.inference.drop_in import DropIn, EvaluationMetrics
 from crossrank.inference.engines import Progress
 from crossrank.inference.engines.threads import available_threads
-from crossrank.inference.fingerprint import cross_encoder_fingerprint
+from crossrank.inference.fingerprint import cross_encoder_fingerprint, files_digest
 from crossrank.inference.interpolation import interpolation_of
 from crossrank.inference.load_options import load_options, refuse_what_cannot_be
 from crossrank.inference.loading import load_engine, load_torch_engine, require_head
 from crossrank.inference.pairs import Pair
 from crossrank.inference.prefetching import growing_parts, prefetch
 from crossrank.inference.prompting import PromptTokenizer, is_asked_by_template, saved_prompts
+from crossrank.inference.score_cache import ModelScores, ScoreCacheLike, as_score_cache
 from crossrank.inference.scorer import for_ranking
 from crossrank.inference.scores import scoring_of
 from crossrank.inference.task import Classification
@@ -37,6 +40,7 @@ from crossrank.inference.tokenizer import Tokenizer, Tokens
 from crossrank.inference.truncation import OnTruncation
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER, Hub
+from crossrank.settings import VERSION
 
 # Number of pairs tokenised and sorted at a time: enough for full batches, with bounded memory. The first part
 # is smaller for a GPU, so that it can start early.
@@ -88,6 +92,8 @@ class CrossEncoder(DropIn):
         threads: Number of threads; by default one per processor available to this process.
         precision: ``auto`` (the fastest that ranks like float32 on this processor), ``float32``,
             ``bfloat16`` or ``int8``. On a GPU, ``auto`` is bfloat16 if it has that, and there is no int8.
+        score_cache: Do not compute pairs again that were scored before: ``"memory"``, the path of a file, or
+            a :class:`~crossrank.inference.score_cache.ScoreCache`. None by default.
 
     Attributes:
         name: The name or path that was given.
@@ -100,6 +106,7 @@ class CrossEncoder(DropIn):
         scripts: The scripts that the model reads, by their Unicode names (``LATIN``); None for any.
         precision: The arithmetic that the model runs in, and why.
         notices: Warnings about the loaded model, one sentence each.
+        score_cache: The cache of scores; None if there is none.
         prompts: The given prompts, and those saved with the model.
         default_prompt_name: The given default, or the saved one.
 
@@ -152,6 +159,7 @@ class CrossEncoder(DropIn):
         keep_in_fp32_modules: list[str] | None = None,
         threads: int | None = None,
         precision: Precision = "auto",
+        score_cache: ScoreCacheLike = None,
     ) -> None:
         refuse_what_cannot_be(
             modules=modules,
@@ -198,6 +206,8 @@ class CrossEncoder(DropIn):
         scripts = model.json("crossrank.json").get("scripts")
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
         self.model_card_data = model_card_data or EvaluationMetrics()
+        self.score_cache = as_score_cache(score_cache)
+        self._content = files_digest(model) if self.score_cache is not None else ""
         self._load(options.device or "cpu")
 
     def _load(self, device: str) -> None:
@@ -242,6 +252,7 @@ class CrossEncoder(DropIn):
             "activation_fn": self.scoring.predicting,
             "threads": self._threads,
             "precision": self._asked_precision,
+            "score_cache": self.score_cache,
         }
         return partial(type(self), self._open.args[0], **options), ()
 
@@ -336,7 +347,49 @@ class CrossEncoder(DropIn):
     def _asking(self, prompt: str | None, max_length: int | None = None) -> Tokenizer:
         return self.tokenizer.adjusted(prompt=prompt, max_tokens=max_length)
 
+    @property
+    def kept_scores(self) -> ModelScores | None:
+        """The scores of this model in its cache, with the default prompt; None without a cache."""
+        return self._kept(self._asking(self.prompt_named(None)))
+
+    def _kept(self, tokenizer: Tokenizer) -> ModelScores | None:
+        if self.score_cache is None:
+            return None
+        settings = (
+            VERSION,  # a release may compute a model in another way
+            self._content,
+            str(self.precision.arithmetic),
+            self.get_backend(),
+            str(self._device),
+            tokenizer.prompt,
+            tokenizer.max_tokens,
+        )
+        model = hashlib.blake2b(json.dumps(settings).encode(), digest_size=32).digest()
+        return ModelScores(self.score_cache, model)
+
     def _run(
+        self, pairs: Sequence[Pair], tokenizer: Tokenizer, progress: Progress | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+        """The outputs for pairs, and how many tokens of each passage were cut off."""
+        kept = self._kept(tokenizer)
+        if kept is None or not all(isinstance(text, str) for pair in pairs for text in pair):
+            return self._compute(pairs, tokenizer, progress)  # which says what is no text
+        found = kept.get(pairs)
+        missing = [place for place, one in enumerate(found) if one is None]
+        if progress and len(missing) < len(pairs):
+            progress(len(pairs) - len(missing))
+        outputs = np.empty((len(pairs), self.scoring.labels), np.float32)
+        truncated = np.empty(len(pairs), np.intp)
+        for place, one in enumerate(found):
+            if one is not None:
+                outputs[place], truncated[place] = one
+        if missing:
+            new = [pairs[place] for place in missing]
+            outputs[missing], truncated[missing] = self._compute(new, tokenizer, progress)
+            kept.put(new, outputs[missing], truncated[missing])
+        return outputs, truncated
+
+    def _compute(
         self, pairs: Sequence[Pair], tokenizer: Tokenizer, progress: Progress | None
     ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         outputs = np.empty((len(pairs), self.scoring.labels), np.float32)

@@ -19,6 +19,7 @@ from crossrank.inference.devices import Device
 from crossrank.inference.engines import Progress
 from crossrank.inference.interpolation import Interpolation
 from crossrank.inference.pairs import Pair, as_pairs
+from crossrank.inference.score_cache import ScoreCache
 from crossrank.inference.scores import Scoring
 from crossrank.inference.truncation import (
     OnTruncation,
@@ -44,6 +45,7 @@ class PairScorer(ABC):
             none.
         prompts: Texts to put before the query, by name.
         default_prompt_name: The prompt that is used if none is given.
+        score_cache: The cache of scores; None if there is none.
         block: How many pairs keep the model busy; None if it is best given all at once.
     """
 
@@ -56,6 +58,7 @@ class PairScorer(ABC):
     prompts: Mapping[str, str] = MappingProxyType({})
     default_prompt_name: str | None = None
     block: int | None = None
+    score_cache: ScoreCache | None = None
 
     @abstractmethod
     def logits(

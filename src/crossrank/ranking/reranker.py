@@ -18,6 +18,7 @@ from crossrank.inference.arithmetic import Precision
 from crossrank.inference.calibration import check_min_probability
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights, Interpolation
+from crossrank.inference.score_cache import ScoreCacheLike
 from crossrank.inference.scorer import PairScorer, for_ranking
 from crossrank.inference.truncation import (
     OnTruncation,
@@ -48,10 +49,12 @@ class Reranker:
     Args:
         model: A cross-encoder, local or on an endpoint, or the name or folder of one.
         threads: Number of threads; by default one per available processor. ``threads``, ``device``,
-            ``max_length`` and ``precision`` apply only if the model is given by name or folder.
+            ``max_length``, ``precision`` and ``score_cache`` apply only if the model is given by name or
+            folder.
         device: See :class:`crossrank.CrossEncoder`.
         max_length: See :class:`crossrank.CrossEncoder`.
         precision: See :class:`crossrank.CrossEncoder`.
+        score_cache: See :class:`crossrank.CrossEncoder`.
 
     Raises:
         ModelError: The model cannot be loaded, or is not a reranker.
@@ -72,12 +75,18 @@ class Reranker:
         device: str | None = None,
         max_length: int | None = None,
         precision: Precision = "auto",
+        score_cache: ScoreCacheLike = None,
     ) -> None:
         if not isinstance(model, PairScorer):
             model = CrossEncoder(
-                model, threads=threads, device=device, max_length=max_length, precision=precision
+                model,
+                threads=threads,
+                device=device,
+                max_length=max_length,
+                precision=precision,
+                score_cache=score_cache,
             )
-        elif (threads, device, max_length, precision) != (None, None, None, "auto"):
+        elif (threads, device, max_length, precision, score_cache) != (None, None, None, "auto", None):
             raise InputError("the model is loaded already; give its options to it")
         self.model = for_ranking(model)
         self._trust = Trust()

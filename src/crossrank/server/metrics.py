@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
+from crossrank.inference.score_cache import ScoreCache
 from crossrank.server.queue.job import Scored
 from crossrank.server.queue.scheduler import Step
 
@@ -72,10 +73,11 @@ class Metrics:
 
     Args:
         waiting: Gives the number of requests and of pairs that wait or run.
+        score_cache: The cache of scores, whose hits are counted; None if there is none.
     """
 
-    def __init__(self, waiting: Callable[[], tuple[int, int]]) -> None:
-        self._waiting = waiting
+    def __init__(self, waiting: Callable[[], tuple[int, int]], score_cache: ScoreCache | None = None) -> None:
+        self._waiting, self._score_cache = waiting, score_cache
         self.requests = Counter(
             "crossrank_requests_total", "Requests by API and HTTP status.", ("api", "status")
         )
@@ -123,6 +125,13 @@ class Metrics:
             "# TYPE crossrank_waiting_pairs gauge",
             f"crossrank_waiting_pairs {pairs}",
         ]
+        if (cache := self._score_cache) is not None:
+            lines += [
+                "# HELP crossrank_score_cache_total Scores that were looked up in the score cache.",
+                "# TYPE crossrank_score_cache_total counter",
+                f'crossrank_score_cache_total{{found="yes"}} {cache.hits}',
+                f'crossrank_score_cache_total{{found="no"}} {cache.misses}',
+            ]
         for metric in (self.requests, self.documents, self._documents, self._total, self._tokenisation,
                        self._queue, self._inference, self._model, self._tokens, self._padding):  # fmt: skip
             lines += metric.lines()

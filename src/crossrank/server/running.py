@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from crossrank.errors import MissingExtraError
+from crossrank.inference.score_cache import ScoreCache, as_score_cache
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.server.describing import PROBES
 from crossrank.server.metrics import Metrics
@@ -29,7 +30,9 @@ _SECONDS_TO_FINISH = 25
 _SWITCH_INTERVAL = 0.0005
 
 
-def model_loader(model: str | None, settings: Settings) -> Callable[[], CrossEncoder]:
+def model_loader(
+    model: str | None, settings: Settings, score_cache: ScoreCache | None = None
+) -> Callable[[], CrossEncoder]:
     """A function that loads the given model, else the container's, else the bundled one."""
 
     def load() -> CrossEncoder:
@@ -39,7 +42,10 @@ def model_loader(model: str | None, settings: Settings) -> Callable[[], CrossEnc
         name = model or DEFAULT_CROSS_ENCODER
         if model is None and (container_model_dir().is_dir() or model_name()):
             name = str(find_model(container_model_dir()))
-        return for_ranking(CrossEncoder(name, device=settings.device, precision=settings.precision))
+        loaded = CrossEncoder(
+            name, device=settings.device, precision=settings.precision, score_cache=score_cache
+        )
+        return for_ranking(loaded)
 
     return load
 
@@ -47,7 +53,9 @@ def model_loader(model: str | None, settings: Settings) -> Callable[[], CrossEnc
 def open_models(settings: Settings) -> tuple[Models, Metrics]:
     """The models of a server, not loaded yet, and what is counted of them."""
     limits = settings.limits
-    metrics = Metrics(lambda: models.waiting)
+    # One for all models, and for as long as the server runs, also if models are unloaded.
+    score_cache = as_score_cache(settings.score_cache)
+    metrics = Metrics(lambda: models.waiting, score_cache)
 
     def queue(model: CrossEncoder) -> Scheduler:
         return Scheduler(
@@ -58,8 +66,9 @@ def open_models(settings: Settings) -> tuple[Models, Metrics]:
         )
 
     served = partial(ServedModel, queue=queue, unload_after=settings.unload_after)
+    names = settings.models or (None,)
     models = Models(
-        {name or "": served(model_loader(name, settings)) for name in settings.models or (None,)},
+        {name or "": served(model_loader(name, settings, score_cache)) for name in names},
         strict=settings.strict_model_names,
     )
     return models, metrics

@@ -38,6 +38,7 @@ class Settings:
         limits: The limits of requests.
         strict_model_names: Whether a request that names another model is refused.
         unload_after: Seconds without a request after which a model is unloaded; None: never.
+        score_cache: ``memory`` or a file: scores are kept, and not computed again; None: they are not kept.
     """
 
     models: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Settings:
     limits: Limits = LIMITS
     strict_model_names: bool = False
     unload_after: float | None = None
+    score_cache: str | None = None
 
     @property
     def address(self) -> str:
@@ -106,4 +108,5 @@ class Settings:
             "timeout": self.limits.timeout,
             "strict_model_names": self.strict_model_names,
             "unload_after": self.unload_after,
+            "score_cache": self.score_cache,
         }

@@ -40,6 +40,7 @@ class Slow:
     name: str = "slow"
     tokenizer: Any = field(default_factory=lambda: SimpleNamespace(max_tokens=64))
     seconds: float = 0.0
+    kept_scores: None = None
 
     def tokenised(self, pairs: Sequence[Pair]) -> list[Tokens]:
         for _, passage in pairs:

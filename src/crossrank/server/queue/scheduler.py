@@ -12,6 +12,7 @@ from crossrank.inference.batching import padded_length
 from crossrank.inference.pairs import Pair
 from crossrank.server.queue.fair_queue import FairQueue
 from crossrank.server.queue.job import PLAIN, Cut, Input, Job
+from crossrank.server.queue.kept import keep_logits, kept_logits
 from crossrank.server.queue.pace import Pace
 from crossrank.server.queue.tokenising import shortened
 from crossrank.server.request import RequestError
@@ -212,12 +213,13 @@ class Scheduler:
         with self._lock:
             known = {pair: self._queue.inputs[pair] for pair in pairs if pair in self._queue.inputs}
         new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
-        tokens = self._model.tokenised(new)
+        # Those of the score cache are tokenised, too: an answer says how many tokens there are.
+        tokens, logits = self._model.tokenised(new), kept_logits(self._model, new)
         spent = time.monotonic() - started
         with self._lock:
             self._pace.learn_length(new, tokens)
-            for pair, own in zip(new, tokens, strict=True):
-                known[pair] = Input(pair, own, padded_length(len(own.ids), self._limit))
+            for pair, own, logit in zip(new, tokens, logits, strict=True):
+                known[pair] = Input(pair, own, padded_length(len(own.ids), self._limit), logit=logit)
             job.scored.tokenisation += spent
             wrong = self._queue.attach(job, portion, [known[pair] for pair in pairs], removed)
             complete = job.is_done and self._remove(job)
@@ -249,6 +251,8 @@ class Scheduler:
                 error: Exception | None = None
             except Exception as caught:  # whatever it is, those who wait are told
                 logits, error = [0.0] * len(inputs), caught
+            else:
+                keep_logits(self._model, inputs, logits)
             self._finish(inputs, logits, error, time.monotonic() - started)
 
     def _finish(
