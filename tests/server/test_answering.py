@@ -113,6 +113,23 @@ def test_a_document_is_read_up_to_a_number_of_tokens_or_from_its_end(tiny: Cross
     assert end.logit == tiny.logits([("who bakes bread", " ".join(text.split()[-room:]))])[0][0]
 
 
+@pytest.mark.parametrize("tokens", [5, 8, 9, 20, 10_000])
+@pytest.mark.parametrize("query", ["who bakes bread", "who bakes bread at night " * 20])
+def test_a_pair_is_read_up_to_a_number_of_tokens(tokens: int, query: str, tiny: CrossEncoder) -> None:
+    text = "the tide at the harbour " * 40
+    [answer] = answer_requests(tiny, [RerankRequest(query, documents(text, "bread"), pair_tokens=tokens)])
+    expected = tiny.outputs([(query, text), (query, "bread")], max_length=tokens)[:, 0]
+    assert [result.logit for result in answer.results] == expected.tolist()
+    assert answer.results[0].tokens == min(tokens, tiny.tokenizer.max_tokens)
+    assert answer.results[0].truncated_tokens > 0
+
+
+def test_a_limit_without_room_for_a_pair_is_an_error(tiny: CrossEncoder) -> None:
+    with pytest.raises(RequestError, match="has at least 5 tokens; the limit is 3") as caught:
+        answer_requests(tiny, [RerankRequest("who", documents("bread"), pair_tokens=3)])
+    assert caught.value.status == 400
+
+
 def test_min_probability_leaves_out_results_that_are_probably_not_relevant(bundled: CrossEncoder) -> None:
     def answered(body: dict[str, object]) -> list[dict[str, float]]:
         sent = {"query": "Who bakes bread?", "documents": ["A tide table.", "Bakers bake bread."], **body}

@@ -47,6 +47,37 @@ def test_the_server_is_the_process_that_gets_the_signals(container: str) -> None
     assert [json.loads(line) for line in instructions("CMD", container)] == [["serve"]]
 
 
+@pytest.mark.parametrize("container", DOCKERFILES)
+def test_what_is_copied_exists_and_what_is_run_is_our_command_line(container: str) -> None:
+    for copied in instructions("COPY", container):
+        *sources, _ = copied.split()
+        if not sources[0].startswith("--from="):
+            assert all((ROOT / source).exists() for source in sources)
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert kept
+    assert all((ROOT / path).exists() for path in kept)
+    stages = [line.rpartition(" AS ")[2] for line in instructions("FROM", container) if " AS " in line]
+    assert all(stage in stages for stage in re.findall(r"--from=(\S+)", DOCKERFILES[container]))
+    [entry], [usual] = (json.loads(instructions(name, container)[0]) for name in ("ENTRYPOINT", "CMD"))
+    variables = {
+        name: value
+        for line in instructions("ENV", container)
+        for name, value in (one.split("=", 1) for one in line.split())
+        if name.startswith("CROSSRANK_")
+    }
+    # The settings that the container starts with, read by the command that it runs.
+    process = subprocess.run(
+        [sys.executable, "-m", entry, usual, "--show-settings"],
+        env={**os.environ, "CROSSRANK_API_KEY": "correct-horse", **variables},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    settings = json.loads(process.stdout)
+    assert settings["port"] == 8080
+    if "CROSSRANK_HOST" in variables:
+        assert settings["host"] == variables["CROSSRANK_HOST"]
+
+
 def test_both_containers_are_built_by_the_same_steps() -> None:
     assert instructions("RUN", "server") == instructions("RUN")
 

@@ -19,6 +19,7 @@ from typing import Any
 import jsonschema
 import mcp
 import pytest
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 from support.front import call
 from support.serving import serving
 
@@ -295,6 +296,31 @@ def test_a_page_of_another_site_is_refused(folder: Path, tiny: CrossEncoder) -> 
                 body = None if path in ("/index", "/") else b"{}"
                 headers = {"Content-Type": "application/json", **foreign}
                 assert call(f"{running.url}{path}", body, headers)[0] == 403
+
+
+def test_over_http_a_key_is_needed_and_sent_as_a_header(folder: Path, tiny: CrossEncoder) -> None:
+    key = "correct-horse-battery"
+
+    async def search(url: str, **headers: str) -> Any:
+        async with (
+            create_mcp_http_client(headers=headers) as http,
+            mcp.Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            return await client.call_tool("search", {"query": QUESTION})
+
+    environment = {"CROSSRANK_API_KEY": key}
+    with serving(tiny.name, "--index", str(folder / "index"), environment=environment) as running:
+        url = f"{running.url}/mcp"
+        for headers in ({"Authorization": f"Bearer {key}"}, {"X-Api-Key": key}):
+            result = asyncio.run(asyncio.wait_for(search(url, **headers), 60))
+            assert result.structured_content["results"]
+        for wrong in ({}, {"Authorization": "Bearer wrong-horse"}):
+            with pytest.raises(ExceptionGroup) as caught:
+                asyncio.run(asyncio.wait_for(search(url, **wrong), 60))
+            assert caught.value.subgroup(mcp.MCPError) is not None, "the server's answer is an error"
+        status, answer, _ = call(url, b"{}", {"Content-Type": "application/json"})
+        assert status == 401
+        assert "Bearer KEY" in json.loads(answer)["message"]
 
 
 def test_without_the_extra_it_is_named(tmp_path: Path, tiny: CrossEncoder) -> None:

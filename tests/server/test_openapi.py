@@ -28,13 +28,13 @@ def served(tmp_path: Path, tiny: CrossEncoder, tiny_embedder: BiEncoder) -> Iter
 
 
 @pytest.mark.timeout(600)
-def test_schemathesis_finds_no_error_of_the_server(served: Served) -> None:
+def test_schemathesis_finds_no_error_of_the_server(served: Served, tmp_path: Path) -> None:
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "run", f"{served.url}/openapi.json",
         "--checks", "not_a_server_error", "--phases", "examples,coverage,fuzzing", "--max-examples", "5",
         "--seed", SEED, "--generation-database", "none", "--suppress-health-check", "all", "--no-color",
     ]  # fmt: skip
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "0 selected" not in found.stdout
     assert not any("a request failed" in line for line in served.lines)

@@ -310,11 +310,18 @@ class CrossEncoder(DropIn):
         return self._asking(self.prompt_named(None)).pairs(pairs)
 
     def shortened(
-        self, pairs: Sequence[Pair], *, passage_tokens: int | None = None, keep_end: bool = False
+        self,
+        pairs: Sequence[Pair],
+        *,
+        passage_tokens: int | None = None,
+        pair_tokens: int | None = None,
+        keep_end: bool = False,
     ) -> list[tuple[Pair, int]]:
-        """Pairs with shorter passages, and the number of tokens cut off; see :meth:`Tokenizer.shortened`."""
+        """Shorter pairs, and the number of tokens cut off each passage; see :meth:`Tokenizer.shortened`."""
         tokenizer = self._asking(self.prompt_named(None))
-        return tokenizer.shortened(pairs, passage_tokens=passage_tokens, keep_end=keep_end)
+        return tokenizer.shortened(
+            pairs, passage_tokens=passage_tokens, pair_tokens=pair_tokens, keep_end=keep_end
+        )
 
     def passage_room(self, query: str) -> int:
         """How many tokens of a passage the model reads beside a query."""

@@ -240,42 +240,49 @@ class Tokenizer:
         return [self._cut(ids[query], ids[passage], room) for query, passage in pairs]
 
     def _cut(self, query: list[int], passage: list[int], room: int) -> Tokens:
-        if len(query) + len(passage) <= room:
-            return self._pair.fill((query, passage), 0)
-        shorter = min(len(query), len(passage))
-        if 2 * shorter > room:  # both are longer than half of the room: each gets half
-            shorter = room // 2
-        longer = room - shorter
-        # With an odd number of tokens, transformers gives the extra token to the longer text, or to the
-        # passage if both have the same length.
-        kept_query, kept_passage = (longer, shorter) if len(query) > len(passage) else (shorter, longer)
+        kept_query, kept_passage = _kept(len(query), len(passage), room)
         return self._pair.fill((query[:kept_query], passage[:kept_passage]), len(passage) - kept_passage)
 
     def shortened(
-        self, pairs: Sequence[tuple[str, str]], *, passage_tokens: int | None = None, keep_end: bool = False
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        passage_tokens: int | None = None,
+        pair_tokens: int | None = None,
+        keep_end: bool = False,
     ) -> list[tuple[tuple[str, str], int]]:
-        """Pairs with shorter passages, for callers that set a limit to passages or want their end to be kept.
+        """Shorter pairs, for callers that set a limit to passages or pairs, or want the end to be kept.
 
         Args:
             pairs: (query, passage) tuples.
             passage_tokens: The number of tokens that is kept of a passage; by default as many as fit.
+            pair_tokens: The number of tokens that an input may have, with its special tokens; the query is
+                cut, too, if it takes more than half of them.
             keep_end: Cut off the beginning of a passage, so that :meth:`pairs` cuts nothing off its end.
 
         Returns:
             The pair, and the number of tokens that were cut off its passage.
 
         Raises:
-            InputError: A text is not a string, or contains lone surrogates.
+            InputError: A text is not a string, or contains lone surrogates, or ``pair_tokens`` leaves no room
+                for a query and a passage.
         """
         unique = list(dict.fromkeys(text for pair in pairs for text in pair))
         encoded = dict(zip(unique, self._encode_with_offsets(unique), strict=True))
-        room = self.max_tokens - self._taken
+        room = min(pair_tokens or self.max_tokens, self.max_tokens) - self._taken
+        if room < 2:
+            raise InputError(
+                f"a query with a passage has at least {self._taken + 2} tokens; the limit is {pair_tokens}"
+            )
         results = []
         for query, passage in pairs:
             offsets: list[tuple[int, int]] = encoded[passage].offsets
-            kept = len(offsets) if passage_tokens is None else passage_tokens
-            if keep_end:
-                kept = min(kept, max(room - len(encoded[query].ids), room // 2))
+            kept = len(offsets) if passage_tokens is None else min(passage_tokens, len(offsets))
+            asking: list[tuple[int, int]] = encoded[query].offsets
+            if keep_end or pair_tokens:
+                kept_query, kept = _kept(len(asking), kept, room)
+                if pair_tokens and kept_query < len(asking):
+                    query = query[: asking[kept_query - 1][1]]
             if len(offsets) > kept:
                 start = offsets[len(offsets) - kept][0] if keep_end else 0
                 end = len(passage) if keep_end else offsets[kept - 1][1]
@@ -312,6 +319,19 @@ class Tokenizer:
         except (TypeError, UnicodeEncodeError) as error:
             raise InputError(_what_is_wrong(texts)) from error
         return [encoding.ids for encoding in encodings]
+
+
+def _kept(query: int, passage: int, room: int) -> tuple[int, int]:
+    """How many tokens of a query and its passage are read, as transformers' ``longest_first`` has it."""
+    if query + passage <= room:
+        return query, passage
+    shorter = min(query, passage)
+    if 2 * shorter > room:  # both are longer than half of the room: each gets half
+        shorter = room // 2
+    longer = room - shorter
+    # With an odd number of tokens, transformers gives the extra token to the longer text, or to the passage
+    # if both have the same length.
+    return (longer, shorter) if query > passage else (shorter, longer)
 
 
 def _what_is_wrong(texts: Sequence[object]) -> str:

@@ -70,7 +70,7 @@ def cut_of(requests: Sequence[RerankRequest], max_tokens: int | None) -> Cut:
     if not requests:
         return Cut()
     first = requests[0]
-    return Cut(first.truncate, max_tokens, first.document_tokens, first.keep_end)
+    return Cut(first.truncate, max_tokens, first.document_tokens, first.pair_tokens, first.keep_end)
 
 
 def answers_of(

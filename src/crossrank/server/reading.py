@@ -88,10 +88,13 @@ def _shortened(request: RerankRequest, served: ServedModel) -> tuple[list[str], 
     """The texts to read, where they begin in the documents, and how many tokens of each were left out."""
     texts = [document.text for document in request.documents]
     keep_end = request.keep_end and request.long_documents == "truncate"
-    if not keep_end and request.document_tokens is None:
+    if not keep_end and request.document_tokens is None and request.pair_tokens is None:
         return texts, [0] * len(texts), [0] * len(texts)
     shortened = served.get().shortened(
-        request.pairs, passage_tokens=request.document_tokens, keep_end=keep_end
+        request.pairs,
+        passage_tokens=request.document_tokens,
+        pair_tokens=request.pair_tokens,
+        keep_end=keep_end,
     )
     kept = [text for (_, text), _ in shortened]
     starts = [len(text) - len(own) if keep_end else 0 for text, own in zip(texts, kept, strict=True)]

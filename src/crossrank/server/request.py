@@ -69,6 +69,7 @@ class RerankRequest:
         truncate: Whether documents that are too long are cut; otherwise they make the request an error.
         model: The name of the model that is asked for; None: any.
         document_tokens: How many tokens of a document are read at most; None: as many as the model reads.
+        pair_tokens: How many tokens of the query with a document are read at most; None: as for a document.
         keep_end: Whether a document that is too long loses its beginning, and not its end.
         min_probability: The least probability of a named result; None: any.
         long_documents: How documents are read that are longer than the model reads; see
@@ -87,6 +88,7 @@ class RerankRequest:
     truncate: bool = True
     model: str | None = None
     document_tokens: int | None = None
+    pair_tokens: int | None = None
     keep_end: bool = False
     min_probability: float | None = None
     long_documents: Literal["truncate", "windows", "first"] = "truncate"

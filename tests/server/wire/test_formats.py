@@ -357,3 +357,12 @@ def test_how_long_documents_are_cut_is_read(
 ) -> None:
     [request] = read(wire, {**ASK, **asked}).requests
     assert (request.document_tokens, request.keep_end) == expected
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(64, 64), ("64", 64), (-1, None), (None, None)])
+def test_vllms_limit_of_a_pair_is_read(sent: object, expected: int | None) -> None:
+    asked = {**ASK, "truncate_prompt_tokens": sent}
+    for wire in (VllmRerank(), RERANK):
+        assert [request.pair_tokens for request in read(wire, asked).requests] == [expected]
+    pairs = {"text_1": ["a", "b"], "text_2": ["c", "d"], "truncate_prompt_tokens": sent}
+    assert [request.pair_tokens for request in read(VllmScore(), pairs).requests] == [expected] * 2

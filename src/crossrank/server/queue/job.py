@@ -44,12 +44,14 @@ class Cut:
         truncate: Whether pairs that are too long are truncated; otherwise the job fails.
         max_tokens: The tokens that all pairs may have together; with more, the job fails. None: any number.
         document_tokens: The tokens that are read of a passage; None: as many as the model reads.
+        pair_tokens: The tokens that are read of a pair; None: as many as the model reads.
         keep_end: Whether a passage loses its beginning, and not its end.
     """
 
     truncate: bool = True
     max_tokens: int | None = None
     document_tokens: int | None = None
+    pair_tokens: int | None = None
     keep_end: bool = False
 
 

@@ -32,9 +32,11 @@ def shortened(
     limit = model.tokenizer.max_tokens
     bounded = [_bounded(pair, limit, characters_a_token, keep_end=cut.keep_end) for pair in pairs]
     kept, removed = [pair for pair, _ in bounded], [tokens for _, tokens in bounded]
-    tokens = cut.document_tokens
-    if cut.keep_end or (tokens is not None and tokens < limit):
-        shorter = model.shortened(kept, passage_tokens=tokens, keep_end=cut.keep_end)
+    limits = (cut.document_tokens, cut.pair_tokens)
+    if cut.keep_end or any(tokens is not None and tokens < limit for tokens in limits):
+        shorter = model.shortened(
+            kept, passage_tokens=cut.document_tokens, pair_tokens=cut.pair_tokens, keep_end=cut.keep_end
+        )
         kept = [pair for pair, _ in shorter]
         removed = [gone + more for gone, (_, more) in zip(removed, shorter, strict=True)]
     return kept, removed

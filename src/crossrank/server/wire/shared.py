@@ -56,6 +56,7 @@ class Results(JsonFormat):
             truncate=fields.flag("truncation", default=True),
             model=fields.model(),
             document_tokens=fields.tokens("max_tokens_per_doc"),
+            pair_tokens=fields.tokens("truncate_prompt_tokens"),
             keep_end=fields.choice("truncation_side", ("left", "right")) == "left",
         )
 

@@ -42,7 +42,7 @@ class VllmRerank(JsonFormat):
     paths = ("/vllm/rerank", "/vllm/v1/rerank", "/vllm/v2/rerank")
     schema = an_object(
         ("query", "documents"), model=MODEL, query=QUERY, documents=DOCUMENTS, top_n=COUNT,
-        use_activation=FLAG,
+        use_activation=FLAG, truncate_prompt_tokens={**COUNT, "minimum": -1},
     )  # fmt: skip
     example = an_example(query=QUESTION, documents=PASSAGES, top_n=1)
 
@@ -56,6 +56,7 @@ class VllmRerank(JsonFormat):
             raw_scores=not fields.flag("use_activation", default=True),
             model=fields.model(),
             document_tokens=fields.tokens("max_tokens_per_doc"),
+            pair_tokens=fields.tokens("truncate_prompt_tokens"),
             keep_end=fields.choice("truncation_side", ("left", "right")) == "left",
         )
 
@@ -91,7 +92,11 @@ class VllmScore(JsonFormat):
         raw = not fields.flag("use_activation", default=True)
         requests = [
             RerankRequest(
-                query, [SentDocument(text, text) for _, text in pairs], raw_scores=raw, model=fields.model()
+                query,
+                [SentDocument(text, text) for _, text in pairs],
+                raw_scores=raw,
+                model=fields.model(),
+                pair_tokens=fields.tokens("truncate_prompt_tokens"),
             )
             for query, pairs in groupby(zip(left, right, strict=True), key=lambda pair: pair[0])
         ]
