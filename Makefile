@@ -33,8 +33,8 @@ test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/install
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
 	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py tests/server/test_openapi.py -W default
 
-test-page: .venv-browser/installed  ## the page in Chromium
-	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py
+test-page: .venv-browser/installed docs  ## the page and the site in Chromium
+	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py tests/package/test_site.py
 
 pictures: .venv-browser/installed  ## the pictures of the page in docs/images
 	CROSSRANK_PICTURES=docs/images .venv-browser/bin/python -m pytest tests/server/test_page.py -k pictures
