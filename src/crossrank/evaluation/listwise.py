@@ -27,7 +27,7 @@ def listwise_weights(tables: Sequence[Values], relevant: Sequence[NDArray[np.boo
     Example:
         >>> tables = [np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 5.0], [3.0, 1.0]])]
         >>> weights = listwise_weights(tables, [np.array([True, False]), np.array([False, True])])
-        >>> weights[0] > 0 == weights[1]
+        >>> bool(weights[0] > 0 == weights[1])
         True
 
     Source:
