@@ -55,7 +55,7 @@ def write_folders(model: str, work: Path) -> tuple[dict[str, Path], dict[str, st
     folders: dict[str, Path] = {"float32": work / "float32"}
     reasons: dict[str, str] = {}
     if model == XLM_R:
-        _write_xlm_roberta(folders["float32"])
+        write_xlm_roberta(folders["float32"])
     elif model in _SHAPES:
         config, shapes = _SHAPES[model]()
         write_shape(folders["float32"], config, shapes)
@@ -149,7 +149,7 @@ def _for_flashrank(onnx: Path, file: str, target: Path) -> Path:
     return target
 
 
-def _write_xlm_roberta(folder: Path) -> None:
+def write_xlm_roberta(folder: Path) -> None:
     """XLM-RoBERTa-base with random weights."""
     config = {
         "model_type": "xlm-roberta",

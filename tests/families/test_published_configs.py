@@ -1,4 +1,8 @@
-"""config.json as it is published in repositories of these architectures, with smaller sizes."""
+"""config.json as it is published in repositories of these architectures, with smaller sizes.
+
+Where the published text was not at hand (gte-multilingual-reranker-base, the Ettin rerankers,
+gte-reranker-modernbert-base), tests/support/modern_models.py has the same settings in words of its own.
+"""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ GTE = Modern(
     },
     head={**_linear("gte.pooler.dense", HIDDEN, HIDDEN), **_linear("classifier", HIDDEN, 1)},
 )
-# As gte-multilingual-reranker-base.
+# The settings of gte-multilingual-reranker-base, whose published config.json was not at hand.
 NEW = replace(
     GTE,
     config={
