@@ -66,3 +66,11 @@ def test_the_example_of_many_questions_answers_each() -> None:
     output = example("many_questions.py", samples, "highest tides in the world", "spongy brake lever")
     assert "tides-harbours.txt" in output
     assert "brake" in output
+
+
+def test_the_example_of_a_chat_answers_from_the_best_passage() -> None:
+    samples = str(ROOT / "src" / "crossrank" / "samples" / "texts")
+    output = example(
+        "chat_over_documents.py", samples, "How can I sleep when there is a lot of noise around me?"
+    )
+    assert "[1] Sleep by day is shorter." in output
