@@ -9,7 +9,6 @@ import platform
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -72,12 +71,10 @@ def _timed(model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer
     inputs = _inputs(model, tokenizer)
     engines: dict[str, Engine] = {}
     best: dict[str, float] = {}
-    with ThreadPoolExecutor(len(arithmetics)) as pool:  # compiling takes one thread
-        compiled = [pool.submit(_engine, model, arithmetic, tokenizer) for arithmetic in arithmetics]
-    for arithmetic, made in zip(arithmetics, compiled, strict=True):
+    for arithmetic in arithmetics:
         # What a processor cannot run is refused when it is compiled, or when it is first run.
         try:
-            engine = made.result()
+            engine = _engine(model, arithmetic, tokenizer)
             for texts in inputs:
                 engine.run(texts)
         except RuntimeError:
