@@ -41,6 +41,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> CrossEncoder:
 
 
 @pytest.fixture(scope="session")
+def tiny_folder(tiny: CrossEncoder) -> str:
+    """The folder of that reranker."""
+    return str(tiny.path)
+
+
+@pytest.fixture(scope="session")
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> BiEncoder:
     """An embedder in float32 with random weights."""
     return BiEncoder(write_embedder(tmp_path_factory.mktemp("tiny") / "embedder"))

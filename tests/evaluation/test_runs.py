@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import ir_measures
@@ -122,9 +123,34 @@ def test_a_file_without_results_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_run_and_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_run(tmp_path / "nowhere")
+    (tmp_path / "run.bin").write_bytes(b"\x1f\x8b\x08\x00\xff\xff")
+    with pytest.raises(InputError, match=r"run\.bin:1: is not UTF-8"):
+        read_run(tmp_path / "run.bin")
     (tmp_path / "run.gz").write_bytes(b"\x1f\x8b\x08\x00\xff\xff")
-    with pytest.raises(InputError, match=r"run\.gz:1: is not UTF-8"):
+    with pytest.raises(InputError, match=r"run\.gz cannot be read"):
         read_run(tmp_path / "run.gz")
+
+
+def test_compressed_runs_and_addresses_are_read(tmp_path: Path) -> None:
+    import fsspec
+
+    lines = b"q1 Q0 d1 1 2.5 tag\n"
+    (tmp_path / "run.gz").write_bytes(gzip.compress(lines))
+    assert read_run(tmp_path / "run.gz") == {"q1": {"d1": 2.5}}
+    with fsspec.open("memory://runs/first.run", "wb") as file:
+        file.write(lines)
+    assert read_run("memory://runs/first.run") == {"q1": {"d1": 2.5}}
+    with pytest.raises(InputError, match="nothing://run cannot be opened"):
+        read_run("nothing://run")
+
+
+def test_bad_lines_may_be_skipped(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(
+        b"q1 Q0 d1 1 2.5 t\nq1 Q0 d1 2 2 t\n\xff\nq1 Q0 d2 3 nan t\nq1 d3\nq2 Q0 d4 1 1 t\n"
+    )
+    errors: list[InputError] = []
+    assert read_run(tmp_path / "run", bad=errors.append) == {"q1": {"d1": 2.5}, "q2": {"d4": 1.0}}
+    assert [str(error).split(":")[1] for error in errors] == ["2", "3", "4", "5"]
 
 
 def test_a_written_run_ranks_from_one_by_falling_score(tmp_path: Path) -> None:

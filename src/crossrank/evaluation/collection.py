@@ -10,7 +10,7 @@ from typing import Any
 
 from crossrank.documents import Document
 from crossrank.errors import InputError, MissingFileError
-from crossrank.evaluation.lines import line_error, numbered_lines
+from crossrank.evaluation.lines import OnBadLine, line_error, numbered_lines, refuse
 from crossrank.evaluation.qrels import Qrels, load_qrels
 
 _LAYOUT = (
@@ -81,13 +81,14 @@ def load_collection(folder: Path | str, *, split: str | None = None) -> Collecti
         raise MissingFileError(f"{folder} has no {' and no '.join(missing)}; {_LAYOUT}")
     judgements = _judgements_file(folder, split)
     qrels = load_qrels(judgements)
-    questions = _read_queries(queries, qrels)
+    questions = read_queries(queries)
     if unknown := [query for query in qrels if query not in questions]:
         raise InputError(
             f"{judgements} judges query {unknown[0]!r}, which {queries.name} does not have "
             f"({len(unknown)} such queries); add them there or remove their judgements"
         )
-    return Collection(folder.resolve().name, _read_corpus(corpus), questions, qrels)
+    judged = {query: text for query, text in questions.items() if query in qrels}
+    return Collection(folder.resolve().name, _read_corpus(corpus), judged, qrels)
 
 
 def _judgements_file(folder: Path, split: str | None) -> Path:
@@ -106,50 +107,105 @@ def _judgements_file(folder: Path, split: str | None) -> Path:
 
 def _read_corpus(path: Path) -> tuple[Document, ...]:
     documents: dict[str, Document] = {}
-    for number, item in _json_objects(path):
-        document = Document(
-            id=_id(path, number, item, documents),
-            text=_string(path, number, item, "text"),
-            title=_string(path, number, item, "title") if item.get("title") is not None else "",
-            metadata=_metadata(path, number, item),
-        )
+    for number, document in corpus_lines(path):
+        if document.id in documents:
+            raise _taken(path, number, document.id)
         documents[document.id] = document
     if not documents:
         raise InputError(f"{path} holds no document; {_LAYOUT}")
     return tuple(documents.values())
 
 
-def _read_queries(path: Path, qrels: Qrels) -> dict[str, str]:
+def corpus_lines(path: Path | str, bad: OnBadLine = refuse) -> Iterator[tuple[int, Document]]:
+    """The documents of a corpus.jsonl one by one, each with the number of its line.
+
+    Args:
+        path: The file, or an address that fsspec reads.
+        bad: Called with the error for a line that cannot be used; by default it is raised. That ids are
+            unique is not checked.
+
+    Raises:
+        InputError: The file cannot be read, or a line cannot be used and ``bad`` raises.
+    """
+    for number, item in _json_objects(path, bad):
+        try:
+            document = Document(
+                id=_id(path, number, item),
+                text=_string(path, number, item, "text"),
+                title=_string(path, number, item, "title") if item.get("title") is not None else "",
+                metadata=_metadata(path, number, item),
+            )
+        except InputError as error:
+            bad(error)
+            continue
+        yield number, document
+
+
+def read_queries(path: Path | str, bad: OnBadLine = refuse) -> dict[str, str]:
+    """Query id to question, from JSON Lines (``_id``, ``text``) or a table of two columns with a tab between.
+
+    Args:
+        path: The file, or an address that fsspec reads; a table if its name ends in ``.tsv``.
+        bad: Called with the error for a line that cannot be used; by default it is raised.
+
+    Raises:
+        InputError: The file cannot be read, or a line cannot be used and ``bad`` raises.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "topics.tsv")
+        ...     _ = path.write_text("1\\tWho bakes bread?\\n2\\tWhen is high tide?\\n")
+        ...     read_queries(path)
+        {'1': 'Who bakes bread?', '2': 'When is high tide?'}
+    """
     queries: dict[str, str] = {}
-    for number, item in _json_objects(path):
-        query = _id(path, number, item, queries)
-        queries[query] = _string(path, number, item, "text")
-    return {query: text for query, text in queries.items() if query in qrels}
+    is_table = ".tsv" in Path(str(path)).suffixes
+    for number, item in _table_rows(path, bad) if is_table else _json_objects(path, bad):
+        try:
+            query = _id(path, number, item)
+            if query in queries:
+                raise _taken(path, number, query)
+            queries[query] = _string(path, number, item, "text")
+        except InputError as error:
+            bad(error)
+    return queries
 
 
-def _json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in numbered_lines(path):
+def _table_rows(path: Path | str, bad: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path, bad):
+        name, separator, text = line.partition("\t")
+        if separator:
+            yield number, {"_id": name.strip(), "text": text}
+        else:
+            bad(line_error(path, number, f"must have an id, a tab and a question; it is {line!r:.80}"))
+
+
+def _json_objects(path: Path | str, bad: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path, bad):
         try:
             item = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise line_error(
-                path, number, f"is not JSON ({error}); write one object a line: {line!r:.80}"
-            ) from error
-        if not isinstance(item, dict):
-            raise line_error(path, number, f"must be a JSON object with '_id' and 'text'; it is {line!r:.80}")
-        yield number, item
+            bad(line_error(path, number, f"is not JSON ({error}); write one object a line: {line!r:.80}"))
+            continue
+        if isinstance(item, dict):
+            yield number, item
+        else:
+            bad(line_error(path, number, f"must be a JSON object with '_id' and 'text'; it is {line!r:.80}"))
 
 
-def _id(path: Path, number: int, item: Mapping[str, Any], taken: Mapping[str, object]) -> str:
+def _id(path: Path | str, number: int, item: Mapping[str, Any]) -> str:
     name = _string(path, number, item, "_id")
     if not name:
         raise line_error(path, number, "'_id' is empty; give every line its own id")
-    if name in taken:
-        raise line_error(path, number, f"'_id' {name!r} is there a second time; ids must be unique")
     return name
 
 
-def _string(path: Path, number: int, item: Mapping[str, Any], key: str) -> str:
+def _taken(path: Path | str, number: int, name: str) -> InputError:
+    return line_error(path, number, f"'_id' {name!r} is there a second time; ids must be unique")
+
+
+def _string(path: Path | str, number: int, item: Mapping[str, Any], key: str) -> str:
     value = item.get(key)
     if not isinstance(value, str):
         found = f"it is {value!r:.80}" if key in item else "it is missing"
@@ -161,7 +217,7 @@ def _string(path: Path, number: int, item: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _metadata(path: Path, number: int, item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _metadata(path: Path | str, number: int, item: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = item.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise line_error(path, number, f"'metadata' must be an object; it is {metadata!r:.80}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from crossrank.errors import InputError
-from crossrank.evaluation.lines import line_error, numbered_lines
+from crossrank.evaluation.lines import OnBadLine, line_error, numbered_lines, refuse
 
 Run: TypeAlias = Mapping[str, Mapping[str, float]]
 """Query id to document id to score; higher is better, on whatever scale the system has."""
@@ -26,14 +26,15 @@ _LARGEST_SCORE = 3e38
 _LARGEST_UNTIED = 1e38
 
 
-def read_run(path: Path | str) -> dict[str, dict[str, float]]:
+def read_run(path: Path | str, *, bad: OnBadLine = refuse) -> dict[str, dict[str, float]]:
     """Read a run: TREC's format, a table with a header, or MS MARCO's three columns.
 
     The score decides the order and the rank is not read, as in trec_eval. Only where the file has no scores
     does a document get minus its rank.
 
     Args:
-        path: The file, UTF-8.
+        path: The file, UTF-8; compressed files and addresses that fsspec reads, such as ``s3://``, work too.
+        bad: Called with the error for a line that cannot be used; by default it is raised.
 
     Returns:
         Query id to document id to score, in the file's order.
@@ -53,27 +54,33 @@ def read_run(path: Path | str) -> dict[str, dict[str, float]]:
     Source:
         trec_eval's description of the format: https://github.com/usnistgov/trec_eval.
     """
-    path = Path(path)
     run: dict[str, dict[str, float]] = {}
     layout: _Layout | None = None
     scored: bool | None = None
-    for number, line in numbered_lines(path):
-        if layout is None:
-            layout = _layout(path, number, line)
-            if layout.header:
-                continue
-        result = _result(path, number, line, layout)
-        if scored is None:
-            scored = result.scored
-        if result.scored is not scored:
-            raise line_error(path, number, "scores must be on every line or on none; the first line differs")
-        if result.document in run.setdefault(result.query, {}):
-            raise line_error(
-                path,
-                number,
-                f"names document {result.document!r} for query {result.query!r} again; keep one of the lines",
-            )
-        run[result.query][result.document] = result.score
+    for number, line in numbered_lines(path, bad):
+        try:
+            if layout is None:
+                layout = _layout(path, number, line)
+                if layout.header:
+                    continue
+            result = _result(path, number, line, layout)
+            if scored is None:
+                scored = result.scored
+            if result.scored is not scored:
+                raise line_error(
+                    path, number, "scores must be on every line or on none; the first line differs"
+                )
+            if result.document in run.get(result.query, ()):
+                raise line_error(
+                    path,
+                    number,
+                    f"names document {result.document!r} for query {result.query!r} again; keep one of the "
+                    "lines",
+                )
+        except InputError as error:
+            bad(error)
+            continue
+        run.setdefault(result.query, {})[result.document] = result.score
     if not run:
         raise InputError(f"{path} holds no result; {_FORMATS}")
     return run
@@ -106,13 +113,7 @@ def write_run(path: Path | str, run: Run, tag: str) -> None:
         q1 Q0 d2 2 0.25 mine
     """
     path = Path(path)
-    _check_word("tag", tag)
-    lines = []
-    for query, scores in untied(run).items():
-        _check_word("query id", query)
-        for rank, (document, score) in enumerate(scores.items(), start=1):
-            _check_word("document id", document)
-            lines.append(f"{query} Q0 {document} {rank} {score!r} {tag}\n")
+    lines = list(run_lines(run, tag))
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
@@ -124,6 +125,24 @@ def write_run(path: Path | str, run: Run, tag: str) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def run_lines(run: Run, tag: str) -> Iterator[str]:
+    """The lines of a run in TREC's format, each with its line break; see :func:`write_run`.
+
+    Raises:
+        InputError: An id or the tag is empty or has a space in it, or a score is no finite number.
+
+    Example:
+        >>> list(run_lines({"q1": {"d2": 0.25}}, tag="mine"))
+        ['q1 Q0 d2 1 0.25 mine\\n']
+    """
+    _check_word("tag", tag)
+    for query, scores in untied(run).items():
+        _check_word("query id", query)
+        for rank, (document, score) in enumerate(scores.items(), start=1):
+            _check_word("document id", document)
+            yield f"{query} Q0 {document} {rank} {score!r} {tag}\n"
 
 
 def untied(run: Run) -> dict[str, dict[str, float]]:
@@ -215,7 +234,7 @@ class _Result:
     scored: bool
 
 
-def _layout(path: Path, number: int, line: str) -> _Layout:
+def _layout(path: Path | str, number: int, line: str) -> _Layout:
     names = [name.strip() for name in line.split("\t")]
     if {"query-id", "corpus-id"} <= set(names) and {"rank", "score"} & set(names):
         place = {name: column for column, name in enumerate(names)}
@@ -233,7 +252,7 @@ def _layout(path: Path, number: int, line: str) -> _Layout:
     raise line_error(path, number, f"is no result: {line!r:.80}; {_FORMATS}")
 
 
-def _result(path: Path, number: int, line: str, layout: _Layout) -> _Result:
+def _result(path: Path | str, number: int, line: str, layout: _Layout) -> _Result:
     fields = [field.strip() for field in line.split("\t")] if layout.header else line.split()
     if len(fields) != layout.columns:
         raise line_error(path, number, f"must have {layout.columns} columns, has {len(fields)}: {line!r:.80}")
@@ -251,7 +270,7 @@ def _result(path: Path, number: int, line: str, layout: _Layout) -> _Result:
     return _Result(query, document, -float(rank), scored=False)
 
 
-def _number(path: Path, number: int, text: str) -> float:
+def _number(path: Path | str, number: int, text: str) -> float:
     try:
         score = float(text)
     except ValueError:

@@ -144,6 +144,10 @@ class Index:
             write_vectors(self._store.folder, database)
         return report
 
+    def exists(self) -> bool:
+        """Whether there is an index at the path."""
+        return self._store.exists()
+
     def ls(self) -> list[IndexedFile]:
         """List the files in the index, sorted by path."""
         with self._store.reading() as database:

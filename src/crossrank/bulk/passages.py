@@ -1,0 +1,193 @@
+"""The texts that a run names, copied out of a collection of any size into one file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from crossrank.documents import Document
+from crossrank.errors import InputError, MissingExtraError, MissingPassageError
+from crossrank.evaluation.collection import corpus_lines
+from crossrank.evaluation.lines import OnBadLine
+from crossrank.index.index import Index
+
+_AT_ONCE = 1000
+# SQLite takes at most 32,766 values a statement, older releases 999.
+_ASKED_AT_ONCE = 500
+
+Progress: TypeAlias = Callable[[str, int, int], object]
+"""Called with what is being done, the amount done, and the total."""
+
+
+class PassageFile:
+    """Texts by id, in a SQLite file that only :meth:`write` makes.
+
+    Args:
+        path: The file.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     corpus = Path(folder, "corpus.jsonl")
+        ...     _ = corpus.write_text('{"_id": "d1", "text": "Bees dance."}')
+        ...     passages = PassageFile.write(Path(folder, "texts"), str(corpus), {"d1"}, bad=print)
+        ...     passages.documents(["d1", "d2"])
+        {'d1': Document(id='d1', text='Bees dance.', title='', metadata={})}
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def write(
+        cls,
+        path: Path,
+        collection: str,
+        wanted: Collection[str],
+        *,
+        bad: OnBadLine,
+        progress: Progress = lambda *_: None,
+    ) -> PassageFile:
+        """Copy the wanted texts, reading the collection once from beginning to end. An existing file stays.
+
+        Args:
+            path: The file; it appears complete or not at all.
+            collection: JSON Lines or Parquet (files, or addresses that fsspec reads), a folder in BEIR
+                layout, or the folder of an index.
+            wanted: Ids of the documents.
+            bad: Called with the error for a line that cannot be used.
+            progress: Called with the number of texts found, and the number of those wanted.
+
+        Raises:
+            InputError: The collection cannot be read.
+            MissingExtraError: Parquet needs crossrank[ray].
+        """
+        if path.is_file():
+            return cls(path)
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with closing(sqlite3.connect(unfinished)) as database:
+                # It is made again after a crash, so it needs no journal.
+                database.execute("PRAGMA journal_mode = OFF")
+                database.execute("CREATE TABLE passage (id TEXT PRIMARY KEY, title TEXT, text TEXT)")
+                documents = _documents(collection, wanted, bad)
+                found = 0
+                while some := list(islice(documents, _AT_ONCE)):
+                    rows = [(one.id, one.title, one.text) for one in some if one.id in wanted]
+                    database.executemany("INSERT OR IGNORE INTO passage VALUES (?, ?, ?)", rows)
+                    found += len(rows)
+                    progress("Finding texts", found, len(wanted))
+                database.commit()
+            unfinished.replace(path)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
+        return cls(path)
+
+    def missing(self, ids: Collection[str]) -> list[str]:
+        """Those of the ids that are not there."""
+        with self._reading() as database:
+            there = {name for (name,) in database.execute("SELECT id FROM passage")}
+        return [name for name in ids if name not in there]
+
+    def documents(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents of these ids that are there."""
+        names = iter(dict.fromkeys(ids))
+        found = {}
+        with self._reading() as database:
+            while some := list(islice(names, _ASKED_AT_ONCE)):
+                marks = ", ".join("?" * len(some))
+                for name, title, text in database.execute(
+                    f"SELECT id, title, text FROM passage WHERE id IN ({marks})", some
+                ):
+                    found[name] = Document(name, text, title)
+        return found
+
+    def _reading(self) -> closing[sqlite3.Connection]:
+        return closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True))
+
+
+def _documents(collection: str, wanted: Iterable[str], bad: OnBadLine) -> Iterator[Document]:
+    folder = Path(collection)
+    if "://" not in collection and folder.is_dir():
+        if (folder / "corpus.jsonl").is_file():
+            collection = str(folder / "corpus.jsonl")
+        elif Index(folder).exists():
+            yield from _indexed(Index(folder), wanted)
+            return
+        else:
+            raise InputError(
+                f"{folder} is no collection: it holds neither corpus.jsonl nor an index (a folder of Parquet "
+                "files is given as 'FOLDER/*.parquet')"
+            )
+    for address in _addresses(collection):
+        if address.endswith(".parquet"):
+            yield from _parquet(address, bad)
+        else:
+            yield from (document for _, document in corpus_lines(address, bad))
+
+
+def _addresses(collection: str) -> list[str]:
+    """The files that a pattern such as ``s3://bucket/part-*.jsonl.gz`` stands for."""
+    if not any(mark in collection for mark in "*?["):
+        return [collection]
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(collection)
+        found = sorted(map(str, system.glob(path)))
+    except (ImportError, OSError, ValueError) as error:
+        raise InputError(f"{collection} cannot be opened: {error}") from error
+    if not found:
+        raise InputError(f"there is no file {collection}")
+    return [system.unstrip_protocol(name) if "://" in collection else name for name in found]
+
+
+def _indexed(index: Index, wanted: Iterable[str]) -> Iterator[Document]:
+    for name in wanted:
+        with suppress(MissingPassageError):
+            yield index.passage(name)
+
+
+def _parquet(address: str, bad: OnBadLine) -> Iterator[Document]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError("reading Parquet", "ray") from error
+    import fsspec
+
+    number = 0
+    try:
+        with fsspec.open(address, "rb") as stream:
+            file = parquet.ParquetFile(stream)
+            names = set(file.schema_arrow.names)
+            key = "_id" if "_id" in names else "id"
+            if not {key, "text"} <= names:
+                raise InputError(
+                    f"{address} must have the columns '_id' (or 'id') and 'text'; it has "
+                    f"{', '.join(sorted(names))}"
+                )
+            columns = [key, "text", *({"title"} & names)]
+            for batch in file.iter_batches(_AT_ONCE, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    document = _document(row, key)
+                    if document is None:
+                        bad(InputError(f"{address}: row {number}: '{key}' and 'text' must be strings"))
+                    else:
+                        yield document
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{address} cannot be read: {error}") from error
+
+
+def _document(row: dict[str, Any], key: str) -> Document | None:
+    name, text, title = row[key], row["text"], row.get("title") or ""
+    name = str(name) if isinstance(name, int) else name
+    strings = all(isinstance(value, str) for value in (name, text, title))
+    return Document(name, text, title) if strings and name else None

@@ -1,0 +1,221 @@
+"""Rerank a whole run, block by block; what is done is never done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crossrank.bulk.blocks import RankedBlock, RunQuery, digest, in_blocks, packed, queries_of_run, rank_block
+from crossrank.bulk.job import Job
+from crossrank.bulk.passages import PassageFile, Progress
+from crossrank.errors import InputError
+from crossrank.evaluation.collection import read_queries
+from crossrank.evaluation.lines import OnBadLine, refuse
+from crossrank.evaluation.runs import read_run
+from crossrank.inference.arithmetic import Precision
+from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from crossrank.ranking.reranker import Reranker
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a job did.
+
+    Attributes:
+        output: The reranked run.
+        queries: Number of queries in it.
+        pairs: Number of pairs of a query and a document that were ranked this time.
+        blocks: Number of blocks.
+        resumed: How many of them had been done before.
+        truncated: How many of the pairs were longer than the model reads.
+        seconds: How long the ranking took.
+        model: The cross-encoder.
+        arithmetic: The arithmetic that it ran in.
+        notices: Warnings, without duplicates.
+    """
+
+    output: str
+    queries: int
+    pairs: int
+    blocks: int
+    resumed: int
+    truncated: int
+    seconds: float
+    model: str
+    arithmetic: str
+    notices: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def rerank_run(
+    queries: str | Path,
+    run: str | Path,
+    collection: str | Path,
+    output: str | Path,
+    *,
+    model: str | Path = DEFAULT_CROSS_ENCODER,
+    candidates: int | None = None,
+    block: int = 16,
+    precision: Precision = "auto",
+    device: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
+    bad: OnBadLine = refuse,
+    progress: Progress = lambda *_: None,
+) -> RunReport:
+    """Rerank every query of a run, and write the reranked run.
+
+    The texts that the run names are first copied out of the collection into one file, so the collection is
+    never in memory. Then blocks of queries are ranked, and each is saved when it is done. After a kill, the
+    same call goes on where it stopped, also with another number of workers, with Ray or without, and gives
+    the same scores. Until the output is complete, everything is in the folder ``OUTPUT.parts``.
+
+    Args:
+        queries: JSON Lines (``_id``, ``text``), or ``.tsv`` with id and question.
+        run: A run in TREC's format, or another that :func:`~crossrank.evaluation.read_run` reads.
+        collection: JSON Lines (``_id``, ``text``, ``title``) or Parquet with these columns, one file or a
+            pattern such as ``part-*.parquet``; a folder in BEIR layout; or the folder of an index.
+            These three may be addresses that fsspec reads, such as ``s3://bucket/corpus.jsonl.gz``.
+        output: The file to write, in TREC's format. The scores are logits. Documents that were not reranked
+            follow with falling numbers, in first-stage order.
+        model: A cross-encoder, by name or folder.
+        candidates: How many candidates of a query to rerank; all by default.
+        block: Number of queries in a block.
+        precision: See :class:`crossrank.CrossEncoder`.
+        device: See :class:`crossrank.CrossEncoder`; not with ``ray``.
+        ray: The address of a Ray cluster, ``auto`` for the one that this machine belongs to, or ``local`` for
+            one on this machine alone. None ranks in this process.
+        workers: Number of models on the cluster; one for each machine by default.
+        bad: Called with the error for an input line that cannot be used, for a query without a text, and for
+            a document that the collection does not have. By default it is raised; if the call returns, the
+            line, query or document is left out.
+        progress: Called with what is being done, the amount done, and the total.
+
+    Returns:
+        A report.
+
+    Raises:
+        InputError: An input cannot be read or used, the parts are those of another job, another process is
+            working on them, or the cluster has too few processors for the workers.
+        ModelError: The model cannot be loaded.
+        MissingExtraError: Ray is not installed.
+        OSError: The disk is full; blocks that are done are kept.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     def write(name, text):
+        ...         path = Path(folder, name)
+        ...         _ = path.write_text(text)
+        ...         return path
+        ...     report = rerank_run(
+        ...         write("queries.tsv", "q1\\tWho bakes bread?\\n"),
+        ...         write("bm25.run", "q1 Q0 d1 1 2.0 bm25\\nq1 Q0 d2 2 1.0 bm25\\n"),
+        ...         write("corpus.jsonl", '{"_id": "d1", "text": "Tides."}\\n'
+        ...                               '{"_id": "d2", "text": "Bakers bake bread."}\\n'),
+        ...         Path(folder, "reranked.run"),
+        ...     )
+        ...     [line.split()[2] for line in Path(folder, "reranked.run").read_text().splitlines()]
+        ['d2', 'd1']
+    """
+    for name, number in (("candidates", candidates), ("block", block), ("workers", workers)):
+        if number is not None and number < 1:
+            raise InputError(f"{name} must be at least 1; it is {number}")
+    if ray is None and workers is not None:
+        raise InputError("workers are for Ray: give its address as ray, or leave workers out")
+    if ray is not None and device is not None:
+        raise InputError("device cannot be given with ray: every machine uses its processors")
+    output = Path(output)
+    found = queries_of_run(read_queries(queries, bad), read_run(run, bad=bad), candidates, bad)
+    if not found:
+        raise InputError(f"{run} has no query that {queries} has a text for")
+    job, blocks = Job(output), in_blocks(found, block)
+    with job.claimed():
+        loaded = CrossEncoder(model, precision=precision, device=device)
+        job.check(_settings(loaded, found, block))
+        passages = _passages(job, str(collection), found, bad, progress)
+        done = job.done()
+        todo = [number for number in range(len(blocks)) if number not in done]
+        load = partial(_load, passages, blocks)
+        total = sum(len(query.candidates) for query in found)
+        before = sum(len(query.candidates) for number in done for query in blocks[number])
+        progress("Ranking pairs", before, total)
+        started = time.monotonic()
+        ranked: list[RankedBlock] = []
+        pairs = before
+        for number, result in _ranked(loaded, model, todo, load, ray, workers):
+            job.keep(number, result.lines)
+            ranked.append(result)
+            pairs += result.pairs
+            progress("Ranking pairs", pairs, total)
+        seconds = time.monotonic() - started
+        job.finish(len(blocks))
+    return RunReport(
+        str(output),
+        len(found),
+        sum(result.pairs for result in ranked),
+        len(blocks),
+        len(done),
+        sum(result.truncated for result in ranked),
+        seconds,
+        loaded.name,
+        str(loaded.precision.arithmetic),
+        tuple(dict.fromkeys(notice for result in ranked for notice in result.notices)),
+    )
+
+
+def _settings(model: CrossEncoder, queries: Sequence[RunQuery], block: int) -> dict[str, Any]:
+    """What has to be the same when a job goes on."""
+    return {
+        "model": model.fingerprint,
+        "arithmetic": str(model.precision.arithmetic),
+        "queries and candidates": digest(queries),
+        "block": block,
+    }
+
+
+def _passages(
+    job: Job, collection: str, queries: Sequence[RunQuery], bad: OnBadLine, progress: Progress
+) -> PassageFile:
+    wanted = {name: query.id for query in queries for name in query.candidates}
+    passages = PassageFile.write(
+        job.folder / "passages.sqlite", collection, wanted.keys(), bad=bad, progress=progress
+    )
+    for name in passages.missing(wanted):
+        bad(
+            InputError(
+                f"the run names document {name!r} for query {wanted[name]!r}, and {collection} has none"
+            )
+        )
+    return passages
+
+
+def _load(passages: PassageFile, blocks: Sequence[Sequence[RunQuery]], number: int) -> bytes:
+    block = blocks[number]
+    return packed(block, passages.documents(name for query in block for name in query.candidates))
+
+
+def _ranked(
+    model: CrossEncoder,
+    name: str | Path,
+    todo: Sequence[int],
+    load: Callable[[int], bytes],
+    ray: str | None,
+    workers: int | None,
+) -> Iterator[tuple[int, RankedBlock]]:
+    if ray is None or not todo:
+        reranker = Reranker(model)
+        for number in todo:
+            yield number, rank_block(reranker, load(number))
+        return
+    from crossrank.bulk.on_ray import rank_on_ray
+
+    yield from rank_on_ray(model, str(name), todo, load, address=ray, workers=workers)

@@ -1,0 +1,126 @@
+"""On a Ray cluster the scores are the same, a killed worker or driver loses nothing, and nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.bulk import RunFiles
+from support.commands import crossrank, one_line
+
+from crossrank.bulk.job import Job
+from crossrank.errors import InputError
+from crossrank.inference.cross_encoder import CrossEncoder
+
+# Ray warns of its own deprecated settings.
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+_DRIVER = """
+import sys
+from pathlib import Path
+from crossrank.bulk import rerank_run
+queries, run, collection, output, model = sys.argv[1:]
+def progress(what, done, total):
+    print(what, done, total, flush=True)
+rerank_run(queries, run, collection, output, model=model, block=1, ray="local", workers=2, progress=progress)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One cluster for several tests, with as many processors as the pools need."""
+    import ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=200_000_000)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> RunFiles:
+    return RunFiles.write(tmp_path)
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_scores_are_those_of_one_process(files: RunFiles, tiny_folder: str, workers: int) -> None:
+    expected = files.rerank(tiny_folder)
+    assert files.rerank(tiny_folder, block=2, ray="auto", workers=workers) == expected
+
+
+@pytest.mark.usefixtures("cluster")
+def test_more_workers_than_processors_are_refused(files: RunFiles, tiny_folder: str) -> None:
+    with pytest.raises(InputError, match=r"3 workers need a processor each, and the cluster has 2"):
+        files.rerank(tiny_folder, ray="auto", workers=3)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_worker_loses_nothing(files: RunFiles, tiny_folder: str) -> None:
+    expected = files.rerank(tiny_folder)
+    killed = False
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal killed
+        if what == "Ranking pairs" and done and not killed:
+            killed = _kill_one_worker()
+
+    assert files.rerank(tiny_folder, block=1, ray="auto", workers=2, progress=progress) == expected
+    assert killed
+
+
+def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) -> None:
+    expected = files.rerank(tiny_folder)
+    files.output.unlink()
+    command = [
+        sys.executable, "-c", _DRIVER, str(files.queries), str(files.run), files.collection,
+        str(files.output), tiny_folder,
+    ]  # fmt: skip
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        done = int(line.split()[-2])
+        if line.startswith("Ranking pairs") and done:
+            break
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert not files.output.exists()
+    assert Job(files.output).done()
+    assert files.rerank(tiny_folder, block=1) == expected
+
+
+def _kill_one_worker() -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(b"ray::") and b"MapWorker" in command:
+            os.kill(int(process.name), signal.SIGKILL)
+            time.sleep(0.1)
+            return True
+    return False
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_with_another_model_is_refused(
+    files: RunFiles, tiny_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CrossEncoder, "fingerprint", "another")
+    with pytest.raises(InputError, match="is another one on the machine"):
+        files.rerank(tiny_folder, ray="auto", workers=1)
+
+
+def test_an_address_without_a_cluster(files: RunFiles, tiny_folder: str) -> None:
+    done = crossrank(
+        "rerank-run", "--run", files.run, "--queries", files.queries, "--collection", files.collection,
+        "-o", files.output, "--model", tiny_folder, "--ray", "127.0.0.1:1",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no Ray cluster at 127.0.0.1:1" in one_line(done)
