@@ -6,7 +6,7 @@ WORKERS ?= 2
 # Bytes: two models in int8 are inside.
 LARGEST_WHEEL = 50000000
 # Tests that need nothing but packages from PyPI.
-PLAIN = not parity and not sagemaker and not clients and not browser
+PLAIN = not parity and not sagemaker and not clients and not browser and not ray
 
 .PHONY: demo test lint test-lowest test-all test-page pictures docs release-check workflows bench clean
 
@@ -28,10 +28,11 @@ lint: .venv/tested
 test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "$(PLAIN)" -W default
 
-test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed test-page  ## PyTorch; SageMaker's own parts; clients of reranking APIs; Chromium
+test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed .venv-ray/installed test-page  ## PyTorch; SageMaker's own parts; clients of reranking APIs; Ray; Chromium
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
 	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py tests/server/test_openapi.py -W default
+	.venv-ray/bin/python -m pytest -m ray tests/bulk
 
 test-page: .venv-browser/installed docs  ## the page and the site in Chromium
 	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py tests/package/test_site.py
@@ -63,7 +64,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-browser .venv-bench .venv-docs .venv-release .venv-workflows dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-ray .venv-browser .venv-bench .venv-docs .venv-release .venv-workflows dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -90,6 +91,11 @@ clean:
 .venv-sagemaker/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-sagemaker
 	.venv-sagemaker/bin/pip install $(PIP_FLAGS) -e '.[test,sagemaker-parts]'
+	@touch $@
+
+.venv-ray/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install $(PIP_FLAGS) -e '.[ray]' 'pytest>=9.0' 'pytest-asyncio>=1.5' 'pytest-timeout>=2.4' 'hypothesis>=6.140'
 	@touch $@
 
 .venv-clients/installed: pyproject.toml

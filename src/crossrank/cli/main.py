@@ -27,6 +27,7 @@ _COMMANDS = {
     "search": "search.search",
     "index": "index.index_app",
     "rerank": "search.rerank",
+    "rerank-run": "bulk.rerank_run",
     "eval": "evaluate.evaluate",
     "calibrate": "calibrate.calibrate",
     "train": "train.train",
