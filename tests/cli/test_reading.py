@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.commands import crossrank, one_line
 
-from crossrank.cli.output import print_ranking
+from crossrank.cli.screen import show_ranking
 from crossrank.documents import Candidate, Document, Hit, Ranking, Span, Window
 
 QUESTION = "Who bakes bread?"
@@ -59,7 +59,7 @@ def test_marks_are_colours_on_a_terminal_and_words_elsewhere(
     spans = (Span(start, start + len(ANSWER), 0.947, (Span(word, word + 5, 1.0),)), Span(1, 12, 0.1))
     candidate = Candidate(Document("a", text, "On towns"), 1)
     hit = Hit(candidate, 1, 0.9, 2.0, {"logit": 2.0}, window=Window(0, 99, 2, 3), spans=spans)
-    print_ranking(Ranking(QUESTION, (hit,)))
+    show_ranking(Ranking(QUESTION, (hit,)))
     shown = capsys.readouterr().out
     assert "window 2 of 3" in shown
     assert "marked sentence 0.9470 (bread)" in shown
@@ -67,7 +67,7 @@ def test_marks_are_colours_on_a_terminal_and_words_elsewhere(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    print_ranking(Ranking(QUESTION, (hit,)))
+    show_ranking(Ranking(QUESTION, (hit,)))
     shown = capsys.readouterr().out
     assert "\x1b[33mEvery night the bakers bake \x1b[0m\x1b[1;4;33mbread\x1b[0m\x1b[33m.\x1b[0m" in shown
     assert "   Trains run.\n" in shown, "only the best sentence is marked"

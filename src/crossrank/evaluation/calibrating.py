@@ -92,7 +92,7 @@ class CalibrationReport:
     Attributes:
         calibration: Fitted on all queries.
         losses: The held-out log loss of each method.
-        candidates: All candidates.
+        candidates: The candidates of all queries.
         best: The best candidate of each query alone, which decides whether there is an answer.
         base_brier: Brier's score of one probability for all candidates, the share of the relevant.
     """
@@ -137,8 +137,8 @@ def calibrate(queries: Sequence[tuple[Sequence[float], Sequence[bool]]]) -> Cali
     judged = sum(bool(right.any()) for _, right in rows)
     if judged < FEWEST or all(right.all() for _, right in rows):
         raise InputError(
-            f"a calibration needs at least {FEWEST} queries with a relevant candidate, and candidates that "
-            f"are not relevant; {judged} queries have one. Judge more queries, or take more candidates"
+            f"a calibration needs at least {FEWEST} queries with a relevant candidate among the best, and "
+            f"candidates that are not relevant; {judged} queries have one. Judge more queries"
         )
     fold = np.random.default_rng(_SEED).permutation(len(rows)) % _FOLDS
     predicted: dict[Method, list[Values]] = {method: [np.empty(0)] * len(rows) for method in _FITS}
@@ -252,6 +252,9 @@ class ModelCalibration:
 def calibrate_model(interpolation: Interpolation | None, judged: Sequence[JudgedQuery]) -> ModelCalibration:
     """Calibrate the logit alone, and each choice of weights whose evidence the candidates have.
 
+    Only the three best candidates of each query count, since these are the hits that a search returns. Of all
+    candidates, most are not relevant whatever their logit is, and the probabilities of hits would be too low.
+
     Args:
         interpolation: The weights.
         judged: Judged candidates with their logits, from
@@ -260,7 +263,7 @@ def calibrate_model(interpolation: Interpolation | None, judged: Sequence[Judged
     Raises:
         InputError: There are too few judged queries; see :func:`calibrate`.
     """
-    reports = {"alone": calibrate([(one.logits.tolist(), one.relevant.tolist()) for one in judged])}
+    reports = {"alone": calibrate([one.best(None) for one in judged])}
     alone = reports["alone"].calibration
     if interpolation is None:
         return ModelCalibration(alone, None, reports)
@@ -270,8 +273,7 @@ def calibrate_model(interpolation: Interpolation | None, judged: Sequence[Judged
     weights = []
     for own in interpolation.weights:
         if own.evidence.keys() <= known:
-            rows = [(one.sums(own).tolist(), one.relevant.tolist()) for one in judged]
-            reports[own.name] = calibrate(rows)
+            reports[own.name] = calibrate([one.best(own) for one in judged])
             weights.append(replace(own, calibration=reports[own.name].calibration))
         else:
             weights.append(own)

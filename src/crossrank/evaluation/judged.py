@@ -15,6 +15,9 @@ from crossrank.evaluation.measures import RELEVANT_FROM
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.ranking.reranker import Reranker
 
+SHOWN = 3
+"""How many hits a search returns by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
@@ -38,6 +41,19 @@ class JudgedQuery:
             return self.logits
         pairs = zip(self.logits.tolist(), self.candidates, strict=True)
         return np.array([weights.combine(logit, one.evidence) for logit, one in pairs])
+
+    def best(self, weights: EvidenceWeights | None) -> tuple[list[float], list[bool]]:
+        """What the best candidates are ranked by, and whether they are relevant: the hits that people see.
+
+        Args:
+            weights: See :meth:`sums`.
+
+        Returns:
+            Of the three best, as many as a search returns by default.
+        """
+        sums = self.sums(weights)
+        order = np.argsort(-sums, kind="stable")[:SHOWN]
+        return sums[order].tolist(), self.relevant[order].tolist()
 
 
 def judged_queries(

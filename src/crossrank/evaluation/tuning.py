@@ -171,7 +171,7 @@ def tune(
     for chosen in subsets:
         weights = learnt(usable, chosen)
         if not self_made:
-            rows = [(query.sums(weights).tolist(), query.relevant.tolist()) for query in usable]
+            rows = [query.best(weights) for query in usable]
             weights = replace(weights, calibration=calibrate(rows).calibration)
         final.append(weights)
     default = None if own is None else own.weights_for(set(names))
