@@ -156,6 +156,8 @@ class Reader:
                 assert set(extra.split(",")) <= set(PROJECT["optional-dependencies"]), extra
         elif program == "make":
             assert set(arguments) <= TARGETS, arguments
+        elif program == "source":
+            assert arguments == [".venv/bin/activate"], arguments
         elif program == "python" and _is_in_repository(*arguments[:2]):
             pass  # measures for minutes, or writes the documentation
         elif runs:
