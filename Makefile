@@ -8,7 +8,7 @@ LARGEST_WHEEL = 50000000
 # Tests that need nothing but packages from PyPI.
 PLAIN = not parity and not sagemaker and not clients and not browser and not ray
 
-.PHONY: demo test lint test-lowest test-all test-page pictures docs release-check workflows bench clean
+.PHONY: demo test lint test-lowest test-all test-parity test-sagemaker test-clients test-ray test-page pictures docs release-check workflows bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -28,10 +28,18 @@ lint: .venv/tested
 test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "$(PLAIN)" -W default
 
-test-all: .venv-parity/installed .venv-sagemaker/installed .venv-clients/installed .venv-ray/installed test-page  ## PyTorch; SageMaker's own parts; clients of reranking APIs; Ray; Chromium
+test-all: test-parity test-sagemaker test-clients test-ray test-page  ## what needs more; -j2 makes it faster
+
+test-parity: .venv-parity/installed  ## the comparison with PyTorch and its libraries
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
+
+test-sagemaker: .venv-sagemaker/installed  ## Amazon's own parts
 	.venv-sagemaker/bin/python -m pytest -m sagemaker tests/sagemaker tests/server
+
+test-clients: .venv-clients/installed  ## clients of other reranking APIs, and schemathesis
 	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py tests/server/test_openapi.py -W default
+
+test-ray: .venv-ray/installed  ## whole runs on a Ray cluster
 	.venv-ray/bin/python -m pytest -m ray tests/bulk
 
 test-page: .venv-browser/installed docs  ## the page and the site in Chromium
