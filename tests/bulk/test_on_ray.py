@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) 
         sys.executable, "-c", _DRIVER, str(files.queries), str(files.run), files.collection,
         str(files.output), tiny_folder,
     ]  # fmt: skip
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert driver.stdout is not None
     for line in driver.stdout:
         done = int(line.split()[-2])
@@ -90,9 +91,18 @@ def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) 
             break
     driver.send_signal(signal.SIGKILL)
     driver.wait()
+    _kill_session(driver.pid)  # some of Ray's own processes outlive their driver
     assert not files.output.exists()
     assert Job(files.output).done()
     assert files.rerank(tiny_folder, block=1) == expected
+
+
+def _kill_session(leader: int) -> None:
+    for process in Path("/proc").glob("[0-9]*"):
+        number = int(process.name)
+        with suppress(OSError):
+            if number != os.getpid() and os.getsid(number) == leader:
+                os.kill(number, signal.SIGKILL)
 
 
 def _kill_one_worker() -> bool:
