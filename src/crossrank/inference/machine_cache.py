@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from crossrank.settings import cache_folder
 
-_FILE = "precision.json"
+_FILE, _LOCK = "precision.json", "precision.lock"
+# In seconds, for another process that measures or writes. One that was stopped is not waited for.
+_PATIENCE = 10.0
 
 
 def remembered(kind: str, key: str) -> Any:
@@ -22,22 +28,49 @@ def remembered(kind: str, key: str) -> Any:
 def remember(kind: str, key: str, value: Any) -> None:
     """Keep a value that JSON can hold, if the cache folder can be written to.
 
-    The file is replaced as a whole, so a reader never sees half of it. If two processes write at the same
-    time, one value may be lost, and is measured again.
+    The file is replaced as a whole, so a reader never sees half of it.
     """
-    content = _content()
-    content.setdefault(kind, {})[key] = value
-    with suppress(OSError):
+    with measuring():
+        content = _content()
+        content.setdefault(kind, {})[key] = value
+        with suppress(OSError):
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=f".{_FILE}.", dir=folder)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    json.dump(content, file, indent=1)
+                Path(name).replace(folder / _FILE)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+
+@contextmanager
+def measuring() -> Iterator[None]:
+    """Keep other processes and threads from measuring until the block ends.
+
+    They would spoil each other's timing; and processes that start at the same time would measure differently
+    and so choose different arithmetic, where the second one should take what the first one found. Where the
+    cache folder cannot be written to, nobody is kept out.
+    """
+    lock = None
+    with suppress(OSError, Timeout):
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{_FILE}.", dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-            Path(name).replace(folder / _FILE)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        lock = _lock(folder / _LOCK)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        if lock is not None and lock.is_locked:
+            lock.release()
+
+
+@cache
+def _lock(path: Path) -> FileLock:
+    """One for each file: a thread that holds it may take it again."""
+    return FileLock(path, timeout=_PATIENCE)
 
 
 def _content() -> dict[str, dict[str, Any]]:

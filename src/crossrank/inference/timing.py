@@ -20,7 +20,7 @@ from crossrank.families.model import Model
 from crossrank.inference.arithmetic import Arithmetic
 from crossrank.inference.engines import Engine
 from crossrank.inference.engines.threads import available_threads
-from crossrank.inference.machine_cache import remember, remembered
+from crossrank.inference.machine_cache import measuring, remember, remembered
 from crossrank.inference.sample_texts import sample_candidates
 from crossrank.inference.tokenizer import Tokenizer, Tokens
 
@@ -36,7 +36,7 @@ _WORK = 2.5e9
 # In turn, so that a busy moment does not fall on one of them alone; at most this many, in this many seconds.
 _ROUNDS, _SECONDS = 6, 0.12
 
-# Models that are loaded in two threads would spoil each other's timing; and of one shape, one is timed.
+# For threads, where the cache folder cannot be written to.
 _lock = threading.Lock()
 
 
@@ -57,7 +57,7 @@ def layer_speeds(
         The speeds in the given order, without those that this processor cannot run.
     """
     key = _key(model)
-    with _lock:
+    with _lock, measuring():
         known = remembered("tokens_per_second", key)
         known = known if isinstance(known, dict) else {}
         if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):

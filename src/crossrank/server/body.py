@@ -54,8 +54,8 @@ async def read_body(
 ) -> bytes:
     """Read a body whole.
 
-    What exceeds the limit is read without being kept: a caller that is still sending would otherwise see a
-    broken connection and not the answer.
+    What is refused is read without being kept: a caller that is still sending would otherwise see a broken
+    connection and not the answer.
 
     Args:
         request: The request.
@@ -66,8 +66,7 @@ async def read_body(
         RequestError: It has more than ``limit`` bytes (413), is compressed (415), or stops coming (408).
         starlette.requests.ClientDisconnect: The caller left.
     """
-    if request.headers.get("content-encoding", "identity").lower() not in {"identity", ""}:
-        raise RequestError(415, "compressed bodies are not read; send it without Content-Encoding")
+    is_compressed = request.headers.get("content-encoding", "identity").lower() not in {"identity", ""}
     parts: list[bytes] = []
     size = 0
     stream = request.stream()
@@ -82,10 +81,12 @@ async def read_body(
                 408, f"nothing more of the body came within {_SECONDS_WITHOUT_A_BYTE:g} seconds"
             ) from None
         size += len(part)
-        if size <= limit:
+        if size <= limit and not is_compressed:
             parts.append(part)
         else:
             parts.clear()
+    if is_compressed:
+        raise RequestError(415, "compressed bodies are not read; send it without Content-Encoding")
     if size > limit:
         raise RequestError(
             413,
