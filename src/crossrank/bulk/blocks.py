@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from crossrank.documents import Candidate, Document
@@ -106,6 +106,16 @@ class RankedBlock:
     pairs: int
     truncated: int
     notices: tuple[str, ...]
+
+    def packed(self) -> bytes:
+        """The result as JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def unpacked(cls, result: bytes) -> RankedBlock:
+        """The result of :meth:`packed`."""
+        found = json.loads(result)
+        return cls(**found | {"notices": tuple(found["notices"])})
 
 
 def rank_block(reranker: Reranker, block: bytes) -> RankedBlock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from crossrank.bulk.blocks import RankedBlock, RunQuery, digest, in_blocks, packed, queries_of_run, rank_block
 from crossrank.bulk.job import Job
 from crossrank.bulk.passages import PassageFile, Progress
+from crossrank.bulk.workers import Work, check_same, done_parts, pool_of, precision_for
 from crossrank.errors import InputError
 from crossrank.evaluation.collection import read_queries
 from crossrank.evaluation.lines import OnBadLine, refuse
@@ -138,7 +139,7 @@ def rerank_run(
     if not found:
         raise InputError(f"{run} has no query that {queries} has a text for")
     job, blocks = Job(output), in_blocks(found, block)
-    with job.claimed():
+    with pool_of(ray, workers) as pool, job.claimed():
         loaded = CrossEncoder(model, precision=precision, device=device)
         job.check(_settings(loaded, found, block))
         passages = _passages(job, str(collection), found, bad, progress)
@@ -151,7 +152,10 @@ def rerank_run(
         started = time.monotonic()
         ranked: list[RankedBlock] = []
         pairs = before
-        for number, result in _ranked(loaded, model, todo, load, ray, workers):
+        make = partial(_ranking, str(model), loaded.fingerprint, str(loaded.precision.arithmetic))
+        work = partial(_rank, Reranker(loaded))
+        for number, packed_result in done_parts(pool, todo, load, work=work, make=make):
+            result = RankedBlock.unpacked(packed_result)
             job.keep(number, result.lines)
             ranked.append(result)
             pairs += result.pairs
@@ -203,19 +207,12 @@ def _load(passages: PassageFile, blocks: Sequence[Sequence[RunQuery]], number: i
     return packed(block, passages.documents(name for query in block for name in query.candidates))
 
 
-def _ranked(
-    model: CrossEncoder,
-    name: str | Path,
-    todo: Sequence[int],
-    load: Callable[[int], bytes],
-    ray: str | None,
-    workers: int | None,
-) -> Iterator[tuple[int, RankedBlock]]:
-    if ray is None or not todo:
-        reranker = Reranker(model)
-        for number in todo:
-            yield number, rank_block(reranker, load(number))
-        return
-    from crossrank.bulk.on_ray import rank_on_ray
+def _rank(reranker: Reranker, block: bytes) -> bytes:
+    return rank_block(reranker, block).packed()
 
-    yield from rank_on_ray(model, str(name), todo, load, address=ray, workers=workers)
+
+def _ranking(name: str, fingerprint: str, arithmetic: str, threads: int) -> Work:
+    """A worker that ranks with the model that the job was begun with."""
+    model = CrossEncoder(name, threads=threads, precision=precision_for(arithmetic))
+    check_same(model, name, fingerprint, arithmetic)
+    return partial(_rank, Reranker(model))
