@@ -4,7 +4,7 @@
         [--cross-encoder FOLDER] [--embedder FOLDER]
 
 EVAL_FOLDER holds judged collections in BEIR layout; by default, all English ones are measured. Cross-encoders
-rank BM25's best 20, bi-encoders search the whole collection, for all judged queries or the first so many.
+rank BM25's best 20, bi-encoders search the whole collection, for all judged queries or the first ones.
 
 FOLDER is the float model that a bundled model was made from: then the difference is that of the weights and
 the arithmetic together. Without it, the bundled weights are computed in float32 and in int8: that is the
@@ -42,7 +42,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("collections", nargs="*", metavar="COLLECTION")
-    parser.add_argument("--queries", type=int, help="the first so many; by default all")
+    parser.add_argument("--queries", type=int, help="this number of them; by default all")
     parser.add_argument("--cross-encoder", default=DEFAULT_CROSS_ENCODER, metavar="FOLDER")
     parser.add_argument("--embedder", default=DEFAULT_BI_ENCODER, metavar="FOLDER")
     parser.add_argument("--only", choices=["cross-encoder", "bi-encoder"])

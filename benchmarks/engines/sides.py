@@ -8,7 +8,7 @@ from typing import Any
 # The names that the tables and the ratios go by.
 REFERENCE = "sentence-transformers"
 BUNDLED, SAME, EXACT = "crossrank, int8", "crossrank, float32", 'crossrank, precision="float32"'
-# Among these a side that can be told its batch size chooses, for each case.
+# Among these a side that takes a batch size chooses, for each case.
 BATCHES = (4, 8, 16, 32)
 
 

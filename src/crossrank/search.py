@@ -26,6 +26,9 @@ from crossrank.ranking.reranker import Reranker, check_query
 from crossrank.retrieval.base import Retrieval, Retriever, Tuned, check_retrieval
 from crossrank.retrieval.memory import MemoryRetriever
 
+DEFAULT_TOP_N = 3
+"""How many hits a search returns by default."""
+
 
 class Searcher:
     """Two-stage search: a first stage retrieves candidates, and a cross-encoder reranks them.
@@ -118,7 +121,7 @@ class Searcher:
         query: str,
         *,
         candidates: int = 20,
-        top_n: int | None = 3,
+        top_n: int | None = DEFAULT_TOP_N,
         min_probability: float | None = None,
         filters: str | Iterable[str] = (),
         effort: Effort = "full",

@@ -29,7 +29,9 @@ from crossrank.bulk import rerank_run
 queries, run, collection, output, model = sys.argv[1:]
 def progress(what, done, total):
     print(what, done, total, flush=True)
-rerank_run(queries, run, collection, output, model=model, block=1, ray="local", workers=2, progress=progress)
+rerank_run(
+    queries, run, collection, output, model=model, block_size=1, ray="local", workers=2, progress=progress
+)
 """
 
 
@@ -53,7 +55,7 @@ def files(tmp_path: Path) -> RunFiles:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_scores_are_those_of_one_process(files: RunFiles, tiny_folder: str, workers: int) -> None:
     expected = files.rerank(tiny_folder)
-    assert files.rerank(tiny_folder, block=2, ray="auto", workers=workers) == expected
+    assert files.rerank(tiny_folder, block_size=2, ray="auto", workers=workers) == expected
 
 
 @pytest.mark.usefixtures("cluster")
@@ -72,7 +74,7 @@ def test_a_killed_worker_loses_nothing(files: RunFiles, tiny_folder: str) -> Non
         if what == "Ranking pairs" and done and not killed:
             killed = _kill_one_worker()
 
-    assert files.rerank(tiny_folder, block=1, ray="auto", workers=2, progress=progress) == expected
+    assert files.rerank(tiny_folder, block_size=1, ray="auto", workers=2, progress=progress) == expected
     assert killed
 
 
@@ -94,7 +96,7 @@ def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) 
     _kill_session(driver.pid)  # some of Ray's own processes outlive their driver
     assert not files.output.exists()
     assert Job(files.output).done()
-    assert files.rerank(tiny_folder, block=1) == expected
+    assert files.rerank(tiny_folder, block_size=1) == expected
 
 
 def _kill_session(leader: int) -> None:

@@ -31,8 +31,8 @@ def test_scores_are_those_of_the_model_whatever_the_size_of_a_block(
     files: RunFiles, tiny: CrossEncoder, tiny_folder: str
 ) -> None:
     first = read_run(files.run)
-    small = files.rerank(tiny_folder, block=3)
-    assert files.rerank(tiny_folder, block=100) == small
+    small = files.rerank(tiny_folder, block_size=3)
+    assert files.rerank(tiny_folder, block_size=100) == small
     assert list(small) == list(QUERIES)
     for query, scores in small.items():
         ids = trec_order(query, first[query])
@@ -46,6 +46,17 @@ def test_documents_below_the_candidates_follow_in_their_order(files: RunFiles, t
         before, after = trec_order(query, first[query]), trec_order(query, scores)
         assert set(after[:5]) == set(before[:5])
         assert after[5:] == before[5:]
+
+
+def test_texts_that_are_too_long_are_counted_once_for_the_run(files: RunFiles) -> None:
+    collection = Path(files.collection)
+    lines = [json.loads(line) for line in collection.read_text(encoding="utf-8").splitlines()]
+    for document in lines:
+        document["text"] = "bread " * 2000
+    collection.write_text("".join(f"{json.dumps(each)}\n" for each in lines), encoding="utf-8")
+    report = rerank_run(files.queries, files.run, files.collection, files.output, candidates=1)
+    assert report.truncated == report.pairs == len(QUERIES)
+    assert report.notices == ()
 
 
 def test_collections_of_every_kind_give_the_same(files: RunFiles, tiny_folder: str, tmp_path: Path) -> None:
@@ -79,11 +90,11 @@ def _until_killed(files: RunFiles, tiny_folder: str, blocks: int) -> None:
             if kept == blocks:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    files.rerank(tiny_folder, block=2, progress=progress)
+    files.rerank(tiny_folder, block_size=2, progress=progress)
 
 
 def test_a_killed_job_goes_on_and_ranks_nothing_twice(files: RunFiles, tiny_folder: str) -> None:
-    expected = files.rerank(tiny_folder, block=2)
+    expected = files.rerank(tiny_folder, block_size=2)
     files.output.unlink()
     process = multiprocessing.get_context("fork").Process(target=_until_killed, args=(files, tiny_folder, 3))
     process.start()
@@ -91,7 +102,9 @@ def test_a_killed_job_goes_on_and_ranks_nothing_twice(files: RunFiles, tiny_fold
     assert process.exitcode == -signal.SIGKILL
     assert not files.output.exists()
     assert Job(files.output).done() == {0, 1, 2}
-    report = rerank_run(files.queries, files.run, files.collection, files.output, model=tiny_folder, block=2)
+    report = rerank_run(
+        files.queries, files.run, files.collection, files.output, model=tiny_folder, block_size=2
+    )
     assert (report.blocks, report.resumed, report.pairs) == (5, 3, 4 * 12)
     assert read_run(files.output) == expected
 
@@ -119,7 +132,7 @@ def test_bad_lines_are_fatal_or_left_out_with_their_number(files: RunFiles, tiny
     with pytest.raises(InputError, match="the run has query 'q99'"):
         files.rerank(tiny_folder)
     errors: list[str] = []
-    found = files.rerank(tiny_folder, bad=lambda error: errors.append(str(error)))
+    found = files.rerank(tiny_folder, on_bad_line=lambda error: errors.append(str(error)))
     assert set(found) == set(QUERIES)
     assert "d99" not in found["q0"]
     assert [error for error in errors if "corpus.jsonl:31: is not JSON" in error]
@@ -130,7 +143,7 @@ def test_bad_lines_are_fatal_or_left_out_with_their_number(files: RunFiles, tiny
     ("options", "message"),
     [
         ({"candidates": 0}, "candidates must be at least 1"),
-        ({"block": 0}, "block must be at least 1"),
+        ({"block_size": 0}, "block_size must be at least 1"),
         ({"workers": 2}, "workers are for Ray"),
         ({"ray": "local", "device": "cpu"}, "device cannot be given with ray"),
     ],

@@ -98,6 +98,17 @@ def test_each_choice_of_weights_gets_its_own_calibration() -> None:
     assert list(other.reports) == ["alone"]
 
 
+def test_a_model_is_calibrated_on_the_hits_that_a_search_returns() -> None:
+    queries = judged(40, "f")
+    few = [
+        JudgedQuery(one.query, one.candidates[:3], one.logits[best], one.relevant[best])
+        for one in queries
+        for best in [np.argsort(-one.logits)[:3]]
+    ]
+    own = Interpolation("near", "f", ())
+    assert str(calibrate_model(own, queries)) == str(calibrate_model(own, few))
+
+
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
     report = calibrate(drawn(50))
     file = tmp_path / "reliability.png"

@@ -66,11 +66,11 @@ def test_what_is_measured_is_what_is_searched(bundled: CrossEncoder, retrieval: 
 
 def test_any_retriever_is_measured_by_its_order(bundled: CrossEncoder) -> None:
     toy = collection({"a": "Of what is bread baked?", "b": "How often does the tide come?"})
-    told: list[int] = []
+    found: list[int] = []
     experiment = run_experiment(
-        toy, retrieve_candidates(toy, InOrder(), progress=told.append), Reranker(bundled)
+        toy, retrieve_candidates(toy, InOrder(), progress=found.append), Reranker(bundled)
     )
-    assert told == [1, 1]
+    assert found == [1, 1]
     assert list(experiment.first_stage["a"]) == ["1", "2", "3"]
     assert experiment.before.means["MRR@10"] == 1.0
     assert next(iter(experiment.reranked["a"])) == "2"

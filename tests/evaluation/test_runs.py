@@ -149,7 +149,7 @@ def test_bad_lines_may_be_skipped(tmp_path: Path) -> None:
         b"q1 Q0 d1 1 2.5 t\nq1 Q0 d1 2 2 t\n\xff\nq1 Q0 d2 3 nan t\nq1 d3\nq2 Q0 d4 1 1 t\n"
     )
     errors: list[InputError] = []
-    assert read_run(tmp_path / "run", bad=errors.append) == {"q1": {"d1": 2.5}, "q2": {"d4": 1.0}}
+    assert read_run(tmp_path / "run", on_bad_line=errors.append) == {"q1": {"d1": 2.5}, "q2": {"d4": 1.0}}
     assert [str(error).split(":")[1] for error in errors] == ["2", "3", "4", "5"]
 
 

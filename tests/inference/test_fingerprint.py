@@ -76,7 +76,7 @@ def test_the_int8_copy_has_another_since_its_vectors_differ(folder: Path, tmp_pa
     assert fingerprint(tmp_path / "int8") != fingerprint(folder)
 
 
-def test_a_model_that_runs_from_an_exported_file_is_told_by_that(tmp_path: Path) -> None:
+def test_a_model_that_runs_from_an_exported_file_is_known_by_that(tmp_path: Path) -> None:
     folders = []
     for number, output in enumerate(("last_hidden_state", "token_embeddings", "last_hidden_state")):
         folders.append(strange_family(tmp_path / str(number), write_embedder))

@@ -251,7 +251,7 @@ def test_head_gets_all_that_is_stored_of_it(tmp_path: Path) -> None:
     folder = write_reranker(tmp_path / "model", config={"torch_dtype": "float16"})
     network: Any = load_classifier(open_model(folder), torch.device("cpu"), torch.bfloat16)
     stored = load_file(folder / "model.safetensors")["classifier.weight"]
-    np.testing.assert_array_equal(network._network.classifier.weight.detach().numpy(), stored)
+    np.testing.assert_array_equal(network._head[-1].weight.detach().numpy(), stored)
 
 
 def test_batch_that_does_not_fit_is_halved(tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def notices(reranker: Reranker, logits: Sequence[float], **options: bool) -> tup
     return reranker.rank("q", candidates(logits, **options)).notices
 
 
-def test_logits_that_are_all_alike_are_told() -> None:
+def test_logits_that_are_all_alike_are_reported() -> None:
     alike = [1.0 + n / 10_000 for n in range(20)]
     assert "nearly the same logit (1.00)" in notices(Reranker(Given()), alike)[0]
     assert notices(Reranker(Given()), alike[:4]) == (), "few candidates may well be alike"
     assert notices(Reranker(Given()), [1.0] * 20) == (), "the same text always has the same logit"
 
 
-def test_an_order_against_the_first_stage_is_told() -> None:
+def test_an_order_against_the_first_stage_is_noticed() -> None:
     rising = [float(n) for n in range(20)]
     assert "against the first stage (Kendall's tau -1.00)" in notices(Reranker(Given()), rising)[0]
     assert notices(Reranker(Given()), rising[::-1]) == ()
@@ -58,9 +58,9 @@ def test_an_order_against_the_first_stage_is_told() -> None:
 
 def test_agreement_no_better_than_chance_is_told_after_many_questions() -> None:
     chance, reranker = random.Random(1), Reranker(Given())
-    told = [notices(reranker, [chance.random() for _ in range(20)]) for _ in range(40)]
-    assert not any("no more than chance" in one for own in told[:29] for one in own)
-    assert "over the last 40 questions, given agreed with the first stage no more than" in told[-1][0]
+    found = [notices(reranker, [chance.random() for _ in range(20)]) for _ in range(40)]
+    assert not any("no more than chance" in one for own in found[:29] for one in own)
+    assert "over the last 40 questions, given agreed with the first stage no more than" in found[-1][0]
 
 
 def test_a_model_that_agrees_a_little_is_trusted() -> None:

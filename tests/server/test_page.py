@@ -474,8 +474,8 @@ def test_axe_finds_no_violation(viewport: dict[str, int], scheme: str, served: S
             "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', "
             "'best-practice']})"
         )
-        told = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in result["violations"]]
-        assert told == [], what
+        found = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in result["violations"]]
+        assert found == [], what
 
     page = pages.open(f"{served.url}/", **options)
     page.wait_for_selector("#welcome:not([hidden])")

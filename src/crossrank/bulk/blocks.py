@@ -35,7 +35,7 @@ class RunQuery:
 
 
 def queries_of_run(
-    queries: Mapping[str, str], run: Run, candidates: int | None, bad: OnBadLine
+    queries: Mapping[str, str], run: Run, candidates: int | None, on_bad_line: OnBadLine
 ) -> list[RunQuery]:
     """The run's queries with their candidates, in the run's order.
 
@@ -43,12 +43,14 @@ def queries_of_run(
         queries: Query id to question.
         run: Query id to document id to score.
         candidates: How many candidates of a query to rerank; None reranks all.
-        bad: Called with the error for a query of the run that has no text, or a blank one.
+        on_bad_line: Called with the error for a query of the run that has no text, or a blank one.
     """
     found = []
     for query, scores in run.items():
         if not queries.get(query, "").strip():
-            bad(InputError(f"the run has query {query!r}, and there is no text for it among the queries"))
+            on_bad_line(
+                InputError(f"the run has query {query!r}, and there is no text for it among the queries")
+            )
             continue
         ids = tuple(trec_order(query, scores))
         depth = len(ids) if candidates is None else candidates
@@ -122,7 +124,9 @@ def rank_block(reranker: Reranker, block: bytes) -> RankedBlock:
     """Rank a :func:`packed` block. Scores are logits; a document without a score follows the others."""
     queries: list[dict[str, Any]] = json.loads(block)
     rankings = reranker.rank_many(
-        ((query["text"], _candidates(query["candidates"])) for query in queries), activation="none"
+        ((query["text"], _candidates(query["candidates"])) for query in queries),
+        activation="none",
+        on_truncation="ignore",  # counted below, for the whole run
     )
     run: dict[str, dict[str, float]] = {}
     for query, ranking in zip(queries, rankings, strict=True):

@@ -8,16 +8,16 @@ only be read with Ray, and their size depends on how Ray cuts the data.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from crossrank.errors import InputError
+from crossrank.files import replacing
 
 
 class Job:
@@ -85,14 +85,10 @@ class Job:
         Raises:
             OSError: The output cannot be written; all blocks are kept.
         """
-        unfinished = self.folder / "output"
-        with unfinished.open("wb") as whole:
+        with replacing(self.output) as unfinished, unfinished.open("wb") as whole:
             for block in range(blocks):
                 with self._part(block).open("rb") as part:
                     shutil.copyfileobj(part, whole)
-            whole.flush()
-            os.fsync(whole.fileno())
-        unfinished.replace(self.output)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _part(self, block: int) -> Path:
@@ -100,13 +96,5 @@ class Job:
 
 
 def _write(file: Path, text: str) -> None:
-    unfinished = file.with_name(f".{file.name}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(file)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+    with replacing(file) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
@@ -14,6 +13,7 @@ from crossrank.documents import Document
 from crossrank.errors import InputError, MissingExtraError, MissingPassageError
 from crossrank.evaluation.collection import corpus_lines
 from crossrank.evaluation.lines import OnBadLine
+from crossrank.files import replacing
 from crossrank.index.index import Index
 
 _AT_ONCE = 1000
@@ -35,7 +35,7 @@ class PassageFile:
         >>> with TemporaryDirectory() as folder:
         ...     corpus = Path(folder, "corpus.jsonl")
         ...     _ = corpus.write_text('{"_id": "d1", "text": "Bees dance."}')
-        ...     passages = PassageFile.write(Path(folder, "texts"), str(corpus), {"d1"}, bad=print)
+        ...     passages = PassageFile.write(Path(folder, "texts"), str(corpus), {"d1"}, on_bad_line=print)
         ...     passages.documents(["d1", "d2"])
         {'d1': Document(id='d1', text='Bees dance.', title='', metadata={})}
     """
@@ -50,7 +50,7 @@ class PassageFile:
         collection: str,
         wanted: Collection[str],
         *,
-        bad: OnBadLine,
+        on_bad_line: OnBadLine,
         progress: Progress = lambda *_: None,
     ) -> PassageFile:
         """Copy the wanted texts, reading the collection once from beginning to end. An existing file stays.
@@ -60,7 +60,7 @@ class PassageFile:
             collection: JSON Lines or Parquet (files, or addresses that fsspec reads), a folder in BEIR
                 layout, or the folder of an index.
             wanted: Ids of the documents.
-            bad: Called with the error for a line that cannot be used.
+            on_bad_line: Called with the error for a line that cannot be used.
             progress: Called with the number of texts found, and the number of those wanted.
 
         Raises:
@@ -69,24 +69,18 @@ class PassageFile:
         """
         if path.is_file():
             return cls(path)
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with closing(sqlite3.connect(unfinished)) as database:
-                # It is made again after a crash, so it needs no journal.
-                database.execute("PRAGMA journal_mode = OFF")
-                database.execute("CREATE TABLE passage (id TEXT PRIMARY KEY, title TEXT, text TEXT)")
-                documents = _documents(collection, wanted, bad)
-                found = 0
-                while some := list(islice(documents, _AT_ONCE)):
-                    rows = [(one.id, one.title, one.text) for one in some if one.id in wanted]
-                    database.executemany("INSERT OR IGNORE INTO passage VALUES (?, ?, ?)", rows)
-                    found += len(rows)
-                    progress("Finding texts", found, len(wanted))
-                database.commit()
-            unfinished.replace(path)
-        finally:
-            with suppress(OSError):
-                unfinished.unlink()
+        with replacing(path) as unfinished, closing(sqlite3.connect(unfinished)) as database:
+            # It is made again after a crash, so it needs no journal.
+            database.execute("PRAGMA journal_mode = OFF")
+            database.execute("CREATE TABLE passage (id TEXT PRIMARY KEY, title TEXT, text TEXT)")
+            documents = _documents(collection, wanted, on_bad_line)
+            found = 0
+            while some := list(islice(documents, _AT_ONCE)):
+                rows = [(one.id, one.title, one.text) for one in some if one.id in wanted]
+                database.executemany("INSERT OR IGNORE INTO passage VALUES (?, ?, ?)", rows)
+                found += len(rows)
+                progress("Finding texts", found, len(wanted))
+            database.commit()
         return cls(path)
 
     def missing(self, ids: Collection[str]) -> list[str]:
@@ -112,7 +106,7 @@ class PassageFile:
         return closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True))
 
 
-def _documents(collection: str, wanted: Iterable[str], bad: OnBadLine) -> Iterator[Document]:
+def _documents(collection: str, wanted: Iterable[str], on_bad_line: OnBadLine) -> Iterator[Document]:
     folder = Path(collection)
     if "://" not in collection and folder.is_dir():
         if (folder / "corpus.jsonl").is_file():
@@ -127,9 +121,9 @@ def _documents(collection: str, wanted: Iterable[str], bad: OnBadLine) -> Iterat
             )
     for address in _addresses(collection):
         if address.endswith(".parquet"):
-            yield from _parquet(address, bad)
+            yield from _parquet(address, on_bad_line)
         else:
-            yield from (document for _, document in corpus_lines(address, bad))
+            yield from (document for _, document in corpus_lines(address, on_bad_line))
 
 
 def _addresses(collection: str) -> list[str]:
@@ -154,7 +148,7 @@ def _indexed(index: Index, wanted: Iterable[str]) -> Iterator[Document]:
             yield index.passage(name)
 
 
-def _parquet(address: str, bad: OnBadLine) -> Iterator[Document]:
+def _parquet(address: str, on_bad_line: OnBadLine) -> Iterator[Document]:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -179,7 +173,9 @@ def _parquet(address: str, bad: OnBadLine) -> Iterator[Document]:
                     number += 1
                     document = _document(row, key)
                     if document is None:
-                        bad(InputError(f"{address}: row {number}: '{key}' and 'text' must be strings"))
+                        on_bad_line(
+                            InputError(f"{address}: row {number}: '{key}' and 'text' must be strings")
+                        )
                     else:
                         yield document
     except (OSError, pyarrow.ArrowException) as error:

@@ -64,12 +64,12 @@ def rerank_run(
     *,
     model: str | Path = DEFAULT_CROSS_ENCODER,
     candidates: int | None = None,
-    block: int = 16,
+    block_size: int = 16,
     precision: Precision = "auto",
     device: str | None = None,
     ray: str | None = None,
     workers: int | None = None,
-    bad: OnBadLine = refuse,
+    on_bad_line: OnBadLine = refuse,
     progress: Progress = lambda *_: None,
 ) -> RunReport:
     """Rerank every query of a run, and write the reranked run.
@@ -89,15 +89,15 @@ def rerank_run(
             follow with falling numbers, in first-stage order.
         model: A cross-encoder, by name or folder.
         candidates: How many candidates of a query to rerank; all by default.
-        block: Number of queries in a block.
+        block_size: Number of queries in a block.
         precision: See :class:`crossrank.CrossEncoder`.
         device: See :class:`crossrank.CrossEncoder`; not with ``ray``.
         ray: The address of a Ray cluster, ``auto`` for the one that this machine belongs to, or ``local`` for
             one on this machine alone. None ranks in this process.
         workers: Number of models on the cluster; one for each machine by default.
-        bad: Called with the error for an input line that cannot be used, for a query without a text, and for
-            a document that the collection does not have. By default it is raised; if the call returns, the
-            line, query or document is left out.
+        on_bad_line: Called with the error for an input line that cannot be used, for a query without a text,
+            and for a document that the collection does not have. By default it is raised; if the call
+            returns, the line, query or document is left out.
         progress: Called with what is being done, the amount done, and the total.
 
     Returns:
@@ -127,7 +127,7 @@ def rerank_run(
         ...     [line.split()[2] for line in Path(folder, "reranked.run").read_text().splitlines()]
         ['d2', 'd1']
     """
-    for name, number in (("candidates", candidates), ("block", block), ("workers", workers)):
+    for name, number in (("candidates", candidates), ("block_size", block_size), ("workers", workers)):
         if number is not None and number < 1:
             raise InputError(f"{name} must be at least 1; it is {number}")
     if ray is None and workers is not None:
@@ -135,14 +135,16 @@ def rerank_run(
     if ray is not None and device is not None:
         raise InputError("device cannot be given with ray: every machine uses its processors")
     output = Path(output)
-    found = queries_of_run(read_queries(queries, bad), read_run(run, bad=bad), candidates, bad)
+    found = queries_of_run(
+        read_queries(queries, on_bad_line), read_run(run, on_bad_line=on_bad_line), candidates, on_bad_line
+    )
     if not found:
         raise InputError(f"{run} has no query that {queries} has a text for")
-    job, blocks = Job(output), in_blocks(found, block)
+    job, blocks = Job(output), in_blocks(found, block_size)
     with pool_of(ray, workers) as pool, job.claimed():
         loaded = CrossEncoder(model, precision=precision, device=device)
-        job.check(_settings(loaded, found, block))
-        passages = _passages(job, str(collection), found, bad, progress)
+        job.check(_settings(loaded, found, block_size))
+        passages = _passages(job, str(collection), found, on_bad_line, progress)
         done = job.done()
         todo = [number for number in range(len(blocks)) if number not in done]
         load = partial(_load, passages, blocks)
@@ -176,25 +178,25 @@ def rerank_run(
     )
 
 
-def _settings(model: CrossEncoder, queries: Sequence[RunQuery], block: int) -> dict[str, Any]:
+def _settings(model: CrossEncoder, queries: Sequence[RunQuery], block_size: int) -> dict[str, Any]:
     """What has to be the same when a job goes on."""
     return {
         "model": model.fingerprint,
         "arithmetic": str(model.precision.arithmetic),
         "queries and candidates": digest(queries),
-        "block": block,
+        "block size": block_size,
     }
 
 
 def _passages(
-    job: Job, collection: str, queries: Sequence[RunQuery], bad: OnBadLine, progress: Progress
+    job: Job, collection: str, queries: Sequence[RunQuery], on_bad_line: OnBadLine, progress: Progress
 ) -> PassageFile:
     wanted = {name: query.id for query in queries for name in query.candidates}
     passages = PassageFile.write(
-        job.folder / "passages.sqlite", collection, wanted.keys(), bad=bad, progress=progress
+        job.folder / "passages.sqlite", collection, wanted.keys(), on_bad_line=on_bad_line, progress=progress
     )
     for name in passages.missing(wanted):
-        bad(
+        on_bad_line(
             InputError(
                 f"the run names document {name!r} for query {wanted[name]!r}, and {collection} has none"
             )

@@ -152,7 +152,7 @@ class _Worker:
 
     def __init__(self, make: Callable[[int], Work], threads: int) -> None:
         self._problem = ""
-        # Told with each part: Ray would start a worker that cannot be made again and again.
+        # Reported with each part: Ray would start a worker that cannot be made again and again.
         try:
             self._work = make(threads)
         except CrossrankError as error:

@@ -41,7 +41,7 @@ def rerank_run(
         int | None,
         typer.Option(help="How many candidates of a query to rerank; the others follow. All by default."),
     ] = None,
-    block: Annotated[
+    block_size: Annotated[
         int, typer.Option(help="Queries in a block: what is saved at once, and lost by a kill at most.")
     ] = 16,
     precision: Precision = "auto",
@@ -86,12 +86,12 @@ def rerank_run(
             output,
             model=model,
             candidates=candidates,
-            block=block,
+            block_size=block_size,
             precision=precision,
             device=device,
             ray=ray,
             workers=workers,
-            bad=skip if skip_bad else refuse,
+            on_bad_line=skip if skip_bad else refuse,
             progress=progress,
         )
     for notice in report.notices:

@@ -14,6 +14,7 @@ from crossrank.cli.judged import (
     Split,
     first_stage_candidates,
     judged_collection,
+    measured,
 )
 from crossrank.cli.options import Device, Embedder, Precision, given_path
 from crossrank.cli.output import print_json, progress_bar
@@ -95,10 +96,7 @@ def _print_report(report: dict[str, Any]) -> None:
     from crossrank.cli.screen import console
 
     screen = console()
-    screen.print(
-        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "
-        f"{report['model']}"
-    )
+    screen.print(measured(report))
     table = Table(
         "the logit", "method", "ECE", "Brier", "of one share", "ECE of the best", "Brier of the best"
     )

@@ -15,6 +15,7 @@ from crossrank.cli.judged import (
     first_stage_candidates,
     index_candidates,
     judged_collection,
+    measured,
     some_queries,
 )
 from crossrank.cli.options import (
@@ -164,21 +165,18 @@ def _found(
     tune: bool,
 ) -> tuple[Index | None, Collection, Mapping[str, Sequence[Candidate]]]:
     """The index, the judged queries, and the candidates of each."""
-    if index is None:
-        if dataset is None:
-            raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
+    if dataset is not None:
         collection = some_queries(judged_collection(dataset, split, qrels), queries)
-        return None, collection, first_stage_candidates(collection, retrieval, embedder, candidates)
+        if index is None:
+            return None, collection, first_stage_candidates(collection, retrieval, embedder, candidates)
+    elif index is None or not tune:
+        raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
     from crossrank.evaluation.indexed import self_made_collection
     from crossrank.index import Index
 
     opened = Index(index)
-    if dataset is not None:
-        collection = some_queries(judged_collection(dataset, split, qrels), queries)
-    elif tune:
+    if dataset is None:
         collection = self_made_collection(opened, queries or 300)
-    else:
-        raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
     return opened, collection, index_candidates(collection, opened, retrieval, candidates)
 
 
@@ -188,10 +186,7 @@ def _print_report(report: dict[str, Any]) -> None:
     from crossrank.cli.screen import console
 
     screen = console()
-    screen.print(
-        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "
-        f"{report['model']}"
-    )
+    screen.print(measured(report))
     table = Table(
         "measure", report["retrieval"], "reranked", "difference", "95% interval", "p", "better / worse"
     )

@@ -78,6 +78,14 @@ def some_queries(collection: Collection, count: int | None) -> Collection:
     )
 
 
+def measured(report: Mapping[str, Any]) -> str:
+    """The first line of a report: what was measured."""
+    return (
+        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "
+        f"{report['model']}"
+    )
+
+
 def index_candidates(
     collection: Collection, index: Index, retrieval: str, candidates: int
 ) -> Mapping[str, Sequence[Candidate]]:

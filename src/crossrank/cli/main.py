@@ -78,7 +78,7 @@ def _help_alone(context: typer.Context) -> None:
 def main() -> None:
     """Run the command line and exit; errors are one line on standard error."""
     _check_streams()
-    warnings.simplefilter("ignore", TruncationWarning)  # told as a notice
+    warnings.simplefilter("ignore", TruncationWarning)  # shown as a notice
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
     try:
@@ -103,7 +103,7 @@ def _check_streams() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    """The exit code of a command, after what went wrong has been told."""
+    """The exit code of a command, after what went wrong has been shown."""
     try:
         # Not the command's own main, which answers a closed pipe itself, with exit code 1.
         command = typer.main.get_command(_app(arguments[0] if arguments else ""))

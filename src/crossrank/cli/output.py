@@ -6,11 +6,13 @@ import codecs
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from crossrank.documents import Ranking
     from crossrank.inference.score_cache import ScoreCache
 
@@ -57,7 +59,7 @@ def notify_of_cache(cache: ScoreCache | None) -> None:
 class Bar:
     """A progress bar: calling it advances it; ``update`` sets the amount done and the total."""
 
-    def __init__(self, progress: Any, task: Any) -> None:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
     def __call__(self, done: int) -> None:
@@ -69,9 +71,65 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total)
 
 
+class Bars:
+    """Progress bars, one for each task; calling it sets the amount done and the total.
+
+    Args:
+        progress: rich's; None where nothing is shown.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees them."""
+        return self._progress is not None
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Show how much of a task is done."""
+        if self._progress is not None:
+            self._progress.update(self._task(self._progress, task), completed=done, total=total)
+
+    def describe(self, task: str, text: str) -> None:
+        """Show another text for a task."""
+        if self._progress is not None:
+            self._progress.update(self._task(self._progress, task), description=text)
+
+    def print(self, line: str) -> None:
+        """Print a line to standard error, above the bars."""
+        if self._progress is not None:
+            self._progress.console.print(line)
+        else:
+            notify(line)
+
+    def _task(self, progress: Progress, task: str) -> TaskID:
+        if task not in self._tasks:
+            self._tasks[task] = progress.add_task(task, total=None)
+        return self._tasks[task]
+
+
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Bar | None]:
     """Show a progress bar on standard error, if that is a terminal."""
+    with _progress() as progress:
+        yield None if progress is None else Bar(progress, progress.add_task(description, total=total))
+
+
+@contextmanager
+def progress_bars(*, stay: bool = False) -> Iterator[Bars]:
+    """Show a progress bar for each task, on standard error if that is a terminal.
+
+    Args:
+        stay: Whether the bars are still there when all is done.
+    """
+    with _progress(stay=stay) as progress:
+        yield Bars(progress)
+
+
+@contextmanager
+def _progress(*, stay: bool = False) -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
@@ -79,32 +137,8 @@ def progress_bar(description: str, total: int | None) -> Iterator[Bar | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Bar(progress, progress.add_task(description, total=total))
-
-
-@contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar for each task, on standard error if that is a terminal.
-
-    Yields a function that is called with the task, the amount done, and the total.
-    """
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-
-        def show(task: str, done: int, total: int) -> None:
-            if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total)
-            bars.update(tasks[task], completed=done, total=total)
-
-        yield show
+    with Progress(*columns, console=Console(stderr=True), transient=not stay) as progress:
+        yield progress
 
 
 def printable(text: str, keep: str = "") -> str:

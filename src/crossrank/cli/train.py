@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossrank.cli.output import notify, print_json
+from crossrank.cli.output import notify, print_json, progress_bars
 from crossrank.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,29 +99,21 @@ def _report() -> Iterator[
     tuple[Callable[[str, int, int], object], Callable[[dict[str, float], int], object]]
 ]:
     """Progress bars on a terminal; otherwise one line per validation and task, for logs."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    screen = Console(stderr=True)
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+    with progress_bars(stay=True) as bars:
+        started: set[str] = set()
 
         def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-                if not screen.is_terminal:
-                    notify(what)
-            bars.update(tasks[what], completed=done, total=total)
+            if what not in started and not bars.shown:
+                notify(what)
+            started.add(what)
+            bars(what, done, total)
 
         def log(line: dict[str, float], steps: int) -> None:
-            loss = f", loss {line['loss']:.3f}" if "loss" in line else ""
             progress("Training", int(line["step"]), steps)
-            if loss:
-                bars.update(tasks["Training"], description=f"Training{loss}")
+            if "loss" in line:
+                bars.describe("Training", f"Training, loss {line['loss']:.3f}")
             if "ndcg@10" in line:
                 ndcg = f"nDCG@10 {line['ndcg@10']:.4f} on questions kept out"
-                text = f"step {int(line['step'])} of {steps}: {ndcg}"
-                bars.console.print(text) if screen.is_terminal else notify(text)
+                bars.print(f"step {int(line['step'])} of {steps}: {ndcg}")
 
         yield progress, log

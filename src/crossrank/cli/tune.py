@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from crossrank.cli.judged import measured
 from crossrank.cli.output import notify, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -61,10 +62,7 @@ def _print_report(report: dict[str, Any]) -> None:
     from crossrank.cli.screen import console
 
     screen = console()
-    screen.print(
-        f"{report['dataset']}: {report['queries']} queries, {report['candidates']} candidates each, "
-        f"{report['model']}"
-    )
+    screen.print(measured(report))
     table = Table("nDCG@10", "", "difference", "95% interval", "p")
     table.add_row("first stage", f"{report['first_stage']:.4f}", "", "", "")
     for name in ("reranked", "interpolated"):

@@ -83,7 +83,11 @@ def _compare(model: CrossEncoder, golden: dict[str, Any]) -> dict[str, Any]:
     """Compare raw logits, or the scores that the model's own activation makes of them."""
     pairs = [(query, passage) for query, passage in golden["pairs"]]
     compared = "scores" if "scores" in golden else "logits"
-    found = {"logits": model.logits(pairs)[0], "scores": np.asarray(model.predict(pairs), np.float32)}
+    outputs, scoring = model.outputs(pairs, prompt=model.prompt_named(None)), for_ranking(model).scoring
+    found = {
+        "logits": scoring.logits(outputs),
+        "scores": np.asarray(scoring.predictions(outputs), np.float32),
+    }
     difference = float(np.abs(found[compared] - np.array(golden[compared], np.float32)).max())
     scored = [
         {"query": query, "passage": passage, "logit": float(logit), "score": float(score), "published": each}

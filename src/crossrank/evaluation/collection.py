@@ -116,18 +116,18 @@ def _read_corpus(path: Path) -> tuple[Document, ...]:
     return tuple(documents.values())
 
 
-def corpus_lines(path: Path | str, bad: OnBadLine = refuse) -> Iterator[tuple[int, Document]]:
+def corpus_lines(path: Path | str, on_bad_line: OnBadLine = refuse) -> Iterator[tuple[int, Document]]:
     """The documents of a corpus.jsonl one by one, each with the number of its line.
 
     Args:
         path: The file, or an address that fsspec reads.
-        bad: Called with the error for a line that cannot be used; by default it is raised. That ids are
-            unique is not checked.
+        on_bad_line: Called with the error for a line that cannot be used; by default it is raised. That ids
+            are unique is not checked.
 
     Raises:
-        InputError: The file cannot be read, or a line cannot be used and ``bad`` raises.
+        InputError: The file cannot be read, or a line cannot be used and ``on_bad_line`` raises.
     """
-    for number, item in _json_objects(path, bad):
+    for number, item in _json_objects(path, on_bad_line):
         try:
             document = Document(
                 id=_id(path, number, item),
@@ -136,20 +136,20 @@ def corpus_lines(path: Path | str, bad: OnBadLine = refuse) -> Iterator[tuple[in
                 metadata=_metadata(path, number, item),
             )
         except InputError as error:
-            bad(error)
+            on_bad_line(error)
             continue
         yield number, document
 
 
-def read_queries(path: Path | str, bad: OnBadLine = refuse) -> dict[str, str]:
+def read_queries(path: Path | str, on_bad_line: OnBadLine = refuse) -> dict[str, str]:
     """Query id to question, from JSON Lines (``_id``, ``text``) or a table of two columns with a tab between.
 
     Args:
         path: The file, or an address that fsspec reads; a table if its name ends in ``.tsv``.
-        bad: Called with the error for a line that cannot be used; by default it is raised.
+        on_bad_line: Called with the error for a line that cannot be used; by default it is raised.
 
     Raises:
-        InputError: The file cannot be read, or a line cannot be used and ``bad`` raises.
+        InputError: The file cannot be read, or a line cannot be used and ``on_bad_line`` raises.
 
     Example:
         >>> import tempfile
@@ -161,37 +161,43 @@ def read_queries(path: Path | str, bad: OnBadLine = refuse) -> dict[str, str]:
     """
     queries: dict[str, str] = {}
     is_table = ".tsv" in Path(str(path)).suffixes
-    for number, item in _table_rows(path, bad) if is_table else _json_objects(path, bad):
+    for number, item in _table_rows(path, on_bad_line) if is_table else _json_objects(path, on_bad_line):
         try:
             query = _id(path, number, item)
             if query in queries:
                 raise _taken(path, number, query)
             queries[query] = _string(path, number, item, "text")
         except InputError as error:
-            bad(error)
+            on_bad_line(error)
     return queries
 
 
-def _table_rows(path: Path | str, bad: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in numbered_lines(path, bad):
+def _table_rows(path: Path | str, on_bad_line: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path, on_bad_line):
         name, separator, text = line.partition("\t")
         if separator:
             yield number, {"_id": name.strip(), "text": text}
         else:
-            bad(line_error(path, number, f"must have an id, a tab and a question; it is {line!r:.80}"))
+            on_bad_line(
+                line_error(path, number, f"must have an id, a tab and a question; it is {line!r:.80}")
+            )
 
 
-def _json_objects(path: Path | str, bad: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in numbered_lines(path, bad):
+def _json_objects(path: Path | str, on_bad_line: OnBadLine) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in numbered_lines(path, on_bad_line):
         try:
             item = json.loads(line)
         except (ValueError, RecursionError) as error:
-            bad(line_error(path, number, f"is not JSON ({error}); write one object a line: {line!r:.80}"))
+            on_bad_line(
+                line_error(path, number, f"is not JSON ({error}); write one object a line: {line!r:.80}")
+            )
             continue
         if isinstance(item, dict):
             yield number, item
         else:
-            bad(line_error(path, number, f"must be a JSON object with '_id' and 'text'; it is {line!r:.80}"))
+            on_bad_line(
+                line_error(path, number, f"must be a JSON object with '_id' and 'text'; it is {line!r:.80}")
+            )
 
 
 def _id(path: Path | str, number: int, item: Mapping[str, Any]) -> str:

@@ -191,8 +191,8 @@ def _notices(rankings: Iterable[Ranking], reranker: Reranker) -> tuple[str, ...]
     cut = [hit.truncated_tokens for ranking in rankings for hit in ranking]
     remedy = "long_documents='windows' reads whole documents."
     own = truncation_notice(reranker.model.name, cut, "candidates", remedy)
-    told = [notice for ranking in rankings for notice in ranking.notices]
-    return tuple(dict.fromkeys([*told, *filter(None, [own])]))
+    notices = [notice for ranking in rankings for notice in ranking.notices]
+    return tuple(dict.fromkeys([*notices, *filter(None, [own])]))
 
 
 def run_of(found: Mapping[str, Sequence[Candidate]]) -> dict[str, dict[str, float]]:

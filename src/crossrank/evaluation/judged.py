@@ -14,9 +14,7 @@ from crossrank.evaluation.experiment import rerank_candidates
 from crossrank.evaluation.measures import RELEVANT_FROM
 from crossrank.inference.interpolation import EvidenceWeights
 from crossrank.ranking.reranker import Reranker
-
-SHOWN = 3
-"""How many hits a search returns by default."""
+from crossrank.search import DEFAULT_TOP_N
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,10 @@ class JudgedQuery:
             weights: See :meth:`sums`.
 
         Returns:
-            Of the three best, as many as a search returns by default.
+            Of as many candidates as a search returns by default.
         """
         sums = self.sums(weights)
-        order = np.argsort(-sums, kind="stable")[:SHOWN]
+        order = np.argsort(-sums, kind="stable")[:DEFAULT_TOP_N]
         return sums[order].tolist(), self.relevant[order].tolist()
 
 
@@ -72,6 +70,9 @@ def judged_queries(
         reranker: The reranker, whose weights do not matter here.
         candidates: How many candidates to score per query.
         progress: Called with the number of candidates scored since the last call.
+
+    Returns:
+        The queries that are judged, in the collection's order, each with its scored candidates.
     """
     rankings = rerank_candidates(collection, found, reranker, candidates=candidates, progress=progress)
     judged = []

@@ -25,16 +25,16 @@ def refuse(error: InputError) -> None:
     raise error
 
 
-def numbered_lines(path: Path | str, bad: OnBadLine = refuse) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path | str, on_bad_line: OnBadLine = refuse) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 file with their 1-based numbers; blank ones are skipped.
 
     Args:
         path: A file, or an address that fsspec reads, such as ``s3://bucket/corpus.jsonl.gz``. Compressed
             files are recognised by their ending.
-        bad: Called for a line that is not UTF-8.
+        on_bad_line: Called for a line that is not UTF-8.
 
     Raises:
-        InputError: The file cannot be opened, or a line is not UTF-8 and ``bad`` raises.
+        InputError: The file cannot be opened, or a line is not UTF-8 and ``on_bad_line`` raises.
 
     Example:
         >>> import tempfile
@@ -50,7 +50,7 @@ def numbered_lines(path: Path | str, bad: OnBadLine = refuse) -> Iterator[tuple[
                 try:
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError:
-                    bad(line_error(path, number, "is not UTF-8; save the file as UTF-8 text"))
+                    on_bad_line(line_error(path, number, "is not UTF-8; save the file as UTF-8 text"))
                     continue
                 if line.strip():
                     yield number, line.rstrip("\r\n")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from crossrank.errors import InputError
 from crossrank.evaluation.lines import OnBadLine, line_error, numbered_lines, refuse
+from crossrank.files import replacing
 
 Run: TypeAlias = Mapping[str, Mapping[str, float]]
 """Query id to document id to score; higher is better, on whatever scale the system has."""
@@ -26,7 +25,7 @@ _LARGEST_SCORE = 3e38
 _LARGEST_UNTIED = 1e38
 
 
-def read_run(path: Path | str, *, bad: OnBadLine = refuse) -> dict[str, dict[str, float]]:
+def read_run(path: Path | str, *, on_bad_line: OnBadLine = refuse) -> dict[str, dict[str, float]]:
     """Read a run: TREC's format, a table with a header, or MS MARCO's three columns.
 
     The score decides the order and the rank is not read, as in trec_eval. Only where the file has no scores
@@ -34,7 +33,7 @@ def read_run(path: Path | str, *, bad: OnBadLine = refuse) -> dict[str, dict[str
 
     Args:
         path: The file, UTF-8; compressed files and addresses that fsspec reads, such as ``s3://``, work too.
-        bad: Called with the error for a line that cannot be used; by default it is raised.
+        on_bad_line: Called with the error for a line that cannot be used; by default it is raised.
 
     Returns:
         Query id to document id to score, in the file's order.
@@ -57,7 +56,7 @@ def read_run(path: Path | str, *, bad: OnBadLine = refuse) -> dict[str, dict[str
     run: dict[str, dict[str, float]] = {}
     layout: _Layout | None = None
     scored: bool | None = None
-    for number, line in numbered_lines(path, bad):
+    for number, line in numbered_lines(path, on_bad_line):
         try:
             if layout is None:
                 layout = _layout(path, number, line)
@@ -78,7 +77,7 @@ def read_run(path: Path | str, *, bad: OnBadLine = refuse) -> dict[str, dict[str
                     "lines",
                 )
         except InputError as error:
-            bad(error)
+            on_bad_line(error)
             continue
         run.setdefault(result.query, {})[result.document] = result.score
     if not run:
@@ -114,17 +113,13 @@ def write_run(path: Path | str, run: Run, tag: str) -> None:
     """
     path = Path(path)
     lines = list(run_lines(run, tag))
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}. Name a file in a folder that exists."
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def run_lines(run: Run, tag: str) -> Iterator[str]:

@@ -82,8 +82,8 @@ class TuningReport:
                 "this model adds nothing to the first stage's evidence: leave it out; the learnt weights do"
             )
         if harm.interval[1] < 0:
-            told = "is better than the first stage" if gain.interval[0] > 0 else "does no harm"
-            return f"this model makes this search worse by itself; with the learnt weights it {told}"
+            effect = "is better than the first stage" if gain.interval[0] > 0 else "does no harm"
+            return f"this model makes this search worse by itself; with the learnt weights it {effect}"
         if gain.interval[0] > 0:
             return "this model makes this search better"
         return "it cannot be said whether this model makes this search better: judge more queries"

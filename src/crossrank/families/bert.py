@@ -89,9 +89,9 @@ class RotaryBertGraph(BertGraph):
 
 def packed_bert(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
-    from crossrank.families.networks.bert import PackedBert
+    from crossrank.families.networks.bert import bert_classifier
 
-    return PackedBert(network, device)
+    return bert_classifier(network, device)
 
 
 def packed_bert_body(network: Any, device: torch.device) -> Body:

@@ -245,11 +245,11 @@ def log_buckets(distances: NDArray[np.int64], buckets: int, farthest: int) -> ND
 def packed_deberta(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding unless it has a convolution."""
     from crossrank.families.networks.classifiers import PaddedClassifier
-    from crossrank.families.networks.deberta import PackedDeberta
+    from crossrank.families.networks.network import FirstTokenClassifier
 
     if network.base_model.encoder.conv is not None:  # it reads neighbours, also those of another input
         return PaddedClassifier(network, device)
-    return PackedDeberta(network, device, _tensor_of_rows(network.config))
+    return FirstTokenClassifier(packed_body(network.base_model, device), network.pooler, network.classifier)
 
 
 def packed_body(network: Any, device: torch.device) -> Body:

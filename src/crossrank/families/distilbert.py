@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from crossrank.families.networks.bodies import Body
-    from crossrank.families.networks.pack import Pack
+    from crossrank.families.networks.network import Network
 
 _SETTINGS = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
 
@@ -54,24 +54,15 @@ class DistilBertGraph(Encoder):
         return self.ops.linear(op.relu(self.ops.linear(first, "pre_classifier")), "classifier")
 
 
-class PackedDistilBert:
-    """transformers' classifier, packed.
+def packed_distilbert(network: Any, device: torch.device) -> Network:
+    """transformers' classifier, without padding."""
+    from crossrank.families.networks.network import FirstTokenClassifier
 
-    Args:
-        network: transformers' network, on its device.
-        device: The same device.
-    """
-
-    padded = False
-
-    def __init__(self, network: Any, device: torch.device) -> None:
-        self._network, self._body = network, packed_body(network.base_model, device)
-
-    def __call__(self, pack: Pack) -> torch.Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        inner = self._network.pre_classifier(self._body(pack, only_first=True))
-        logits: torch.Tensor = self._network.classifier(inner.relu())
-        return logits
+    return FirstTokenClassifier(
+        packed_body(network.base_model, device),
+        lambda first: network.pre_classifier(first[:, 0]).relu(),
+        network.classifier,
+    )
 
 
 def packed_body(network: Any, device: torch.device) -> Body:
@@ -84,7 +75,7 @@ def packed_body(network: Any, device: torch.device) -> Body:
 FAMILY = Family(
     names=("distilbert",),
     graph=DistilBertGraph,
-    packed=PackedDistilBert,
+    packed=packed_distilbert,
     packed_body=packed_body,
     kept_in_float=frozenset({"classifier", "pre_classifier", "position_embeddings"}),
 )

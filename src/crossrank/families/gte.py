@@ -124,9 +124,9 @@ def in_transformers(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def packed_gte(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
-    from crossrank.families.networks.rotary import PackedRotary
+    from crossrank.families.networks.rotary import rotary_classifier
 
-    return PackedRotary(network, device)
+    return rotary_classifier(network, device)
 
 
 def packed_body(network: Any, device: torch.device) -> Body:

@@ -39,7 +39,7 @@ class Model(ModelFolder):
 
         Args:
             products: How to multiply with weight matrices.
-            layers: Build only so many of the first layers; all by default.
+            layers: Build only this number of the first layers; all by default.
 
         Raises:
             ModelError: The configuration or the tensors are not what the graph needs.

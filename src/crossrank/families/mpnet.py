@@ -80,9 +80,9 @@ def relative_buckets(distances: NDArray[np.int64], buckets: int) -> NDArray[np.i
 
 def packed_mpnet(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
-    from crossrank.families.networks.mpnet import PackedMPNet
+    from crossrank.families.networks.network import FirstTokenClassifier
 
-    return PackedMPNet(network, device)
+    return FirstTokenClassifier(packed_body(network.base_model, device), network.classifier)
 
 
 def packed_body(network: Any, device: torch.device) -> Body:

@@ -124,9 +124,9 @@ def _theta(config: Mapping[str, Any]) -> float:
 
 def packed_nomic_bert(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
-    from crossrank.families.networks.rotary import PackedRotary
+    from crossrank.families.networks.rotary import rotary_classifier
 
-    return PackedRotary(network, device)
+    return rotary_classifier(network, device)
 
 
 def packed_body(network: Any, device: torch.device) -> Body:

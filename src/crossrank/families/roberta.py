@@ -39,9 +39,9 @@ class RobertaGraph(Encoder):
 
 def packed_roberta(network: Any, device: torch.device) -> Network:
     """transformers' classifier, without padding."""
-    from crossrank.families.networks.bert import PackedBert
+    from crossrank.families.networks.bert import bert_classifier
 
-    return PackedBert(network, device, shifted_by=network.config.pad_token_id)
+    return bert_classifier(network, device, shifted_by=network.config.pad_token_id)
 
 
 def packed_roberta_body(network: Any, device: torch.device) -> Body:

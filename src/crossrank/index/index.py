@@ -391,7 +391,7 @@ class Index:
             write_interpolation(database, model, interpolation)
 
     def sample(self, count: int, *, seed: int = 0) -> list[Document]:
-        """Passages drawn by chance, each from a file of its own as far as there are so many.
+        """Passages drawn by chance, each from a file of its own as far as there are enough.
 
         Args:
             count: The maximum number of passages.

@@ -36,7 +36,7 @@ class BiEncoder:
         model_name_or_path: A bundled model, a folder, or a Hugging Face name.
         device: ``cpu`` (the default), ``cuda``, ``cuda:1`` or ``mps``. GPUs need the extra
             ``crossrank[torch]``, and so do architectures without an OpenVINO graph.
-        truncate_dim: Keep only so many of the first numbers of a vector, for models that were trained for it
+        truncate_dim: Keep only the first numbers of a vector, this many, for models that were trained for it
             (Matryoshka); by default as saved with the model, else all.
         prompts: Texts to put before questions (``query``) and passages (``document``), instead of those that
             were saved with the model.

@@ -207,6 +207,7 @@ class CrossEncoder(DropIn):
         self.scripts = frozenset(str(script) for script in scripts) if isinstance(scripts, list) else None
         self.model_card_data = model_card_data or EvaluationMetrics()
         self.score_cache = as_score_cache(score_cache)
+        self._fingerprints: dict[tuple[int, str | None], str] = {}
         self._content = files_digest(model) if self.score_cache is not None else ""
         self._load(options.device or "cpu")
 
@@ -231,9 +232,13 @@ class CrossEncoder(DropIn):
 
         The arithmetic is not part of it (:attr:`precision`).
         """
-        return cross_encoder_fingerprint(
-            self._folder, self._task.chain, max_tokens=self.max_length, prompt=self.prompt_named(None)
-        )
+        settings = self.max_length, self.prompt_named(None)
+        if settings not in self._fingerprints:  # every search in a tuned index asks for it
+            max_tokens, prompt = settings
+            self._fingerprints[settings] = cross_encoder_fingerprint(
+                self._folder, self._task.chain, max_tokens=max_tokens, prompt=prompt
+            )
+        return self._fingerprints[settings]
 
     def get_backend(self) -> str:
         """The library that runs the model: ``openvino`` or ``torch``."""
@@ -324,7 +329,7 @@ class CrossEncoder(DropIn):
         )
 
     def passage_room(self, query: str) -> int:
-        """How many tokens of a passage the model reads beside a query."""
+        """How many tokens of a passage the model reads next to a query."""
         return self._asking(self.prompt_named(None)).passage_room(query)
 
     def token_offsets(self, texts: Sequence[str]) -> list[NDArray[np.intp]]:

@@ -1,4 +1,4 @@
-"""What an embedder's files say beside its tensors: its modules, its similarity and its prompts."""
+"""What an embedder's files say next to its tensors: its modules, its similarity and its prompts."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class ScoreCache:
             database = self._database()
             with database:
                 database.executemany("INSERT OR REPLACE INTO score (key, value) VALUES (?, ?)", rows)
-                # Numbers ascend with every write, so the range of the last ones holds at most so many rows.
+                # Numbers ascend with every write, so this range has at most as many rows.
                 database.execute(
                     "DELETE FROM score WHERE number <= (SELECT max(number) FROM score) - ?",
                     (self.max_entries,),

@@ -122,7 +122,7 @@ class PairScorer(ABC):
         report_truncation(notice, on_truncation)
 
     def passage_room(self, query: str) -> int:
-        """How many tokens of a passage the model reads beside a query.
+        """How many tokens of a passage the model reads next to a query.
 
         Raises:
             InputError: The model is remote.

@@ -166,7 +166,7 @@ class Tokenizer:
         return (self.prompt or "") + query
 
     def passage_room(self, query: str) -> int:
-        """How many tokens of a passage fit beside a query."""
+        """How many tokens of a passage fit next to a query."""
         room = self.max_tokens - self._taken
         return max(room - len(self._encode([self._prompted(query)])[0]), room // 2)
 

@@ -99,10 +99,10 @@ def _windowed(
 ) -> list[Part]:
     """The windows of a document, each with the title before it; none if the text is blank."""
     title, text = _title_and_text(document)
-    beside = min(len(in_title), room // 2)
-    if beside < len(in_title):
-        title = f"{title[: in_title[beside - 1, 1]]}\n" if beside else ""
-    found = windows(text, in_text, max(1, room - beside - min(_SPARE, room // 8)))
+    title_tokens = min(len(in_title), room // 2)
+    if title_tokens < len(in_title):
+        title = f"{title[: in_title[title_tokens - 1, 1]]}\n" if title_tokens else ""
+    found = windows(text, in_text, max(1, room - title_tokens - min(_SPARE, room // 8)))
     parts = [
         Part(title + text[start:end], Window(start, end, number, len(found)))
         for number, (start, end) in enumerate(found, start=1)

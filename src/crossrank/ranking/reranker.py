@@ -391,10 +391,10 @@ def _abstains(hits: tuple[Hit, ...], kept: tuple[Hit, ...], least: float | None)
     if kept or not hits:
         return None
     best = hits[0].probability
-    told = "no candidate has a score"
+    reason = "no candidate has a score"
     if best is not None:
-        told = f"the best candidate has a probability of {best:.2f}"
-    return f"nothing is relevant enough: {told}; min_probability is {least:g}."
+        reason = f"the best candidate has a probability of {best:.2f}"
+    return f"nothing is relevant enough: {reason}; min_probability is {least:g}."
 
 
 def _without_forecast(one: Asked, effort: Effort) -> tuple[str, ...]:

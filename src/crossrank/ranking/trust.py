@@ -41,7 +41,7 @@ class Trust:
         self._last: deque[tuple[float, float]] = deque(maxlen=_LAST)  # tau and its variance
 
     def __reduce__(self) -> tuple[type[Trust], tuple[()]]:
-        return type(self), ()  # a lock cannot be pickled, and a copy starts anew
+        return type(self), ()  # a lock cannot be pickled, and a copy starts with none
 
     def notices(
         self, model: str, candidates: Sequence[Candidate], outputs: Mapping[int, Output]

@@ -17,7 +17,7 @@ def run_concurrently(
     """Do something for every item, and give the results as they come.
 
     Whoever stops asking for results, or gets an error, goes on at once: what has not begun is not begun, and
-    what is under way is told by the event. Threads are daemons and not a ThreadPoolExecutor's, since Python
+    the event ends what is under way. Threads are daemons and not a ThreadPoolExecutor's, since Python
     waits for those before it ends, and an answer may take a minute.
 
     Args:

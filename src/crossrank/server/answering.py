@@ -113,7 +113,7 @@ def answers_of(
 
 
 def as_request_error(error: BaseException, requests: Sequence[RerankRequest]) -> RequestError:
-    """What those who sent the requests are told of an error."""
+    """The answer to those who sent the requests, for an error."""
     match error:
         case RequestError():
             return error

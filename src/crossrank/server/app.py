@@ -147,9 +147,9 @@ def _endpoint(
         except (CallerLeft, asyncio.CancelledError):
             raise
         except Exception as error:
-            told = _told(error, requests)
-            told.wire = call.wire
-            raise told from error
+            refusal = _refusal(error, requests)
+            refusal.wire = call.wire
+            raise refusal from error
         seconds = time.perf_counter() - began
         metrics.requests.add(1, api_name(call.wire), "200")
         metrics.observe_request(scored, seconds)
@@ -203,12 +203,12 @@ def _check(requests: Iterable[RerankRequest], limits: Limits) -> None:
         )
 
 
-def _told(error: Exception, requests: Sequence[RerankRequest]) -> RequestError:
-    told = as_request_error(error, requests)
-    if told.status == 500:
+def _refusal(error: Exception, requests: Sequence[RerankRequest]) -> RequestError:
+    refusal = as_request_error(error, requests)
+    if refusal.status == 500:
         # Not its text, which may quote a document.
         _log.error("a request failed: %s", type(error).__name__)
-    return told
+    return refusal
 
 
 def api_name(wire: WireFormat) -> str:

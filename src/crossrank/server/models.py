@@ -193,7 +193,7 @@ class Models:
         return self.default
 
     def start(self) -> None:
-        """Begin to load all models, in a thread that does not keep a process that is told to end."""
+        """Begin to load all models, in a thread that does not keep a process that should end."""
         threading.Thread(target=self._load_all, daemon=True).start()
 
     def _load_all(self) -> None:

@@ -124,8 +124,8 @@ def _spans(
         )
         for rank, result in enumerate(best, start=1)
     ]
-    [told] = explained(model, [(request.query, hits)], progress=progress)
-    return {result.index: hit.spans for result, hit in zip(best, told, strict=True)}
+    [found] = explained(model, [(request.query, hits)], progress=progress)
+    return {result.index: hit.spans for result, hit in zip(best, found, strict=True)}
 
 
 def _moved(window: Window | None, by: int) -> Window | None:

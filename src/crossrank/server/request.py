@@ -76,8 +76,8 @@ class RerankRequest:
             :meth:`crossrank.Reranker.rank`, and so are the next two.
         best_windows: How many windows of a document count.
         explain: Whether named results have the sentences and words that their score comes from.
-        told: Whether truncated documents are warned of.
-        relevant_spans: Which sentences Cohere's clients are told of; None: none.
+        warns: Whether the answer warns of truncated documents.
+        relevant_spans: Which sentences Cohere's clients get; None: none.
     """
 
     query: str
@@ -94,7 +94,7 @@ class RerankRequest:
     long_documents: Literal["truncate", "windows", "first"] = "truncate"
     best_windows: int = 1
     explain: bool = False
-    told: bool = True
+    warns: bool = True
     relevant_spans: RelevantSpans | None = None
 
     @property

@@ -55,7 +55,7 @@ def search_routes(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # A daemon: a download that takes its time must not keep a process that is told to end.
+        # A daemon: a download that takes its time must not keep a process that should end.
         threading.Thread(target=search.warm_up, daemon=True).start()
         yield
 

@@ -23,7 +23,7 @@ def test_record_longer_than_a_part_is_one_document(tmp_path: Path) -> None:
     assert document.text == "one two three"
 
 
-def test_bytes_and_records_that_are_left_out_are_told(tmp_path: Path) -> None:
+def test_bytes_and_records_that_are_left_out_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": ""}\n{"text": "caf\xe9"}\n')
     notices: list[str] = []
     (document,) = read_documents(tmp_path / "a.jsonl", name="n", notify=texts_to(notices))

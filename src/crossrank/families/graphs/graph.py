@@ -31,7 +31,7 @@ class Graph(ABC):
     Args:
         model: The opened model.
         products: How to multiply with weight matrices.
-        layers: Build only so many of the first layers; all by default.
+        layers: Build only this number of the first layers; all by default.
 
     Attributes:
         prefix: What stands before every tensor's name of the encoder, such as ``"bert."``.

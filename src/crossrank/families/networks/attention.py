@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IMPLEMENTATION = "crossrank_packed"
-"""What networks are told to use; transformers makes no masks for an implementation of its user's."""
+"""The name that networks are given; transformers makes no masks for an implementation of its user's."""
 # Scores at a time where each pair of tokens has a bias: 256 MiB in bfloat16, a few times over.
 _MOST_SCORES = 2**27
 

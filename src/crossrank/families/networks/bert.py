@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from crossrank.families.networks.attention import Packing, attend_within
-from crossrank.families.networks.network import on_device
+from crossrank.families.networks.network import FirstTokenClassifier, Network, on_device
 from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class BertBody:
         return vectors
 
 
-class PackedBert:
+def bert_classifier(network: Any, device: torch.device, *, shifted_by: int | None = None) -> Network:
     """The classifiers of these families, packed.
 
     Args:
@@ -54,22 +54,11 @@ class PackedBert:
         device: The same device.
         shifted_by: As for :class:`BertBody`.
     """
-
-    padded = False
-
-    def __init__(self, network: Any, device: torch.device, *, shifted_by: int | None = None) -> None:
-        self._network = network
-        self._body = BertBody(network.base_model, device, shifted_by=shifted_by)
-        # BERT's body ends with a part of the head.
-        self._pooler = getattr(network.base_model, "pooler", None)
-        if self._pooler is not None:
-            self._pooler.float()
-
-    def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        first = self._body(pack, only_first=True)[:, None].float()
-        logits: Tensor = self._network.classifier(self._pooler(first) if self._pooler is not None else first)
-        return logits
+    body = BertBody(network.base_model, device, shifted_by=shifted_by)
+    # BERT's body ends with a part of the head.
+    pooler = getattr(network.base_model, "pooler", None)
+    head = [network.classifier] if pooler is None else [pooler.float(), network.classifier]
+    return FirstTokenClassifier(body, *head)
 
 
 def _first_of_layer(layer: Any, x: Tensor, packing: Packing) -> Tensor:

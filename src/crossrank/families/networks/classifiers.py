@@ -35,7 +35,7 @@ def load_classifier(model: Model, device: torch.device, dtype: torch.dtype) -> N
         raise ModelError(
             f"{model.name} is a {model.architecture} model, for which transformers has no classifier"
         )
-    # An encoder that is told to be a decoder has masks of its own.
+    # An encoder that is set up as a decoder has masks of its own.
     packed = None if getattr(config, "is_decoder", False) else model.family.packed
     network = load_network(model, config, network_class, dtype, attention=IMPLEMENTATION if packed else None)
     network.base_model.to(dtype)

@@ -19,7 +19,7 @@ class DebertaBody:
     """DeBERTa without a head; see :class:`crossrank.families.networks.bodies.Body`.
 
     transformers' parts are called one by one, since its attention takes padded batches alone, and projects
-    the relative positions anew for each of them.
+    the relative positions again for each of them.
 
     Args:
         network: transformers' network, on its device.
@@ -110,27 +110,6 @@ class RelativePositions:
         if self._queries is not None:
             total += _looked_up(key @ self._queries, near.T).transpose(-1, -2)
         return total * self.scaling
-
-
-class PackedDeberta:
-    """DeBERTa's classifier, packed.
-
-    Args:
-        network: transformers' network, on its device.
-        device: The same device.
-        rows: As for :class:`DebertaBody`.
-    """
-
-    padded = False
-
-    def __init__(self, network: Any, device: torch.device, rows: Tensor) -> None:
-        self._network, self._body = network, DebertaBody(network.base_model, device, rows)
-
-    def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        pooled = self._network.pooler(self._body(pack, only_first=True)[:, None])
-        logits: Tensor = self._network.classifier(pooled)
-        return logits
 
 
 def _looked_up(products: Tensor, places: Tensor) -> Tensor:

@@ -60,22 +60,3 @@ class MPNetBody:
             attended = layer.attention.LayerNorm(attention.o(context) + before)
             x = layer.output(layer.intermediate(attended), attended)
         return x
-
-
-class PackedMPNet:
-    """MPNet's classifier, packed.
-
-    Args:
-        network: transformers' network, on its device.
-        device: The same device.
-    """
-
-    padded = False
-
-    def __init__(self, network: Any, device: torch.device) -> None:
-        self._network, self._body = network, MPNetBody(network.base_model, device)
-
-    def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        logits: Tensor = self._network.classifier(self._body(pack, only_first=True)[:, None])
-        return logits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,8 @@ from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from crossrank.families.networks.bodies import Body
 
 
 class Network(Protocol):
@@ -26,6 +29,28 @@ class Network(Protocol):
     def __call__(self, pack: Pack) -> Tensor:
         """The outputs of inputs that come longest first, float32 [n, d], on the device."""
         ...
+
+
+class FirstTokenClassifier:
+    """A packed classifier whose head reads the first token of each input.
+
+    Args:
+        body: The network without its head.
+        head: The parts of the head, in order. The first one gets float32 [n, 1, hidden]: transformers' heads
+            take the first of several tokens.
+    """
+
+    padded = False
+
+    def __init__(self, body: Body, *head: Callable[[Tensor], Tensor]) -> None:
+        self._body, self._head = body, head
+
+    def __call__(self, pack: Pack) -> Tensor:
+        """The logits; see :class:`Network`."""
+        x = self._body(pack, only_first=True)[:, None].float()
+        for part in self._head:
+            x = part(x)
+        return x
 
 
 @dataclass(frozen=True)

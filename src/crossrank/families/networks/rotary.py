@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crossrank.families.networks.network import on_device
+from crossrank.families.networks.network import FirstTokenClassifier, Network, on_device
 from crossrank.families.networks.pack import Pack
 
 if TYPE_CHECKING:
@@ -38,24 +38,14 @@ class PackedRotaryBody:
         return vectors[row.packing.bounds[:-1]] if only_first else vectors
 
 
-class PackedRotary:
-    """GTE and NomicBERT, packed.
+def rotary_classifier(network: Any, device: torch.device) -> Network:
+    """The classifiers of GTE and NomicBERT, packed.
 
     Args:
         network: transformers' network, on its device.
         device: The same device.
     """
-
-    padded = False
-
-    def __init__(self, network: Any, device: torch.device) -> None:
-        self._network, body = network, network.base_model
-        # The body ends with a part of the head, which would see the first token of the row alone.
-        self._pooler, body.pooler = body.pooler.float(), None
-        self._body = PackedRotaryBody(body, device)
-
-    def __call__(self, pack: Pack) -> Tensor:
-        """The logits; see :class:`crossrank.families.networks.network.Network`."""
-        first = self._body(pack, only_first=True)[:, None].float()
-        logits: Tensor = self._network.classifier(self._pooler(first))
-        return logits
+    body = network.base_model
+    # The body ends with a part of the head, which would see the first token of the row alone.
+    pooler, body.pooler = body.pooler.float(), None
+    return FirstTokenClassifier(PackedRotaryBody(body, device), pooler, network.classifier)

@@ -14,7 +14,7 @@ from crossrank.models.folder import ModelFolder
 from crossrank.models.modules import Chain, Dense, Module, Normalize
 from crossrank.models.weights import Weights
 
-# Texts are added up in parts of so many words, for bounded memory.
+# Texts are added up in parts of this number of words, for bounded memory.
 _WORDS_AT_ONCE = 32_768
 _ACTIVATIONS: Mapping[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "Identity": lambda x: x,

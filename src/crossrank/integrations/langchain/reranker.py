@@ -115,7 +115,7 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         }
 
     def _places(self, reranker: Reranker, ranking: Ranking) -> list[_Place]:
-        # The model's own notices were told when it was loaded; these are about this query and its candidates.
+        # The model's own notices came when it was loaded; these are about this query and its candidates.
         notices = list(ranking.notices[len(reranker.model.notices) :])
         if self.on_truncation == "warn" and self.long_documents != "first":
             cut = [hit.truncated_tokens for hit in ranking]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from crossrank.errors import InputError, MissingFileError
+from crossrank.files import replacing
 from crossrank.inference import Similarity
 
 _FORMAT = 1
@@ -48,20 +47,14 @@ def write_saved(folder: Path, name: str, saved: Saved) -> None:
             "documents": [_json(document) for document in saved.documents],
         }
     )
-    unfinished = folder / f".{name}.{uuid.uuid4().hex}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        with replacing(folder / f"{name}.npz") as unfinished, unfinished.open("wb") as file:
             np.savez(
                 file, vectors=saved.vectors, content=np.frombuffer(content.encode("utf-8"), dtype=np.uint8)
             )
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / f"{name}.npz")
     except OSError as error:
         raise InputError(f"{folder / name}.npz cannot be written: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_saved(folder: Path, name: str) -> Saved:

@@ -201,7 +201,7 @@ class Scheduler:
                 portion = job.next_portion()
             try:
                 self._tokenise_portion(job, portion)
-            except Exception as error:  # whatever it is, the caller is told
+            except Exception as error:  # whatever it is, the caller gets it
                 self._fail(job, error)
 
     def _tokenise_portion(self, job: Job, portion: range) -> None:
@@ -249,7 +249,7 @@ class Scheduler:
             try:
                 logits: list[float] = self._model.logits_of([own.tokens for own in inputs]).tolist()
                 error: Exception | None = None
-            except Exception as caught:  # whatever it is, those who wait are told
+            except Exception as caught:  # whatever it is, those who wait get it
                 logits, error = [0.0] * len(inputs), caught
             else:
                 keep_logits(self._model, inputs, logits)

@@ -11,7 +11,7 @@ from crossrank.server.queue.job import Cut
 if TYPE_CHECKING:
     from crossrank.inference.cross_encoder import CrossEncoder
 
-# No text needs so many characters for each token that the model reads.
+# No text needs more characters than this for each token that the model reads.
 _CHARACTERS_READ_A_TOKEN = 256
 
 

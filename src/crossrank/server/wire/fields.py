@@ -259,7 +259,7 @@ def with_own_fields(request: RerankRequest, fields: Fields) -> RerankRequest:
         best_windows=windows or 1,
         explain=request.explain or fields.flag("explain", default=False),
         truncate=request.truncate and on_truncation != "error",
-        told=on_truncation != "ignore" and long_documents != "first",
+        warns=on_truncation != "ignore" and long_documents != "first",
     )
 
 

@@ -1,4 +1,4 @@
-"""Jina: ``/v1/rerank``, whose results hold their documents unless told otherwise.
+"""Jina: ``/v1/rerank``, whose results hold their documents unless asked otherwise.
 
 Read off the clients in LlamaIndex, LangChain, Haystack and LiteLLM: https://jina.ai/reranker
 """

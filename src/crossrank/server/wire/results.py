@@ -99,7 +99,7 @@ def meta(answer: RerankAnswer, version: str) -> dict[str, Any]:
 
 def truncation_warning(answer: RerankAnswer) -> str | None:
     """A sentence that names the documents of which the model did not read the end; None if there are none."""
-    if not answer.request.told:
+    if not answer.request.warns:
         return None
     cut = [(result.index, result.truncated_tokens) for result in answer.results if result.truncated_tokens]
     if not cut:
