@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,25 @@ def test_real_layers_are_timed_in_every_arithmetic() -> None:
     found = speeds(FLOAT32, INT8, static)
     assert FLOAT32 in found
     assert all(100 < speed < 1e7 for speed in found.values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the processors' time is counted too coarsely there")
+def test_time_that_a_busy_machine_takes_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Engine:
+        def __init__(self, *, waits: bool) -> None:
+            self.waits = waits
+
+        def run(self, _: object) -> None:
+            if self.waits:
+                time.sleep(0.01)
+                return
+            end = time.process_time() + 0.002
+            while time.process_time() < end:
+                pass
+
+    monkeypatch.setattr(timing, "_engine", lambda _, arithmetic, *__: Engine(waits=arithmetic == INT8))
+    found = speeds(FLOAT32, INT8)
+    assert found[INT8] > found[FLOAT32]
 
 
 def test_shape_is_timed_once_and_what_is_refused_is_not_tried_again(timed: list[list[Arithmetic]]) -> None:
