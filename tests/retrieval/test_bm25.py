@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossrank.errors import CrossrankError, InputError
-from crossrank.retrieval.bm25 import BM25Index, word_matches
+from crossrank.retrieval.bm25 import BM25Index, scores_by_words, word_matches
+from crossrank.retrieval.words import create_words_table
 
 JUDGED = Path(__file__).parents[3] / "shared" / "data" / "eval"
 
@@ -42,6 +44,20 @@ def test_a_word_match_is_the_share_of_the_best_passages_score() -> None:
 
 def test_word_in_every_passage_still_scores_above_zero() -> None:
     assert all(score > 0 for _, score in BM25Index(["cat"] * 3).search("cat", 3))
+
+
+def test_scores_of_given_passages_take_one_search_and_not_one_each() -> None:
+    database, statements = sqlite3.connect(":memory:"), list[str]()
+    create_words_table(database, "words")
+    texts = [(n, f"bread {'oven ' * n}") for n in range(1, 9)]
+    database.executemany("INSERT INTO words(rowid, text) VALUES (?, ?)", texts)
+    database.set_trace_callback(statements.append)
+    assert scores_by_words(database, "bread oven", [2, 5]).keys() == {2, 5}
+    database.set_trace_callback(None)
+    plan = database.execute(f"EXPLAIN QUERY PLAN {statements[0]}").fetchall()
+    # "=" is a search for one row id.
+    [searched] = [detail for *_, detail in plan if "words VIRTUAL TABLE" in detail]
+    assert not re.search(r"INDEX \d+:=", searched)
 
 
 def test_equal_scores_are_ordered_by_position_and_cut_at_k() -> None:
