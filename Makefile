@@ -6,9 +6,9 @@ WORKERS ?= 2
 # Bytes: two models in int8 are inside.
 LARGEST_WHEEL = 50000000
 # Tests that need nothing but packages from PyPI.
-PLAIN = not parity and not sagemaker and not clients and not browser and not ray
+PLAIN = not parity and not sagemaker and not clients and not browser and not ray and not postgresql
 
-.PHONY: demo test lint test-lowest test-all test-parity test-sagemaker test-clients test-ray test-page pictures docs release-check workflows bench clean
+.PHONY: demo test lint test-lowest test-all test-parity test-sagemaker test-clients test-ray test-postgresql test-page pictures docs release-check workflows bench clean
 
 demo: .venv/installed  ## install, then ask the sample texts one question
 	@.venv/bin/crossrank demo
@@ -28,7 +28,7 @@ lint: .venv/tested
 test-lowest: .venv-lowest/installed  ## the suite with the lowest releases that pyproject.toml allows
 	.venv-lowest/bin/python -m pytest -n $(WORKERS) -m "$(PLAIN)" -W default
 
-test-all: test-parity test-sagemaker test-clients test-ray test-page  ## what needs more; -j2 makes it faster
+test-all: test-parity test-sagemaker test-clients test-ray test-postgresql test-page  ## what needs more; -j2 makes it faster
 
 test-parity: .venv-parity/installed  ## the comparison with PyTorch and its libraries
 	.venv-parity/bin/python -m pytest -n $(WORKERS) -m parity
@@ -41,6 +41,9 @@ test-clients: .venv-clients/installed  ## clients of other reranking APIs, and s
 
 test-ray: .venv-ray/installed  ## whole runs on a Ray cluster
 	.venv-ray/bin/python -m pytest -m ray tests/bulk
+
+test-postgresql: .venv-postgresql/installed  ## the example over PostgreSQL, on a server of its own
+	.venv-postgresql/bin/python -m pytest -m postgresql tests/package/test_example_postgresql.py
 
 test-page: .venv-browser/installed docs  ## the page and the site in Chromium
 	.venv-browser/bin/python -m pytest -m browser tests/server/test_page.py tests/package/test_site.py
@@ -72,7 +75,7 @@ bench: .venv/tested .venv-parity/installed  ## the tables of docs/benchmarks.md 
 	.venv/bin/python -m benchmarks.engines
 
 clean:
-	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-ray .venv-browser .venv-bench .venv-docs .venv-release .venv-workflows dist build
+	rm -rf .venv .venv-lowest .venv-parity .venv-sagemaker .venv-clients .venv-ray .venv-postgresql .venv-browser .venv-bench .venv-docs .venv-release .venv-workflows dist build
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
@@ -104,6 +107,11 @@ clean:
 .venv-ray/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-ray
 	.venv-ray/bin/pip install $(PIP_FLAGS) -e '.[ray]' 'pytest>=9.0' 'pytest-asyncio>=1.5' 'pytest-timeout>=2.4' 'hypothesis>=6.140'
+	@touch $@
+
+.venv-postgresql/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-postgresql
+	.venv-postgresql/bin/pip install $(PIP_FLAGS) -e '.[postgresql]'
 	@touch $@
 
 .venv-clients/installed: pyproject.toml
