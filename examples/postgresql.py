@@ -17,7 +17,6 @@ from psycopg.rows import dict_row
 
 from crossrank import BiEncoder, Candidate, Document, Searcher, load_documents, split_documents
 from crossrank.index.filters import Condition, parse_filters
-from crossrank.retrieval.bm25 import word_matches
 from crossrank.retrieval.fusion import reciprocal_rank_fusion
 
 # A vector of the bundled bi-encoder has 384 numbers. In other languages, replace 'english' everywhere.
@@ -85,7 +84,8 @@ class PostgreSQLRetriever:
         with self.database.cursor(row_factory=dict_row) as cursor:
             rows = {row["number"]: row for row in cursor.execute(SEARCH, asked)}
         similarity = {number: row["similarity"] for number, row in rows.items()}
-        words = word_matches({number: row["bm25"] for number, row in rows.items() if row["bm25"]})
+        words = {number: row["bm25"] for number, row in rows.items() if row["bm25"]}
+        best = max(words.values(), default=1.0)
         rankings = {
             "lexical": sorted(words, key=words.__getitem__, reverse=True)[: asked["depth"]],
             "dense": sorted(rows, key=similarity.__getitem__, reverse=True)[: asked["depth"]],
@@ -96,7 +96,7 @@ class PostgreSQLRetriever:
                 rank,
                 score,
                 ranks,
-                evidence={"similarity": similarity[number], "word_match": words.get(number, 0.0)},
+                evidence={"similarity": similarity[number], "word_match": words.get(number, 0.0) / best},
                 embedder=self.embedder.fingerprint,
             )
             for rank, (number, score, ranks) in enumerate(reciprocal_rank_fusion(rankings)[:k], start=1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crossrank.errors import InputError
 from crossrank.index import Index
-from crossrank.index.filters import parse_filters
+from crossrank.index.filters import as_sql, parse_filters
 from crossrank.inference.bi_encoder import BiEncoder
 
 
@@ -19,7 +19,7 @@ def holds(filters: str | list[str], metadata: dict[str, Any]) -> bool:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE document (metadata TEXT)")
     database.execute("INSERT INTO document VALUES (?)", (json.dumps(metadata, ensure_ascii=False),))
-    conditions = [condition.sql() for condition in parse_filters(filters)]
+    conditions = [as_sql(condition) for condition in parse_filters(filters)]
     where = " AND ".join(sql for sql, _ in conditions)
     parameters = [value for _, values in conditions for value in values]
     found = database.execute(f"SELECT count(*) FROM document WHERE {where}", parameters).fetchone()[0]

@@ -68,6 +68,8 @@ def _members(value: type) -> Iterator[str]:
 def text() -> str:
     """The whole list."""
     listed = "\n".join(lines()) + "\n"
+    # Annotations of named tuples, which a later Python shows with more in the parentheses.
+    listed = re.sub(r"ForwardRef\(('[^']*')[^()]*\)", r"\1", listed)
     listed = re.sub(r"set\(\{(.*?)\}\)", _sorted_set, listed)
     return re.sub(r"<function (\S+) at 0x\w+>|<(\S+) object at 0x\w+>", r"<\1\2>", listed)
 

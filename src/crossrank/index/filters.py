@@ -24,39 +24,44 @@ class Condition:
         field: The field's name, such as ``year``, ``source`` or ``page``.
         operator: ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
         text: The value to compare with, as text.
+
+    Example:
+        >>> Condition("year", ">=", "2020").text
+        '2020'
     """
 
     field: str
     operator: str
     text: str
 
-    def sql(self) -> tuple[str, list[object]]:
-        """The condition as SQL on the table ``document``, with its parameters.
 
-        A list matches if one of its elements does. ``!=`` is the negation of ``=``, so it also matches
-        documents without the field. Numbers are compared as numbers, everything else as text, so dates in
-        ISO 8601 are in order. An object never matches. ``title`` is the title of the document.
-        """
-        if self.operator == "!=":
-            same, compared = Condition(self.field, "=", self.text).sql()
-            return f"NOT {same}", compared
-        tests = [f"(item.type = 'text' AND item.value {self.operator} ?)"]
-        parameters: list[object] = [self.text]
-        if _NUMBER.fullmatch(self.text):
-            tests.append(f"(item.type IN ('integer', 'real') AND item.value {self.operator} ?)")
-            parameters.append(_number(self.text))
-        if self.text.lower() in _FLAGS:
-            tests.append(f"(item.type IN ('true', 'false') AND item.value {self.operator} ?)")
-            parameters.append(_FLAGS[self.text.lower()])
-        if self.field == "title":
-            return f"document.title {self.operator} ?", [self.text]
-        # A quotation mark in a name would end the JSON path: SQLite cannot escape it.
-        path = f"$.{json.dumps(self.field, ensure_ascii=False)}"
-        return (
-            "(json_type(document.metadata, ?) IS NOT 'object' AND "
-            f"EXISTS (SELECT 1 FROM json_each(document.metadata, ?) AS item WHERE {' OR '.join(tests)}))",
-            [path, path, *parameters],
-        )
+def as_sql(condition: Condition) -> tuple[str, list[object]]:
+    """A condition as SQL on the table ``document``, with its parameters.
+
+    A list matches if one of its elements does. ``!=`` is the negation of ``=``, so it also matches
+    documents without the field. Numbers are compared as numbers, everything else as text, so dates in
+    ISO 8601 are in order. An object never matches. ``title`` is the title of the document.
+    """
+    if condition.operator == "!=":
+        same, compared = as_sql(Condition(condition.field, "=", condition.text))
+        return f"NOT {same}", compared
+    tests = [f"(item.type = 'text' AND item.value {condition.operator} ?)"]
+    parameters: list[object] = [condition.text]
+    if _NUMBER.fullmatch(condition.text):
+        tests.append(f"(item.type IN ('integer', 'real') AND item.value {condition.operator} ?)")
+        parameters.append(_number(condition.text))
+    if condition.text.lower() in _FLAGS:
+        tests.append(f"(item.type IN ('true', 'false') AND item.value {condition.operator} ?)")
+        parameters.append(_FLAGS[condition.text.lower()])
+    if condition.field == "title":
+        return f"document.title {condition.operator} ?", [condition.text]
+    # A quotation mark in a name would end the JSON path: SQLite cannot escape it.
+    path = f"$.{json.dumps(condition.field, ensure_ascii=False)}"
+    return (
+        "(json_type(document.metadata, ?) IS NOT 'object' AND "
+        f"EXISTS (SELECT 1 FROM json_each(document.metadata, ?) AS item WHERE {' OR '.join(tests)}))",
+        [path, path, *parameters],
+    )
 
 
 def _number(text: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crossrank.documents import Document
-from crossrank.index.filters import Condition
+from crossrank.index.filters import Condition, as_sql
 from crossrank.index.passages import ROW, document_of
 from crossrank.index.store import Store, setting
 from crossrank.index.vectors import Ids, Vectors, read_vectors, search, stored_vectors
@@ -116,7 +116,7 @@ def _allowed(database: sqlite3.Connection, conditions: Sequence[Condition]) -> I
 
 
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
-    parts = [condition.sql() for condition in conditions]
+    parts = [as_sql(condition) for condition in conditions]
     return " AND ".join(sql for sql, _ in parts), [value for _, values in parts for value in values]
 
 
