@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import json
 import pkgutil
 import re
 import shlex
@@ -13,6 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.front import call
+from support.pdf_files import pdf
+from support.serving import serving
 
 import crossrank
 
@@ -74,3 +78,21 @@ def test_the_example_of_a_chat_answers_from_the_best_passage() -> None:
         "chat_over_documents.py", samples, "How can I sleep when there is a lot of noise around me?"
     )
     assert "[1] Sleep by day is shorter." in output
+
+
+def test_the_example_of_pdf_files_serves_hits_with_their_file_and_page(tmp_path: Path) -> None:
+    (tmp_path / "tides.pdf").write_bytes(pdf(b"A tide table.", b"The highest tides are in the Bay of Fundy."))
+    (tmp_path / "bread.PDF").write_bytes(pdf(b"Bakers get up at three."))
+    (tmp_path / "scan.pdf").write_bytes(pdf(b""))
+    (tmp_path / "notes.txt").write_text("The highest tides.")
+    command = [sys.executable, str(ROOT / "examples" / "search_pdfs.py"), str(tmp_path), "0"]
+    with serving(command=command) as served:
+        body = json.dumps({"query": "Where are the highest tides?", "top_n": 1}).encode()
+        status, answer, _ = call(f"{served.url}/search", body, {"Content-Type": "application/json"})
+        assert status == 200
+        (hit,) = json.loads(answer)["hits"]
+        assert Path(hit["document"]["metadata"]["file"]) == tmp_path / "tides.pdf"
+        assert hit["document"]["metadata"]["page"] == 2
+        status, page, _ = call(f"{served.url}/")
+        assert status == 200
+        assert b"<html" in page
