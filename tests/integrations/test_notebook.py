@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
-from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from support.notebooks import EXAMPLES, PNG, committed, outputs, printed
+from support.notebooks import executed as run
 
-NOTEBOOK = Path(__file__).parents[2] / "examples" / "cross_encoder_reranker.ipynb"
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def committed() -> Any:
-    return nbformat.read(NOTEBOOK, as_version=4)
+NAME = "cross_encoder_reranker.ipynb"
 
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("notebook")
-    notebook = committed()
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-    with pytest.MonkeyPatch.context() as patch:
-        # No models from the network, and neither settings nor kernels of whoever runs this.
-        patch.setenv("CROSSRANK_OFFLINE", "1")
-        patch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-        patch.delenv("MPLBACKEND", raising=False)
-        for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
-            patch.setenv(name, str(folder / name.lower()))
-        resources = {"metadata": {"path": str(folder)}}
-        # An error in a cell raises here.
-        NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
-    return notebook
-
-
-def outputs(notebook: Any, cell_id: str) -> list[Any]:
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    return list(cell.outputs)
-
-
-def printed(notebook: Any, cell_id: str) -> list[str]:
-    # What a cell prints may come in several parts.
-    return "".join(output.text for output in outputs(notebook, cell_id)).splitlines()
+    return run(NAME, tmp_path_factory.mktemp("notebook"))
 
 
 def picture(notebook: Any) -> bytes:
@@ -103,8 +72,8 @@ def test_the_searcher_finds_the_same_passage(executed: Any) -> None:
 
 
 def test_the_outputs_in_the_file_are_those_of_a_run(executed: Any) -> None:
-    stored = committed()
-    assert NOTEBOOK.stat().st_size < 200_000
+    stored = committed(NAME)
+    assert (EXAMPLES / NAME).stat().st_size < 200_000
     assert picture(stored).startswith(PNG)
     for cell_id in ("load", "answer"):
         assert printed(stored, cell_id) == printed(executed, cell_id)
