@@ -23,7 +23,7 @@ from mcp.client.streamable_http import create_mcp_http_client, streamable_http_c
 from support.front import call
 from support.serving import serving
 
-from crossrank import Index, Reranker, Searcher
+from crossrank import Hit, Index, Reranker, Searcher
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 
@@ -154,12 +154,76 @@ def test_results_are_those_of_a_searcher_in_text_and_structured(
     assert fetched["metadata"]["year"] == 2021
 
 
+def test_sentences_and_windows_are_those_of_the_library(
+    target: Any, folder: Path, tiny: CrossEncoder
+) -> None:
+    book = "Trains run along the coast. " * 60 + "Bakers bake bread at night."
+    options = {"explain": True, "long_documents": "windows"}
+    calls = [("search", {}), ("search", options), ("rerank", {"documents": [book, "Bees."], **options})]
+
+    async def work(client: Any) -> list[Any]:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        answers = []
+        for name, arguments in calls:
+            result = await client.call_tool(name, {"query": QUESTION, **arguments})
+            assert not result.is_error
+            jsonschema.validate(result.structured_content, tools[name].output_schema)
+            answers.append(result.structured_content["results"])
+        return answers
+
+    plain, searched, reranked = using(target, work)
+    assert not any("spans" in one for one in plain), "they take time and are read by the assistant"
+    expected = Searcher(Index(folder / "index"), model=tiny).search(QUESTION, top_n=10, **options)
+    assert [_told(one["spans"]) for one in searched] == [_spans(hit) for hit in expected]
+    ranking = Reranker(tiny).rank(QUESTION, [book, "Bees."], **options)
+    assert [_told(one["spans"]) for one in reranked] == [_spans(hit) for hit in ranking]
+    [window] = [[hit.window.start, hit.window.end] for hit in ranking if hit.window]
+    assert [one["window"] for one in reranked if one["window"]] == [window]
+
+
+def _told(spans: list[dict[str, Any]]) -> list[Any]:
+    return [
+        (one["text"], one["start"], one["words"], pytest.approx(one["weight"], abs=1e-6)) for one in spans
+    ]
+
+
+def _spans(hit: Hit) -> list[Any]:
+    """The three best sentences of a hit, as the tools have them."""
+    return [
+        (
+            hit.text[span.start : span.end],
+            span.start,
+            [hit.text[w.start : w.end] for w in span.words],
+            span.weight,
+        )
+        for span in hit.spans[:3]
+    ]
+
+
+def test_only_probable_results_are_returned(folder: Path) -> None:
+    from crossrank.server.searching import IndexSearch
+    from crossrank.server.tools import RERANK
+
+    search = IndexSearch(None, CrossEncoder)
+    texts = {"query": QUESTION, "documents": ["Bakers get up at three.", "A tide table."]}
+    for least, count in ((0, 2), (0.1, 1), (0.99, 0)):
+        found = RERANK.call(search, {**texts, "min_probability": least}, None)
+        assert len(found["results"]) == count
+        assert all(one["probability"] >= least for one in found["results"])
+    assert "nothing is relevant enough" in found["notices"][0]
+
+
 ERRORS = [
     ("search", {}, "query is missing"),
     ("search", {"query": " "}, "the question is empty"),
     ("search", {"query": "x", "top_n": "3"}, "top_n must be a whole number"),
     ("search", {"query": "x", "top_n": 101}, "from 1 to 100"),
     ("search", {"query": "x", "rerank": "no"}, "rerank must be true or false"),
+    ("search", {"query": "x", "rerank": False, "explain": True}, "need rerank to be true"),
+    ("search", {"query": "x", "explain": "yes"}, "explain must be true or false"),
+    ("search", {"query": "x", "min_probability": 0.5}, "not calibrated"),
+    ("rerank", {"query": "x", "documents": ["y"], "min_probability": 0.5}, "not calibrated"),
+    ("rerank", {"query": "x", "documents": ["y"], "long_documents": "all"}, "long_documents must be"),
     ("search", {"query": "x", "topn": 1}, "did you mean top_n?"),
     ("search", {"query": "x", "filters": ["year"]}, "FIELD OPERATOR VALUE"),
     ("fetch", {}, "id must be a string"),
@@ -263,6 +327,27 @@ def test_on_standard_output_is_nothing_but_the_protocol(folder: Path, tiny: Cros
     assert "Traceback" not in errors
     assert answers[1]["result"]["protocolVersion"] == "2025-06-18", "what older assistants speak"
     assert answers[2]["result"]["structuredContent"]["results"]
+
+
+def test_scores_are_kept_for_the_next_assistant(folder: Path, tiny: CrossEncoder, tmp_path: Path) -> None:
+    target = over_stdio(tiny.name, folder / "index")
+    command = [target.command, *target.args, "--score-cache", str(tmp_path / "scores.sqlite")]
+    ask = message("tools/call", 2, name="search", arguments={"query": QUESTION})
+    told = []
+    for _ in range(2):
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=target.env,
+        )  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(message("initialize", 1, **CLIENT) + message("notifications/initialized") + ask)
+        process.stdin.flush()
+        while json.loads(process.stdout.readline()).get("id") != 2:
+            pass
+        told.append(process.communicate(timeout=30)[1].splitlines()[-1])
+    assert told[0].endswith("0 of 4 scores were known (0%)")
+    assert told[1].endswith("4 of 4 scores were known (100%)")
 
 
 def test_a_model_that_does_not_load_does_not_keep_the_process(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossrank.cli.options import Device, Model, Precision, given_path
+from crossrank.cli.options import Device, KeptScores, Model, Precision, given_path
+from crossrank.cli.output import notify_of_cache
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def mcp(
     model: Model = DEFAULT_CROSS_ENCODER,
     device: Device = None,
     precision: Precision = "auto",
+    score_cache: KeptScores = None,
 ) -> None:
     """Serve search to an assistant over standard input and output, as MCP clients start it (docs/mcp.md).
 
@@ -38,10 +40,12 @@ def mcp(
     Example: crossrank mcp --index my-index
     """
     from crossrank.inference.devices import check_device
+    from crossrank.inference.score_cache import as_score_cache
     from crossrank.server.mcp import run_stdio
     from crossrank.server.searching import IndexSearch
 
     check_device(device)
+    cache = as_score_cache(score_cache or None)
     # Loaded meanwhile, so that the client is answered at once; a daemon, so that a download does not keep the
     # process.
     loaded: Future[CrossEncoder] = Future()
@@ -51,7 +55,7 @@ def mcp(
 
         with suppress(InvalidStateError):  # the client has left
             try:
-                loaded.set_result(CrossEncoder(model, device=device, precision=precision))
+                loaded.set_result(CrossEncoder(model, device=device, precision=precision, score_cache=cache))
             except BaseException as error:
                 loaded.set_exception(error)
 
@@ -60,3 +64,4 @@ def mcp(
         run_stdio(IndexSearch(index, loaded.result))
     finally:
         loaded.cancel()  # calls that still wait for the model would keep the process
+        notify_of_cache(cache)

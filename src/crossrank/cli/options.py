@@ -70,6 +70,17 @@ ScoreCacheOption: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+KeptScores: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--score-cache",
+        envvar="CROSSRANK_SCORE_CACHE",
+        metavar="memory|FILE",
+        help="Do not score pairs again that were scored before: keep scores in memory, or in a file that "
+        "several servers and later runs can use.",
+        show_default=False,
+    ),
+]
 Effort: TypeAlias = Annotated[
     EffortName,
     typer.Option(help="Read every candidate that may be among the best, or only those likely to be."),

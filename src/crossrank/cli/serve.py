@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossrank.cli.options import Device, Precision, given_path
+from crossrank.cli.options import Device, KeptScores, Precision, given_path
 from crossrank.cli.output import print_json
 from crossrank.errors import InputError
 from crossrank.server.limits import LIMITS, Limits
@@ -141,16 +141,7 @@ def serve(
             show_default="never",
         ),
     ] = None,
-    score_cache: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CROSSRANK_SCORE_CACHE",
-            metavar="memory|FILE",
-            help="Do not score pairs again that were scored before: keep scores in memory, or in a file that "
-            "several servers and later runs can use.",
-            show_default=False,
-        ),
-    ] = None,
+    score_cache: KeptScores = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print the settings as JSON, with keys hidden, and exit.")
     ] = False,

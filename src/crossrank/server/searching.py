@@ -103,7 +103,7 @@ class IndexSearch:
         """Rerank texts, which need no index.
 
         Args:
-            asked: The query, how many hits to return, and how to read long texts.
+            asked: The query, which and how many hits to return, and how to read long texts.
             texts: The texts.
             progress: Called with the number of texts scored since the last call.
 
@@ -120,9 +120,11 @@ class IndexSearch:
                 asked.query,
                 texts,
                 top_n=asked.top_n,
+                min_probability=asked.min_probability,
                 long_documents=asked.long_documents,
                 best_windows=asked.best_windows,
                 on_truncation=asked.on_truncation,
+                explain=asked.explain,
                 progress=progress,
             )
 

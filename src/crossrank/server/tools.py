@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from crossrank.documents import Document
+from crossrank.documents import Document, Hit
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import MAX_CANDIDATES, SearchRequest, check_names, count
 from crossrank.server.searching import IndexSearch, Progress
@@ -18,6 +18,8 @@ _CANDIDATES = 20
 _MOST_RESULTS = 100
 # How much of its file a fetched passage is returned with, in characters on either side.
 _AROUND = 4000
+# How many sentences of a result are returned with explain: what an assistant reads, its user pays for.
+_SENTENCES = 3
 
 _Call = Callable[[IndexSearch, Mapping[str, Any], Progress | None], dict[str, Any]]
 
@@ -80,13 +82,15 @@ def _search(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
     rerank = arguments.get("rerank", True)
     if not isinstance(rerank, bool):
         raise RequestError(400, f"rerank must be true or false; it is {rerank!r:.40}")
-    values = {name: arguments[name] for name in ("query", "filters", "min_probability") if name in arguments}
+    values = _given(arguments, "filters")
     asked = SearchRequest.of({**values, "top_n": top_n, "candidates": max(_CANDIDATES, top_n)})
     if not rerank:
+        if asked.explain or asked.min_probability is not None or asked.long_documents != "truncate":
+            raise RequestError(400, "min_probability, explain and long_documents need rerank to be true")
         found = search.retrieve(asked)
         return {"results": [_result(one.document) for one in found], "notices": []}
     ranking = search.search(asked, progress)
-    results = [_result(hit.document, hit.score, hit.probability) for hit in ranking]
+    results = [{**_result(hit.document, hit.score, hit.probability), **_parts(hit, asked)} for hit in ranking]
     return {"results": results, "notices": list(ranking.notices)}
 
 
@@ -115,8 +119,7 @@ def _rerank(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
         raise RequestError(
             400, f"there are {len(documents):,} documents; at most {MAX_CANDIDATES:,} are taken"
         )
-    values = {name: arguments[name] for name in ("query", "long_documents") if name in arguments}
-    asked = SearchRequest.of({**values, "top_n": arguments.get("top_n")})
+    asked = SearchRequest.of({**_given(arguments), "top_n": arguments.get("top_n")})
     ranking = search.rerank(asked, documents, progress)
     results = [
         {
@@ -124,11 +127,34 @@ def _rerank(search: IndexSearch, arguments: Mapping[str, Any], progress: Progres
             "score": hit.score,
             "probability": hit.probability,
             "text": hit.text,
-            "window": None if hit.window is None else [hit.window.start, hit.window.end],
+            **_parts(hit, asked),
         }
         for hit in ranking
     ]
     return {"results": results, "notices": list(ranking.notices)}
+
+
+def _given(arguments: Mapping[str, Any], *more: str) -> dict[str, Any]:
+    """The arguments of both searches and rerankings that were sent, and ``more`` of them."""
+    names = ("query", "min_probability", "explain", "long_documents", *more)
+    return {name: arguments[name] for name in names if name in arguments}
+
+
+def _parts(hit: Hit, asked: SearchRequest) -> dict[str, Any]:
+    """The parts of a hit's text that its score comes from."""
+    parts: dict[str, Any] = {"window": None if hit.window is None else [hit.window.start, hit.window.end]}
+    if asked.explain:
+        parts["spans"] = [
+            {
+                "text": hit.text[span.start : span.end],
+                "start": span.start,
+                "end": span.end,
+                "weight": span.weight,
+                "words": [hit.text[word.start : word.end] for word in span.words],
+            }
+            for span in hit.spans[:_SENTENCES]
+        ]
+    return parts
 
 
 def _result(
@@ -173,6 +199,12 @@ _PROBABILITY = {
     "type": ["number", "null"],
     "description": "The probability that the passage is relevant; null if the model is not calibrated.",
 }
+_WINDOW = {
+    "type": ["array", "null"],
+    "items": {"type": "integer"},
+    "description": "Where the best part of a long text begins and ends, in characters; null if it was "
+    "read at once.",
+}
 _NOTICES = {"type": "array", "items": _TEXT, "description": "Warnings; usually empty."}
 _PASSAGE = {
     "id": _TEXT,
@@ -194,8 +226,47 @@ def _object(properties: dict[str, Any], required: list[str] | None = None) -> di
     }
 
 
+_SPANS = {
+    "type": "array",
+    "items": _object(
+        {
+            "text": _TEXT,
+            "start": {"type": "integer"},
+            "end": {"type": "integer"},
+            "weight": {"type": "number", "description": "The relevance of this sentence alone, from 0 to 1."},
+            "words": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "Its words that count most; of the best sentence alone.",
+            },
+        }
+    ),
+    "description": f"With explain: the {_SENTENCES} sentences that the score can come from, best first.",
+}
+# Arguments of both search and rerank.
+_MIN_PROBABILITY = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": 1,
+    "description": "Return only results of at least this probability of being relevant; none if nothing is "
+    "relevant.",
+}
+_EXPLAIN = {
+    "type": "boolean",
+    "default": False,
+    "description": "Whether results have spans, the sentences that answer best; takes longer.",
+}
+_LONG_DOCUMENTS = {
+    "enum": ["truncate", "windows", "first"],
+    "default": "truncate",
+    "description": "How to read texts of more than a page or so: truncate cuts off their end, windows reads "
+    "all of them in parts, first reads the first part.",
+}
+
+
 def _results(properties: dict[str, Any]) -> dict[str, Any]:
-    return _object({"results": {"type": "array", "items": _object(properties)}, "notices": _NOTICES})
+    one = _object({**properties, "window": _WINDOW, "spans": _SPANS}, [*properties])
+    return _object({"results": {"type": "array", "items": one}, "notices": _NOTICES})
 
 
 SEARCH = SearchTool(
@@ -224,13 +295,9 @@ SEARCH = SearchTool(
                 "default": True,
                 "description": "Whether a cross-encoder orders the results; false is faster and less exact.",
             },
-            "min_probability": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 1,
-                "description": "Return only results of at least this probability of being relevant; none if "
-                "nothing is relevant.",
-            },
+            "min_probability": _MIN_PROBABILITY,
+            "explain": _EXPLAIN,
+            "long_documents": _LONG_DOCUMENTS,
         },
         ["query"],
     ),
@@ -268,29 +335,13 @@ RERANK = SearchTool(
                 "description": "The texts.",
             },
             "top_n": {"type": "integer", "minimum": 1, "description": "How many to return; all by default."},
-            "long_documents": {
-                "enum": ["truncate", "windows", "first"],
-                "default": "truncate",
-                "description": "How to read texts of more than a page or so: truncate cuts off their end, "
-                "windows reads all of them in parts, first reads the first part.",
-            },
+            "min_probability": _MIN_PROBABILITY,
+            "explain": _EXPLAIN,
+            "long_documents": _LONG_DOCUMENTS,
         },
         ["query", "documents"],
     ),
-    _results(
-        {
-            "index": {"type": "integer"},
-            "score": _SCORE,
-            "probability": _PROBABILITY,
-            "text": _TEXT,
-            "window": {
-                "type": ["array", "null"],
-                "items": {"type": "integer"},
-                "description": "Where the best part of a long text begins and ends, in characters; null if "
-                "it was read at once.",
-            },
-        }
-    ),
+    _results({"index": {"type": "integer"}, "score": _SCORE, "probability": _PROBABILITY, "text": _TEXT}),
     _rerank,
 )
 TOOLS = (SEARCH, FETCH, RERANK)
