@@ -18,6 +18,7 @@ from support.serving import Served, serving
 
 import crossrank
 from crossrank import Index
+from crossrank.inference.cross_encoder import CrossEncoder
 
 playwright = pytest.importorskip("playwright.sync_api", reason="run by make test-page")
 
@@ -26,6 +27,8 @@ AXE = Path(sys.prefix, "node_modules", "axe-core", "axe.min.js")
 # Pictures for the documentation are written here, if it is named.
 PICTURES = os.environ.get("CROSSRANK_PICTURES")
 QUESTION = "How can I sleep when there is a lot of noise around me?"
+# What it moves up, its probability and its marked sentence are all plain to see.
+PICTURED = "How do I stop a bicycle brake from squealing?"
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 WIDE, PHONE = {"width": 1200, "height": 780}, {"width": 390, "height": 844}
 
@@ -212,6 +215,64 @@ def test_sliders_change_what_is_shown_and_a_link_shows_it_again(served: Served, 
     again.goto(link(served, "How is vaccine kept cold?", top_n=2))
     wait_for_results(again, 2)
     assert "vaccine" in shown(again)[0]
+
+
+def test_only_probable_passages_are_shown(served: Served, pages: Pages) -> None:
+    question = "How is vaccine kept cold?"
+    page = pages.open(link(served, question, top_n=20))
+    wait_for_results(page, 20)
+    searches = len([address for address in pages.asked if address.endswith("/search")])
+    hits = found(served, query=question, top_n=None)
+    for least in (0.1, 0.3):
+        set_slider(page, "#min-probability", least)
+        probable = [hit["document"]["id"] for hit in hits if hit["probability"] >= least]
+        assert 0 < len(probable) < 20
+        wait_for_results(page, len(probable))
+        assert shown(page) == probable
+        assert page.locator("path.line").count() == len(probable), "the others have no line"
+    assert page.text_content("#min-probability-value") == "0.3"
+    assert len([one for one in pages.asked if one.endswith("/search")]) == searches, "nothing is asked again"
+    page.click("#copy-curl")
+    playwright.expect(page.locator("#copy-curl")).to_have_text("Copied")
+    assert '"min_probability":0.3' in page.evaluate("navigator.clipboard.readText()")
+    again = pages.open(page.url)
+    wait_for_results(again, len(probable))
+    assert again.input_value("#min-probability") == "0.3"
+    set_slider(again, "#min-probability", 0.95)
+    again.wait_for_selector("text=No passage is relevant enough.")
+    wait_for_results(again, 0)
+
+
+def test_a_model_without_probabilities_shows_everything(
+    pages: Pages, folder: Path, tiny: CrossEncoder
+) -> None:
+    with serving(tiny.name, "--index", str(folder / "index")) as running:
+        page = pages.open(link(running, min_probability=0.5))
+        wait_for_results(page, 5)
+        assert page.is_hidden("#probability-option")
+        page.close()
+
+
+def test_long_passages_are_read_whole(served: Served, pages: Pages) -> None:
+    page = pages.open(f"{served.url}/")
+    page.check("input[value=paste]", force=True)
+    page.fill(
+        "#passages", "Trains run along the coast in summer. " * 100 + "Bakers bake bread.\n\nA tide table."
+    )
+    page.fill("#query", "Who bakes bread?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#notices >> text=truncated to what the model reads")
+    page.check("#windows")
+    first = page.locator("#after > li:first-child")
+    playwright.expect(first).to_contain_text("answers best.")
+    playwright.expect(first.locator("mark")).to_have_text("Bakers bake bread.")
+    assert page.locator("#notices > li").count() == 0
+    page.click("#copy-curl")
+    playwright.expect(page.locator("#copy-curl")).to_have_text("Copied")
+    assert '"long_documents":"windows"' in page.evaluate("navigator.clipboard.readText()")
+    again = pages.open(page.url)
+    playwright.expect(again.locator("#after > li:first-child")).to_contain_text("answers best.")
+    assert again.is_checked("#windows")
 
 
 def test_a_filter_is_applied_and_a_wrong_one_is_explained(served: Served, pages: Pages) -> None:
@@ -511,13 +572,13 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(served: Served, pages: Page
 
 
 def test_pictures_for_the_documentation(served: Served, pages: Pages, tmp_path: Path) -> None:
-    found(served, top_n=None)  # its times would be those of a first search
+    found(served, query=PICTURED, top_n=None)  # its times would be those of a first search
     for name, options in {
         "page-light": {"viewport": WIDE, "color_scheme": "light"},
         "page-dark": {"viewport": WIDE, "color_scheme": "dark"},
         "page-phone": {"viewport": PHONE, "color_scheme": "light"},
     }.items():
-        page = pages.open(link(served), **options)
+        page = pages.open(link(served, PICTURED), **options)
         playwright.expect(page.locator("#after mark")).to_have_count(5)
         page.evaluate("document.activeElement.blur()")
         # Nothing in them is of the machine that they are made on, such as a full path.

@@ -25,10 +25,14 @@ const pasted = () => {
 };
 const filters = () => byId("filter").value.split(";").map((one) => one.trim()).filter(Boolean);
 
+const reading = () => (byId("windows").checked ? { long_documents: "windows" } : {});
+/** The least probability that is asked for, if the model has probabilities. */
+const least = () => (byId("probability-option").hidden ? 0 : Number(byId("min-probability").value));
+
 function request() {
   const query = byId("query").value.trim();
-  if (mode() === "paste") return { path: "v2/rerank", body: { query, documents: pasted() } };
-  const body = { query, candidates: Number(byId("candidates").value), top_n: null };
+  if (mode() === "paste") return { path: "v2/rerank", body: { query, documents: pasted(), ...reading() } };
+  const body = { query, candidates: Number(byId("candidates").value), top_n: null, ...reading() };
   if (filters().length) body.filters = filters();
   return { path: "search", body };
 }
@@ -37,8 +41,7 @@ function request() {
 function shownRequest() {
   const { path, body } = request();
   const top = { ...body, top_n: Number(byId("top-n").value) };
-  const least = Number(byId("min-probability").value);
-  if (least && !byId("probability-option").hidden) top.min_probability = least;
+  if (least()) top.min_probability = least();
   return { url: new URL(path, document.baseURI).href.split("#")[0], body: top, key: key() };
 }
 
@@ -57,6 +60,7 @@ function remember() {
     if (byId("filter").value) view.set("filter", byId("filter").value);
   }
   view.set("top_n", byId("top-n").value);
+  if (byId("windows").checked) view.set("long_documents", "windows");
   if (Number(byId("min-probability").value)) view.set("min_probability", byId("min-probability").value);
   history.replaceState(null, "", `#${view}`);
 }
@@ -71,6 +75,7 @@ function recall() {
   if (view.has("candidates")) byId("candidates").value = view.get("candidates");
   best = Number(view.get("top_n")) || 5;
   byId("min-probability").value = view.get("min_probability") ?? 0;
+  byId("windows").checked = view.get("long_documents") === "windows";
   showMode();
   return true;
 }
@@ -117,6 +122,7 @@ function ofSearch(answer) {
     probability: hit.probability,
     contributions: hit.contributions,
     truncated: hit.truncated_tokens,
+    window: hit.window,
   }));
   const { first_stage: first = 0, rerank = 0 } = answer.timings;
   const stages = [["First stage", first * 1000], ["Reranking", rerank * 1000]];
@@ -125,7 +131,7 @@ function ofSearch(answer) {
 
 function ofTexts(answer, body, milliseconds) {
   const ordered = [...answer.results].sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index);
-  const hits = ordered.map(({ index, relevance_score: score, probability = null }, position) => ({
+  const hits = ordered.map(({ index, relevance_score: score, probability = null, window = null }, position) => ({
     key: String(index),
     id: null,
     name: `Passage ${index + 1}`,
@@ -136,6 +142,7 @@ function ofTexts(answer, body, milliseconds) {
     after: position + 1,
     score,
     probability,
+    window,
   }));
   return { hits, activation: "sigmoid", stages: [["Reranking", milliseconds]], notices: answer.meta?.warnings ?? [] };
 }
@@ -152,9 +159,8 @@ function show() {
   showTimings(stages);
   byId("notices").replaceChildren(...notices.map((notice) => element("li", {}, notice)));
   byId("probability-option").hidden = hits.every((hit) => hit.probability === null);
-  const least = Number(byId("min-probability").value);
   const best = hits.filter((hit) => hit.after <= topN);
-  const kept = least ? best.filter((hit) => hit.probability >= least) : best;
+  const kept = least() ? best.filter((hit) => hit.probability >= least()) : best;
   showResults(hits, { kept, activation, open });
   const times = stages.map(([name, time]) => `${name} ${duration(time)}`).join(", ");
   const told = hits.length ? `${counted(kept.length, "result")} of ${counted(hits.length, "candidate")}. ${times}.` : "No passage matches.";
@@ -174,7 +180,7 @@ async function mark(kept) {
   if (wanted.length === 0) return;
   marking = new AbortController();
   const documents = wanted.map((hit) => hit.text);
-  const body = JSON.stringify({ query: own.query, documents, explain: true });
+  const body = JSON.stringify({ query: own.query, documents, explain: true, ...reading() });
   try {
     const headers = { "Content-Type": "application/json" };
     const answer = await ask("v2/rerank", { method: "POST", body, headers, signal: marking.signal });
@@ -275,7 +281,7 @@ form.addEventListener("change", (event) => {
     byId("answer").hidden = true;
     byId("error").hidden = true;
     welcome();
-  } else if (["candidates", "filter"].includes(event.target.id)) rank();
+  } else if (["candidates", "filter", "windows"].includes(event.target.id)) rank();
 });
 form.addEventListener("input", (event) => {
   if (["candidates", "passages"].includes(event.target.id)) fit();

@@ -9,7 +9,7 @@ let shown = [];
  *
  * @param hits All candidates in the reranker's order: key, text, title, metadata, before (rank in the first
  *   stage), stages (rank in each of its searches), firstScore, after (rank), score, probability, logit,
- *   contributions, spans (where they are known).
+ *   contributions, window (the part of a long text that the score comes from), spans (where they are known).
  * @param options kept (those that are shown as reranked), activation, open (called with a hit).
  */
 export function showResults(hits, { kept: best, activation, open }) {
@@ -71,6 +71,7 @@ function rerankedItem(hit, range, activation, open) {
     hit.title ? element("p", { class: "title" }, hit.title) : null,
     element("p", { class: "text" }, ...marked(hit)),
     element("div", { class: "foot" }, source(hit, open), explanation(hit, activation)),
+    hit.window?.count > 1 ? element("p", { class: "muted" }, `Part ${hit.window.number} of ${hit.window.count} answers best.`) : null,
     hit.truncated ? element("p", { class: "muted" }, `The last ${hit.truncated} tokens were not read.`) : null,
   );
 }
