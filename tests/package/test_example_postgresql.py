@@ -169,6 +169,13 @@ def test_the_vector_index_finds_as_many_rows_as_are_asked_for_also_with_a_filter
     assert sorted(candidate.document.id for candidate in found) == sorted(in_file)
 
 
+def test_each_question_is_planned_for_itself(samples: Any) -> None:
+    # Psycopg would prepare a statement that it has sent five times.
+    for _ in range(7):
+        samples.retrieve("bread", 1)
+    assert samples.database.execute("SELECT statement FROM pg_prepared_statements").fetchall() == []
+
+
 def test_a_passage_that_is_added_again_is_replaced(address: str, embedder: BiEncoder) -> None:
     with database(address, "again") as connection:
         for text in ("Bakers bake bread.", "A tide table."):

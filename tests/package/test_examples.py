@@ -61,6 +61,11 @@ def example(name: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def test_every_example_has_its_paragraph_in_the_documentation() -> None:
+    linked = re.findall(r"\]\(\.\./examples/([\w.]+)\)", (ROOT / "docs" / "examples.md").read_text())
+    assert sorted(linked) == sorted(file.name for file in (ROOT / "examples").iterdir() if file.is_file())
+
+
 def test_the_example_of_own_candidates_runs() -> None:
     assert example("rerank_candidates.py").startswith("1. ")
 
