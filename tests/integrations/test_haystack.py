@@ -165,6 +165,7 @@ def test_component_is_written_down_and_read_back(tiny: CrossEncoder) -> None:
         embedding_separator=" ",
         scale_score=False,
         score_threshold=0.0,
+        min_probability=0.1,
     )
     data = ranker.to_dict()
     assert data == {
@@ -176,6 +177,7 @@ def test_component_is_written_down_and_read_back(tiny: CrossEncoder) -> None:
             "embedding_separator": " ",
             "scale_score": False,
             "score_threshold": 0.0,
+            "min_probability": 0.1,
             "long_documents": "truncate",
             "on_truncation": "warn",
         },

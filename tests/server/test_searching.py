@@ -20,6 +20,7 @@ from support.serving import Served, serving
 from crossrank import Index, Searcher
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import SearchRequest
 from crossrank.server.searching import IndexSearch
@@ -120,6 +121,23 @@ def test_min_probability_leaves_out_what_is_not_relevant(folder: Path, bundled: 
     assert len(search.search(SearchRequest(QUESTION, min_probability=1.0))) == 0
     tool = SEARCH.call(search, {"query": QUESTION, "min_probability": probabilities[1]}, None)
     assert [result["probability"] for result in tool["results"]] == probabilities[:2]
+
+
+def test_weights_that_were_learnt_for_the_index_are_used(
+    tmp_path: Path, folder: Path, tiny: CrossEncoder
+) -> None:
+    shutil.copytree(folder / "index", tmp_path / "index")
+    index = Index(tmp_path / "index")
+    learnt = Interpolation("", "", (EvidenceWeights(0.0, 1.0, word_match=2.0),))
+    index.keep_interpolation(tiny.fingerprint, learnt)
+    with serving(tiny.name, "--index", str(tmp_path / "index")) as running:
+        _, answer = search(running, {"query": QUESTION})
+        for hit in answer["hits"]:
+            matched = hit["candidate"]["evidence"]["word_match"]
+            assert hit["contributions"] == {"logit": 0.0, "word_match": 2 * matched, "constant": 1.0}
+        index.keep_interpolation(tiny.fingerprint, None)
+        _, answer = search(running, {"query": QUESTION})
+        assert all(list(hit["contributions"]) == ["logit"] for hit in answer["hits"]), "seen at once"
 
 
 def test_filters_numbers_and_null_are_heeded(served: Served) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from crossrank.errors import InputError, MissingExtraError
+from crossrank.inference.calibration import check_min_probability
 from crossrank.inference.scorer import PairScorer
 from crossrank.inference.truncation import OnTruncation
+from crossrank.integrations.notices import log_notices
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.long_documents import LongDocuments
@@ -21,6 +24,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.haystack", "haystack") from error
 
+logger = logging.getLogger(__name__)
 # Shared by all components, so that a component can be copied before its model is loaded.
 _loading = Lock()
 
@@ -31,7 +35,8 @@ class CrossrankRanker:
 
     Has the same inputs and outputs as Haystack's similarity rankers: documents with the same id are
     deduplicated (the one with the highest score is kept), and the returned documents are copies with a new
-    ``score``. ``score`` is None if the model cannot read a document; it is ranked after the others.
+    ``score``. ``score`` is None if the model cannot read a document; it is ranked after the others. What
+    :attr:`crossrank.Ranking.notices` has is logged as a warning.
 
     Args:
         model: The name or folder of a cross-encoder, or a loaded one, to share it (``to_dict`` then writes
@@ -41,12 +46,13 @@ class CrossrankRanker:
         embedding_separator: Separator between the meta fields and the content.
         scale_score: Return scores between 0 and 1, by sigmoid; otherwise logits.
         score_threshold: Return only documents with at least this score; it may be 0 or negative.
-        long_documents: How to read texts that are longer than the model reads; see
-            :meth:`crossrank.Reranker.rank`, and so is the next.
+        min_probability: Return only documents of at least this probability, none if nothing is relevant; see
+            :meth:`crossrank.Reranker.rank`, and so are the next two.
+        long_documents: How to read texts that are longer than the model reads.
         on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
 
     Raises:
-        InputError: ``top_k`` is below 1.
+        InputError: ``top_k`` is below 1, or ``min_probability`` is not from 0 to 1.
         UnknownKeywordError: A keyword argument is unknown.
 
     Example:
@@ -68,6 +74,7 @@ class CrossrankRanker:
         embedding_separator: str = "\n",
         scale_score: bool = True,
         score_threshold: float | None = None,
+        min_probability: float | None = None,
         long_documents: LongDocuments = "truncate",
         on_truncation: OnTruncation = "warn",
     ) -> None:
@@ -78,6 +85,9 @@ class CrossrankRanker:
         self.embedding_separator = embedding_separator
         self.scale_score = scale_score
         self.score_threshold = score_threshold
+        if min_probability is not None:
+            check_min_probability(min_probability)
+        self.min_probability = min_probability
         self.long_documents: LongDocuments = long_documents
         self.on_truncation: OnTruncation = on_truncation
         self._reranker = Reranker(model) if isinstance(model, PairScorer) else None
@@ -104,6 +114,7 @@ class CrossrankRanker:
             embedding_separator=self.embedding_separator,
             scale_score=self.scale_score,
             score_threshold=self.score_threshold,
+            min_probability=self.min_probability,
             long_documents=self.long_documents,
             on_truncation=self.on_truncation,
         )
@@ -138,6 +149,7 @@ class CrossrankRanker:
         Raises:
             InputError: The query is empty, or ``top_k`` is below 1.
             ModelError: The model cannot be loaded, or is not a reranker.
+            UncalibratedError: ``min_probability`` is given, and the model is not calibrated.
         """
         top_k = self.top_k if top_k is None else top_k
         scale_score = self.scale_score if scale_score is None else scale_score
@@ -146,14 +158,17 @@ class CrossrankRanker:
         if not documents:
             return {"documents": []}
         candidates = _each_once(documents)
-        ranking = self._loaded().rank(
+        reranker = self._loaded()
+        ranking = reranker.rank(
             query,
             [self._text(document) for document in candidates],
             top_n=top_k,
             activation="sigmoid" if scale_score else "none",
+            min_probability=self.min_probability,
             long_documents=self.long_documents,
             on_truncation=self.on_truncation,
         )
+        log_notices(logger, reranker.model, [ranking])
         ranked = [
             replace(document, score=hit.score, meta=dict(document.meta))
             for hit in ranking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from crossrank.errors import InputError, MissingExtraError
 from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
 from crossrank.inference.truncation import OnTruncation
+from crossrank.integrations.notices import log_notices
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.long_documents import LongDocuments
@@ -24,6 +26,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.llama_index", "llama-index") from error
 
+logger = logging.getLogger(__name__)
 _dispatcher = get_dispatcher(__name__)
 _RETRIEVAL_SCORE = "retrieval_score"
 
@@ -34,7 +37,8 @@ class CrossrankRerank(BaseNodePostprocessor):
     The model reads the text that LlamaIndex would embed: a node's text with the metadata that is not excluded
     from embedding. Nodes are copied, not changed. A node's score is replaced by the relevance score; it is
     None if the model cannot read the node, which is then ranked after the others. To leave out nodes below a
-    score, add LlamaIndex's ``SimilarityPostprocessor`` after this one. ``apostprocess_nodes`` runs in another
+    score, add LlamaIndex's ``SimilarityPostprocessor`` after this one. What
+    :attr:`crossrank.Ranking.notices` has is logged as a warning. ``apostprocess_nodes`` runs in another
     thread, without blocking the event loop.
 
     Args:
@@ -43,8 +47,9 @@ class CrossrankRerank(BaseNodePostprocessor):
         keep_retrieval_score: Keep the original score of a node as ``metadata["retrieval_score"]``, excluded
             from the text for embeddings and language models.
         activation: From logit to score; the model's own by default, ``"none"`` for logits.
-        long_documents: How to read texts that are longer than the model reads; see
-            :meth:`crossrank.Reranker.rank`, and so is the next.
+        min_probability: Return only nodes of at least this probability, none if nothing is relevant; see
+            :meth:`crossrank.Reranker.rank`, and so are the next two.
+        long_documents: How to read texts that are longer than the model reads.
         on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
         callback_manager: LlamaIndex's callback manager.
 
@@ -68,6 +73,9 @@ class CrossrankRerank(BaseNodePostprocessor):
     top_n: int = Field(ge=1, description="Number of nodes to return, best first.")
     keep_retrieval_score: bool = Field(description="Whether to keep the retrieval score in metadata.")
     activation: ActivationName | None = Field(description="From logit to score; the model's own if None.")
+    min_probability: float | None = Field(
+        default=None, ge=0, le=1, description="Least probability of a node."
+    )
     long_documents: LongDocuments = Field(default="truncate", description="How to read long texts.")
     on_truncation: OnTruncation = Field(default="warn", description="What to do if texts are cut.")
     _reranker: Reranker = PrivateAttr()
@@ -79,6 +87,7 @@ class CrossrankRerank(BaseNodePostprocessor):
         top_n: int = 2,
         keep_retrieval_score: bool = False,
         activation: ActivationName | None = None,
+        min_probability: float | None = None,
         long_documents: LongDocuments = "truncate",
         on_truncation: OnTruncation = "warn",
         callback_manager: CallbackManager | None = None,
@@ -88,6 +97,7 @@ class CrossrankRerank(BaseNodePostprocessor):
             "top_n": top_n,
             "keep_retrieval_score": keep_retrieval_score,
             "activation": activation,
+            "min_probability": min_probability,
             "long_documents": long_documents,
             "on_truncation": on_truncation,
         }
@@ -123,9 +133,11 @@ class CrossrankRerank(BaseNodePostprocessor):
                 texts,
                 top_n=self.top_n,
                 activation=self.activation,
+                min_probability=self.min_probability,
                 long_documents=self.long_documents,
                 on_truncation=self.on_truncation,
             )
+            log_notices(logger, self._reranker.model, [ranking])
             reranked = [self._copy(nodes[hit.candidate.rank - 1], hit.score) for hit in ranking]
             event.on_end(payload={EventPayload.NODES: reranked})
         _dispatcher.event(ReRankEndEvent(nodes=reranked))

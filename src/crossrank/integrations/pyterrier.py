@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from crossrank.documents import Hit
@@ -9,6 +10,7 @@ from crossrank.errors import MissingExtraError
 from crossrank.inference.activations import ActivationName
 from crossrank.inference.scorer import PairScorer
 from crossrank.inference.truncation import OnTruncation
+from crossrank.integrations.notices import log_notices
 from crossrank.keywords import checked_keywords
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.long_documents import LongDocuments
@@ -20,6 +22,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("crossrank.integrations.pyterrier", "pyterrier") from error
 
+logger = logging.getLogger(__name__)
 # PyTerrier and trec_eval sort by score, so a candidate without a score needs a number that keeps its
 # position: below every logit, and with exact integers in float32, which trec_eval uses.
 _UNREAD = -1e6
@@ -31,15 +34,17 @@ class CrossrankTransformer(pt.Transformer):
     Takes a data frame with ``qid``, ``query``, ``docno`` and a text column, and returns it sorted within each
     query, best first, with new ``score`` and ``rank`` (from 0, as usual in PyTerrier); other columns are
     kept. Ties keep the order of the original ``rank``, or else of the rows. Candidates that the model cannot
-    read are ranked after the others, with scores below -1000000.
+    read are ranked after the others, with scores below -1000000. What :attr:`crossrank.Ranking.notices` has
+    is logged as a warning.
 
     Args:
         model: The name or folder of a cross-encoder, or a loaded one, to share it.
         text_field: The name of the text column.
         activation: From logit to score. Logits by default, since PyTerrier's measures sort by score, and
             scores near 1 can tie when logits do not.
-        long_documents: How to read texts that are longer than the model reads; see
-            :meth:`crossrank.Reranker.rank`, and so is the next.
+        min_probability: Return only results of at least this probability, none if nothing is relevant; see
+            :meth:`crossrank.Reranker.rank`, and so are the next two.
+        long_documents: How to read texts that are longer than the model reads.
         on_truncation: What to do if the end of a text was not read: ``warn``, ``error`` or ``ignore``.
 
     Raises:
@@ -61,12 +66,14 @@ class CrossrankTransformer(pt.Transformer):
         *,
         text_field: str = "text",
         activation: ActivationName = "none",
+        min_probability: float | None = None,
         long_documents: LongDocuments = "truncate",
         on_truncation: OnTruncation = "warn",
     ) -> None:
         self.reranker = Reranker(model)
         self.text_field = text_field
         self.activation = activation
+        self.min_probability = min_probability
         self.long_documents: LongDocuments = long_documents
         self.on_truncation: OnTruncation = on_truncation
 
@@ -97,9 +104,11 @@ class CrossrankTransformer(pt.Transformer):
                 for group in groups
             ],
             activation=self.activation,
+            min_probability=self.min_probability,
             long_documents=self.long_documents,
             on_truncation=self.on_truncation,
         )
+        log_notices(logger, self.reranker.model, rankings)
         reranked = [
             group.iloc[[hit.candidate.rank - 1 for hit in ranking]].assign(
                 score=[_score(hit) for hit in ranking],

@@ -138,7 +138,12 @@ def test_what_the_model_cannot_read_comes_last_without_a_score(
 ) -> None:
     documents = [Document("パンを焼くのは誰ですか。"), *DOCUMENTS]
     ranked = CrossEncoderReranker(model=model, top_n=None).compress_documents(documents, QUERY)
-    assert ranked[-1].metadata == {"relevance_score": None, "relevance_logit": None, "first_stage_rank": 1}
+    assert ranked[-1].metadata == {
+        "relevance_score": None,
+        "relevance_logit": None,
+        "relevance_probability": None,
+        "first_stage_rank": 1,
+    }
     assert "cannot read 1 of 4" in caplog.text
     some = CrossEncoderReranker(model=model, top_n=None, score_threshold=0)
     assert len(some.compress_documents(documents, QUERY)) == 3
@@ -153,6 +158,7 @@ def test_another_cross_encoder_is_ranked_by_its_scores() -> None:
         "page": 2,
         "relevance_score": 0.9,
         "relevance_logit": None,
+        "relevance_probability": None,
         "first_stage_rank": 2,
     }
 

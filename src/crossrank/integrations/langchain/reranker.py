@@ -13,8 +13,8 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
-from crossrank.documents import Ranking
-from crossrank.errors import ModelError
+from crossrank.documents import Ranking, Span
+from crossrank.errors import InputError, ModelError
 from crossrank.inference.truncation import OnTruncation, truncation_notice
 from crossrank.integrations.langchain.scoring import LogitCrossEncoder
 from crossrank.ranking.long_documents import LongDocuments
@@ -27,14 +27,17 @@ class _Place(NamedTuple):
     position: int
     score: float | None
     logit: float | None
+    probability: float | None = None
+    spans: tuple[Span, ...] | None = None
 
 
 class CrossEncoderReranker(BaseDocumentCompressor):
     """Reranks documents, and returns copies of the best with their scores in the metadata.
 
     Each copy has ``relevance_score``, ``relevance_logit`` (None if ``model`` is not crossrank's and returns
-    only scores) and ``first_stage_rank``, its original rank, from 1. Documents are sorted by logit; ties keep
-    their order. Documents that the model cannot read (another script) come last, with None for both numbers.
+    only scores), ``relevance_probability`` (None if the model is not calibrated) and ``first_stage_rank``,
+    its original rank, from 1. Documents are sorted by logit; ties keep their order. Documents that the model
+    cannot read (another script) come last, with None for all three numbers.
 
     Args:
         model: :class:`HuggingFaceCrossEncoder`, :class:`SagemakerEndpointCrossEncoder`, or any other
@@ -42,10 +45,15 @@ class CrossEncoderReranker(BaseDocumentCompressor):
         top_n: How many documents to return; None for all.
         score_threshold: Return only documents with at least this ``relevance_score``; 0 is a valid threshold.
             Documents without a score are left out.
+        min_probability: Return only documents of at least this probability, none if nothing is relevant, if
+            ``model`` is crossrank's; see :meth:`crossrank.Reranker.rank`.
         long_documents: How to read documents that are longer than the model reads, if ``model`` is
             crossrank's; see :meth:`crossrank.Reranker.rank`, and so is the next.
         on_truncation: What to do if the end of a document was not read: ``warn`` (in the log), ``error`` or
             ``ignore``.
+        explain: Whether documents have ``relevance_spans``: the sentences that the score can come from, most
+            relevant first, as dictionaries with ``start``, ``end``, ``weight`` and ``words``. See
+            docs/explaining.md.
 
     Example:
         >>> from crossrank.integrations.langchain import HuggingFaceCrossEncoder
@@ -61,8 +69,10 @@ class CrossEncoderReranker(BaseDocumentCompressor):
     model: BaseCrossEncoder
     top_n: int | None = Field(default=3, ge=1)
     score_threshold: float | None = Field(default=None, allow_inf_nan=False)
+    min_probability: float | None = Field(default=None, ge=0, le=1)
     long_documents: LongDocuments = "truncate"
     on_truncation: OnTruncation = "warn"
+    explain: bool = False
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -75,8 +85,10 @@ class CrossEncoderReranker(BaseDocumentCompressor):
             callbacks: Not used: there are no child runs.
 
         Raises:
-            InputError: The query is empty.
+            InputError: The query is empty, or ``min_probability`` or ``explain`` are given for a model that
+                is not crossrank's.
             ModelError: The model does not return one number per document.
+            UncalibratedError: ``min_probability`` is given, and the model is not calibrated.
         """
         if not documents:
             return []
@@ -86,6 +98,7 @@ class CrossEncoderReranker(BaseDocumentCompressor):
             ranking = reranker.rank(query, texts, **self._options(self.model))
             places = self._places(reranker, ranking)
         else:
+            self._check_own()
             places = _by_score(self.model.score([(query, text) for text in texts]), len(texts))
         return self._best(documents, places)
 
@@ -101,6 +114,7 @@ class CrossEncoderReranker(BaseDocumentCompressor):
             ranking = await reranker.arank(query, texts, **self._options(self.model))
             places = self._places(reranker, ranking)
         else:
+            self._check_own()
             scores = await run_in_executor(None, self.model.score, [(query, text) for text in texts])
             places = _by_score(scores, len(texts))
         return self._best(documents, places)
@@ -112,7 +126,18 @@ class CrossEncoderReranker(BaseDocumentCompressor):
             "activation": model.activation,
             "long_documents": self.long_documents,
             "on_truncation": on_truncation,
+            "min_probability": self.min_probability,
+            "explain": self.explain,
+            # Only what is returned is explained, which takes time.
+            "top_n": self.top_n if self.explain else None,
         }
+
+    def _check_own(self) -> None:
+        if self.min_probability is not None or self.explain:
+            raise InputError(
+                "min_probability and explain need a model of crossrank, such as HuggingFaceCrossEncoder; "
+                f"this is a {type(self.model).__name__}"
+            )
 
     def _places(self, reranker: Reranker, ranking: Ranking) -> list[_Place]:
         # The model's own notices came when it was loaded; these are about this query and its candidates.
@@ -123,7 +148,16 @@ class CrossEncoderReranker(BaseDocumentCompressor):
             notices += filter(None, [truncation_notice(reranker.model.name, cut, "documents", remedy)])
         for notice in notices:
             logger.warning(notice)
-        return [_Place(hit.candidate.rank - 1, hit.score, hit.logit) for hit in ranking]
+        return [
+            _Place(
+                hit.candidate.rank - 1,
+                hit.score,
+                hit.logit,
+                hit.probability,
+                hit.spans if self.explain else None,
+            )
+            for hit in ranking
+        ]
 
     def _best(self, documents: Sequence[Document], places: list[_Place]) -> list[Document]:
         threshold = self.score_threshold
@@ -143,9 +177,12 @@ def _by_score(given: Sequence[float], count: int) -> list[_Place]:
 
 
 def _scored(document: Document, place: _Place) -> Document:
-    numbers = {
+    numbers: dict[str, Any] = {
         "relevance_score": place.score,
         "relevance_logit": place.logit,
+        "relevance_probability": place.probability,
         "first_stage_rank": place.position + 1,
     }
+    if place.spans is not None:
+        numbers["relevance_spans"] = [span.to_dict() for span in place.spans]
     return document.model_copy(update={"metadata": {**document.metadata, **numbers}})

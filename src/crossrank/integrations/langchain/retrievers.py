@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
@@ -12,7 +13,10 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from pydantic import ConfigDict, Field, SerializeAsAny
 
 from crossrank import documents as values
+from crossrank.integrations.notices import log_notices
 from crossrank.search import Searcher
+
+logger = logging.getLogger(__name__)
 
 
 class ContextualCompressionRetriever(BaseRetriever):
@@ -76,14 +80,19 @@ class ContextualCompressionRetriever(BaseRetriever):
 class CrossrankRetriever(BaseRetriever):
     """A retriever over a :class:`crossrank.Searcher`: both stages, with all scores in the metadata.
 
-    ``relevance_score``, ``relevance_logit``, ``first_stage_rank`` and ``first_stage_score`` are added to the
-    metadata of the documents.
+    ``relevance_score``, ``relevance_logit``, ``relevance_probability``, ``first_stage_rank`` and
+    ``first_stage_score`` are added to the metadata of the documents; with ``explain`` also
+    ``relevance_spans``, as by :class:`CrossEncoderReranker`. What :attr:`crossrank.Ranking.notices` has is
+    logged as a warning. ``invoke`` takes all options of :meth:`crossrank.Searcher.search`, such as
+    ``filters`` and ``long_documents``.
 
     Args:
         searcher: The searcher.
         top_n: How many documents to return; None for all candidates. ``invoke(query, top_n=1)`` overrides it.
         candidates: How many documents the first stage passes to the reranker; also for ``invoke``.
         score_threshold: Return only documents with at least this ``relevance_score``; also for ``invoke``.
+        min_probability: Return only documents of at least this probability; none if nothing is relevant. See
+            :meth:`crossrank.Reranker.rank`. Also for ``invoke``.
 
     Example:
         >>> retriever = CrossrankRetriever.from_documents(
@@ -99,6 +108,7 @@ class CrossrankRetriever(BaseRetriever):
     top_n: int | None = Field(default=3, ge=1)
     candidates: int = Field(default=20, ge=1)
     score_threshold: float | None = Field(default=None, allow_inf_nan=False)
+    min_probability: float | None = Field(default=None, ge=0, le=1)
 
     @classmethod
     def from_documents(
@@ -108,6 +118,7 @@ class CrossrankRetriever(BaseRetriever):
         top_n: int | None = 3,
         candidates: int = 20,
         score_threshold: float | None = None,
+        min_probability: float | None = None,
         **options: Any,
     ) -> Self:
         """Create a retriever over LangChain documents in memory.
@@ -117,6 +128,7 @@ class CrossrankRetriever(BaseRetriever):
             top_n: See the class.
             candidates: See the class.
             score_threshold: See the class.
+            min_probability: See the class.
             options: Options of :class:`crossrank.Searcher`: ``retrieval``, ``embedder``, ``model``.
 
         Raises:
@@ -132,39 +144,49 @@ class CrossrankRetriever(BaseRetriever):
             for position, document in enumerate(documents)
         ]
         searcher = Searcher(passages, **options)
-        return cls(searcher=searcher, top_n=top_n, candidates=candidates, score_threshold=score_threshold)
+        return cls(
+            searcher=searcher,
+            top_n=top_n,
+            candidates=candidates,
+            score_threshold=score_threshold,
+            min_probability=min_probability,
+        )
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         numbers, threshold = self._options(kwargs)
-        return _documents(self.searcher.search(query, **numbers), threshold)
+        return self._found(self.searcher.search(query, **numbers), threshold)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         numbers, threshold = self._options(kwargs)
-        return _documents(await self.searcher.asearch(query, **numbers), threshold)
+        return self._found(await self.searcher.asearch(query, **numbers), threshold)
 
     def _options(self, given: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
-        options = {"top_n": self.top_n, "candidates": self.candidates, **given}
+        own = {"top_n": self.top_n, "candidates": self.candidates, "min_probability": self.min_probability}
+        options = {**own, **given}
         return options, options.pop("score_threshold", self.score_threshold)
 
-
-def _documents(ranking: values.Ranking, threshold: float | None) -> list[Document]:
-    return [
-        _document(hit)
-        for hit in ranking
-        if threshold is None or (hit.score is not None and hit.score >= threshold)
-    ]
+    def _found(self, ranking: values.Ranking, threshold: float | None) -> list[Document]:
+        log_notices(logger, self.searcher.reranker.model, [ranking])
+        return [
+            _document(hit)
+            for hit in ranking
+            if threshold is None or (hit.score is not None and hit.score >= threshold)
+        ]
 
 
 def _document(hit: values.Hit) -> Document:
     title = {"title": hit.document.title} if hit.document.title else {}
-    numbers = {
+    numbers: dict[str, Any] = {
         "relevance_score": hit.score,
         "relevance_logit": hit.logit,
+        "relevance_probability": hit.probability,
         "first_stage_rank": hit.candidate.rank,
         "first_stage_score": hit.candidate.score,
     }
+    if hit.spans:
+        numbers["relevance_spans"] = [span.to_dict() for span in hit.spans]
     return Document(hit.text, id=hit.document.id, metadata={**title, **hit.document.metadata, **numbers})
