@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from support.commands import crossrank, one_line
 
 from crossrank import Index, Searcher
-from crossrank.evaluation import load_collection
+from crossrank.evaluation import load_collection, read_run
+from crossrank.evaluation.runs import trec_order
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 
@@ -40,6 +42,32 @@ def test_weights_are_learnt_kept_in_the_index_and_used(index: Path, bundled: Cro
     best = after[0]
     assert best.contributions == kept.weights[-1].contributions(best.logit or 0, best.candidate.evidence)
     assert best.probability is not None, "judged queries also calibrate"
+
+
+def test_an_index_is_evaluated_as_it_is_searched(index: Path, tmp_path: Path, bundled: CrossEncoder) -> None:
+    own = tmp_path / "index"
+    shutil.copytree(index, own)
+    by_words = Interpolation("", "", (EvidenceWeights(0.0, 0.0, word_match=1.0),))
+    Index(own).keep_interpolation(bundled.fingerprint, by_words)
+    options = ("--queries", "5", "--candidates", "10", "--run", tmp_path / "run")
+    process = crossrank("eval", JUDGED, "--index", own, *options)
+    assert process.returncode == 0, process.stderr
+    assert "the weights that the index keeps" in one_line(process)
+    collection = load_collection(JUDGED)
+    searcher = Searcher(Index(own), model=bundled)
+    run = read_run(tmp_path / "run")
+    assert len(run) == 5
+    for query, scores in run.items():
+        found = searcher.search(collection.queries[query], candidates=10, top_n=None)
+        expected = list(dict.fromkeys(_record(hit.document.id) for hit in found))
+        ranked = dict.fromkeys(_record(name) for name in trec_order(query, scores))
+        # In place of a second passage of one record there is one more record.
+        assert [name for name in ranked if name in expected] == expected
+
+
+def _record(name: str) -> str:
+    """The record of a passage, such as potatoes#3; only judged passages are renamed to it."""
+    return "#".join(name.rpartition(":")[2].split("#")[:2])
 
 
 def test_weights_of_another_model_are_not_used(index: Path, tiny: CrossEncoder) -> None:

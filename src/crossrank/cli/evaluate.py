@@ -103,6 +103,7 @@ def evaluate(
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
     from crossrank.ranking.reranker import Reranker
+    from crossrank.search import tuned
 
     require_eval()
     if plot is not None:
@@ -124,6 +125,12 @@ def evaluate(
         )
         notify_of_cache(reranker.model.score_cache)
         return
+    learnt = None if opened is None else tuned(opened, reranker.model)
+    if learnt is not None:
+        notify(
+            "reranked with the weights that the index keeps for this model (eval --tune), as searches are; "
+            "for the questions that they were learnt from, the figures are too good"
+        )
     with progress_bar("Reranking", sum(len(row[:candidates]) for row in found.values())) as progress:
         experiment = run_experiment(
             collection,
@@ -131,6 +138,7 @@ def evaluate(
             reranker,
             candidates=candidates,
             long_documents=long_documents,
+            interpolation=learnt,
             progress=progress,
         )
     for notice in experiment.notices:

@@ -20,6 +20,7 @@ from crossrank.retrieval.base import Retriever
 from crossrank.retrieval.bm25 import word_matches
 
 if TYPE_CHECKING:
+    from crossrank.inference.interpolation import Interpolation
     from crossrank.ranking.long_documents import LongDocuments
     from crossrank.ranking.reranker import Reranker  # NumPy, which measures alone do not need
 
@@ -67,6 +68,7 @@ def run_experiment(
     *,
     candidates: int = 100,
     long_documents: LongDocuments = "truncate",
+    interpolation: Interpolation | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Experiment:
     """Rerank the first stage's candidates of each query, and evaluate both rankings.
@@ -77,13 +79,21 @@ def run_experiment(
         reranker: The reranker.
         candidates: How many candidates to rerank per query; the others keep their order below them.
         long_documents: See :meth:`crossrank.Reranker.rank`.
+        interpolation: Weights in place of the model's own, such as those that were learnt for an index
+            (:func:`crossrank.search.tuned`).
         progress: Called with the number of candidates scored since the last call.
 
     Raises:
         MissingExtraError: ``crossrank[eval]`` is not installed.
     """
     rankings = rerank_candidates(
-        collection, found, reranker, candidates=candidates, long_documents=long_documents, progress=progress
+        collection,
+        found,
+        reranker,
+        candidates=candidates,
+        long_documents=long_documents,
+        interpolation=interpolation,
+        progress=progress,
     )
     before, after = run_of(found), reranked_run(found, rankings)
     return Experiment(
@@ -170,6 +180,7 @@ def rerank_candidates(
     *,
     candidates: int = 100,
     long_documents: LongDocuments = "truncate",
+    interpolation: Interpolation | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, Ranking]:
     """Rerank the best candidates of each query; see :func:`run_experiment` for the arguments.
@@ -180,7 +191,11 @@ def rerank_candidates(
     asked = [(collection.queries[query], row[:candidates]) for query, row in found.items()]
     # Of truncation there is one notice about all queries.
     rankings = reranker.rank_many(
-        asked, long_documents=long_documents, on_truncation="ignore", progress=progress
+        asked,
+        long_documents=long_documents,
+        interpolation=interpolation,
+        on_truncation="ignore",
+        progress=progress,
     )
     return dict(zip(found, rankings, strict=True))
 
