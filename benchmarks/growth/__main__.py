@@ -9,7 +9,8 @@
   dimensions, so that the index is measured and not the embedding: made, asked by words and vectors, and its
   vectors' file made again as after a kill.
 
-Every measurement is a process of its own. A growth of 1.0 means that twice as much takes twice as long: the
+Every measurement is a process of its own. Times of an index are those of the processor, which other work on
+the machine changes little. A growth of 1.0 means that twice as much takes twice as long: the
 slope of a line through the logarithms.
 """
 
