@@ -1,6 +1,10 @@
 # Everything runs in environments of its own next to the code: nothing is installed outside this folder.
 PYTHON ?= python3
 PIP_FLAGS = --disable-pip-version-check --quiet --no-compile
+# A new environment in the target's folder, and pip or uv in it.
+NEW = $(PYTHON) -m venv $(@D)
+PIP_INSTALL = $(@D)/bin/pip install $(PIP_FLAGS)
+UV_INSTALL = $(PIP_INSTALL) uv && $(@D)/bin/uv pip install --quiet --no-cache --python $(@D)/bin/python
 # Two workers suit two processors; more would only wait for each other.
 WORKERS ?= 2
 # Bytes: two models in int8 are inside.
@@ -79,29 +83,27 @@ clean:
 
 .venv/installed: pyproject.toml
 	@echo "Installing crossrank into .venv (once; a minute or two) ..."
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/pip install $(PIP_FLAGS) -e '.[server]'
+	@$(NEW)
+	@$(PIP_INSTALL) -e '.[server]'
 	@touch $@
 
 .venv/tested: .venv/installed
-	.venv/bin/pip install $(PIP_FLAGS) -e '.[test]'
+	$(PIP_INSTALL) -e '.[test]'
 	@touch $@
 
 .venv-lowest/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/pip install $(PIP_FLAGS) uv
-	.venv-lowest/bin/uv pip install --quiet --no-cache --python .venv-lowest/bin/python \
-		--resolution lowest-direct -e '.[test]'
+	$(NEW)
+	$(UV_INSTALL) --resolution lowest-direct -e '.[test]'
 	@touch $@
 
 .venv-parity/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/pip install $(PIP_FLAGS) -e '.[test,parity]'
+	$(NEW)
+	$(PIP_INSTALL) -e '.[test,parity]'
 	@touch $@
 
 .venv-sagemaker/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-sagemaker
-	.venv-sagemaker/bin/pip install $(PIP_FLAGS) -e '.[test,sagemaker-parts]'
+	$(NEW)
+	$(PIP_INSTALL) -e '.[test,sagemaker-parts]'
 	@touch $@
 
 .venv-ray/installed: pyproject.toml
@@ -110,21 +112,18 @@ clean:
 	@touch $@
 
 .venv-postgresql/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-postgresql
-	.venv-postgresql/bin/pip install $(PIP_FLAGS) -e '.[postgresql]'
+	$(NEW)
+	$(PIP_INSTALL) -e '.[postgresql]'
 	@touch $@
 
 .venv-clients/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-clients
-	.venv-clients/bin/pip install $(PIP_FLAGS) uv
-	.venv-clients/bin/uv pip install --quiet --no-cache --python .venv-clients/bin/python -e '.[clients]'
+	$(NEW)
+	$(UV_INSTALL) -e '.[clients]'
 	@touch $@
 
 .venv-release/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-release
-	.venv-release/bin/pip install $(PIP_FLAGS) uv
-	.venv-release/bin/uv pip install --quiet --no-cache --python .venv-release/bin/python \
-		--group release
+	$(NEW)
+	$(UV_INSTALL) --group release
 	@touch $@
 
 .venv-workflows/installed:
@@ -132,16 +131,14 @@ clean:
 	@touch $@
 
 .venv-docs/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-docs
-	.venv-docs/bin/pip install $(PIP_FLAGS) uv
-	.venv-docs/bin/uv pip install --quiet --no-cache --python .venv-docs/bin/python \
-		--group docs
+	$(NEW)
+	$(UV_INSTALL) --group docs
 	@touch $@
 
 # Chromium is Debian's, the one thing that is installed outside this folder, if it is missing.
 .venv-browser/installed: pyproject.toml
 	command -v chromium >/dev/null || apt-get install --yes --quiet --no-install-recommends chromium
-	$(PYTHON) -m venv .venv-browser
-	.venv-browser/bin/pip install $(PIP_FLAGS) -e '.[test,browser]'
-	npm install --silent --no-save --prefix .venv-browser axe-core@4.14.1
+	$(NEW)
+	$(PIP_INSTALL) -e '.[test,browser]'
+	npm install --silent --no-save --prefix $(@D) axe-core@4.14.1
 	@touch $@
