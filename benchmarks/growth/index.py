@@ -2,7 +2,8 @@
 
     python -m benchmarks.growth.index make|ask|repair FOLDER
 
-Prints one JSON object, with times of the processor. FOLDER has ``passages``, ``embedder`` and, after ``make``, ``index``.
+Prints one JSON object, with times of the processor. FOLDER has ``passages``, ``embedder`` and, after
+``make``, ``index``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lists to learn from: passages from right to far off, and what the first stages know of each.
 
-    python recipes/bundled/candidates.py DATA LISTS [--passages N]
+    python recipes/bundled/candidates.py DATA LISTS [--passages N] [--kept-out]
 
 Writes LISTS/NAME.json.gz for each field and goes on where it was stopped.
 """
@@ -36,10 +36,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("lists", type=Path)
     parser.add_argument("--passages", type=int, help="at most this many of each unjudged field")
+    parser.add_argument("--kept-out", action="store_true", help="only the fields that nothing is learnt from")
     arguments = parser.parse_args()
     arguments.lists.mkdir(parents=True, exist_ok=True)
     embedder = BiEncoder("all-MiniLM-L6-v2")
     for field in load_fields(arguments.data, passages=arguments.passages):
+        if arguments.kept_out and field.name not in KEPT_OUT:
+            continue
         file = arguments.lists / f"{field.name}.json.gz"
         if file.is_file():
             continue

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from support.tiny_models import write_reranker
 
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.bm25 import BM25Index
 
 pytestmark = pytest.mark.parity
@@ -130,9 +131,10 @@ def test_a_model_teaches_the_next_one_on_another_machine(lists: Path, tmp_path: 
     there = tmp_path / "there"
     options = ["--base", there / "base", "--pairs", 60, "--width", 4, "--lists-per-step", 8, "--tokens", 32]
     _run("student.py", there / "taught", tmp_path / "student", *options)
-    printed = _run("judge.py", there / "taught", tmp_path / "student" / "model")
+    printed = _run("judge.py", there / "taught", tmp_path / "student" / "model", DEFAULT_CROSS_ENCODER)
     assert "digikam" in printed
     assert "animals" not in printed
+    assert f"{DEFAULT_CROSS_ENCODER}, as a search ranks" in printed
 
 
 def test_a_damaged_part_is_not_unpacked(tmp_path: Path) -> None:
