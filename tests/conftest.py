@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -65,3 +68,16 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch is not installed, also where it is."""
     for name in ("torch", "transformers", "crossrank.inference.engines.pytorch"):
         monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright; only in the environment of `make test-page`."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "install Debian's package chromium"
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium)
+        yield running
+        running.close()

@@ -48,16 +48,6 @@ def served(folder: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "install Debian's package chromium"
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium)
-        yield running
-        running.close()
-
-
 class Pages:
     """Opens pages, and remembers what they complained of and asked for."""
 
