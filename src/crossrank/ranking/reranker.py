@@ -299,7 +299,8 @@ class Reranker:
             return own.weights_for(known - {SIMILARITY}), ()
         return own.weights_for(known - {SIMILARITY}), (
             f"similarities are not counted: {self.model.name} has weights for those of the embedder "
-            f"{own.embedder}, and these are of another one.",
+            f"{own.embedder}, and these are of another one. That can be worse than the first stage: learn "
+            "weights for your index with crossrank eval --tune.",
         )
 
     def _hits(
