@@ -24,6 +24,10 @@ os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 # What was timed on this machine is shared by all workers and kept from run to run.
 os.environ.setdefault("CROSSRANK_CACHE", str(Path(__file__).parents[1] / ".cache"))
 
+# Ray's workers stand back behind everything else by default, and tests would wait for them.
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
 # A shell that runs the suite in the background has it, and all that it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +13,7 @@ from crossrank.errors import InputError, MissingExtraError
 
 # Of a new cluster on one machine; by default Ray takes a third of the memory.
 _OBJECT_STORE = 512 * 2**20
+# In seconds: for a cluster to answer, and for its processors to be free.
 _PATIENCE = 5.0
 
 
@@ -28,15 +29,11 @@ def connected(address: str) -> Iterator[Any]:
         InputError: There is no cluster at the address.
         MissingExtraError: Ray is not installed.
     """
-    # Read when Ray starts: no reports to its makers, no bars over ours.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray starts: no reports to its makers
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise MissingExtraError("work on a cluster", "ray") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield ray
         return
@@ -54,12 +51,13 @@ def connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def workers_and_threads(ray: Any, workers: int | None) -> tuple[int, int]:
+def workers_and_threads(ray: Any, workers: int | None, *, reserved: float = 1.0) -> tuple[int, int]:
     """The number of workers, and the threads of each.
 
     Args:
         ray: Ray, connected.
         workers: How many; None for one a machine.
+        reserved: The share of its processors that a worker reserves.
 
     Raises:
         InputError: A worker would wait for processors forever.
@@ -72,15 +70,20 @@ def workers_and_threads(ray: Any, workers: int | None) -> tuple[int, int]:
         raise InputError(
             f"{workers} workers need a processor each, and the cluster has {total}; take fewer workers"
         )
-    free = int(ray.available_resources().get("CPU", 0))
     threads = total // workers
     # Each worker has to fit onto one machine.
     while sum(processors // threads for processors in machines) < workers:
         threads -= 1
-    if workers * threads > free:
+    end = time.monotonic() + _PATIENCE
+    # What ended just now has not given everything back yet.
+    wanted = workers * threads * reserved
+    while wanted > (free := ray.available_resources().get("CPU", 0.0)):
+        if time.monotonic() < end:
+            time.sleep(0.1)
+            continue
         raise InputError(
-            f"{workers} workers need {workers * threads} processors, and other work on the cluster leaves "
-            f"{free}; take fewer workers, or wait"
+            f"{workers} workers need {wanted:g} processors, and other work on the cluster leaves "
+            f"{free:g}; take fewer workers, or wait"
         )
     return workers, threads
 

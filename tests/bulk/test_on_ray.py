@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 from support.bulk import RunFiles
+from support.collection import Collected
 from support.commands import crossrank, one_line
 
 from crossrank.bulk.job import Job
 from crossrank.errors import InputError
+from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 
 # Ray warns of its own deprecated settings.
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+# Each of its processes takes seconds to start, and minutes on a busy machine.
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
 
 _DRIVER = """
 import sys
@@ -33,6 +36,14 @@ rerank_run(
     queries, run, collection, output, model=model, block_size=1, ray="local", workers=2, progress=progress
 )
 """
+_INDEXING = """
+import sys
+from crossrank.bulk import add_collection
+index, corpus, embedder = sys.argv[1:]
+def progress(what, done, total):
+    print(what, done, total, flush=True)
+add_collection(index, corpus, embedder=embedder, chunk_size=60, part_size=4, ray="local", progress=progress)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +51,6 @@ def cluster() -> Iterator[None]:
     """One cluster for several tests, with as many processors as the pools need."""
     import ray
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=200_000_000)
     yield
     ray.shutdown()
@@ -49,6 +59,11 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def files(tmp_path: Path) -> RunFiles:
     return RunFiles.write(tmp_path)
+
+
+@pytest.fixture
+def collected(tmp_path: Path, tiny_embedder: BiEncoder) -> Collected:
+    return Collected.write(tmp_path.resolve(), tiny_embedder)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -85,18 +100,63 @@ def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) 
         sys.executable, "-c", _DRIVER, str(files.queries), str(files.run), files.collection,
         str(files.output), tiny_folder,
     ]  # fmt: skip
+    _kill_in_the_middle(command, "Ranking pairs")
+    assert not files.output.exists()
+    assert Job(files.output).done()
+    assert files.rerank(tiny_folder, block_size=1) == expected
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_worker_loses_no_passage(collected: Collected) -> None:
+    killed = False
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal killed
+        if what == "Embedding passages" and done and not killed:
+            killed = _kill_one_worker()
+
+    collected.add(ray="auto", workers=2, progress=progress)
+    collected.check()
+    assert killed
+
+
+def test_killed_indexing_goes_on_without_ray(collected: Collected) -> None:
+    command = [sys.executable, "-c", _INDEXING, *map(str, (collected.index, collected.corpus))]
+    _kill_in_the_middle([*command, collected.embedder.name], "Embedding passages")
+    report = collected.add()
+    assert 0 < report.resumed < report.parts
+    collected.check()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_too_few_processors_are_refused_before_anything_is_made(collected: Collected) -> None:
+    with pytest.raises(InputError, match="3 workers need a processor each"):
+        collected.add(ray="auto", workers=3)
+    assert not collected.index.exists()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_with_another_embedder_is_refused(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collected.embedder, "fingerprint", "another")
+    with pytest.raises(
+        InputError, match=r"the machine \S+ cannot work on this: the model \S+ is another one"
+    ):
+        collected.add(ray="auto", workers=1)
+    monkeypatch.undo()
+
+
+def _kill_in_the_middle(command: list[str], task: str) -> None:
+    """Start a driver, and kill it when a part of the task is done."""
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert driver.stdout is not None
     for line in driver.stdout:
-        done = int(line.split()[-2])
-        if line.startswith("Ranking pairs") and done:
+        if line.startswith(task) and int(line.split()[-2]):
             break
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     _kill_session(driver.pid)  # some of Ray's own processes outlive their driver
-    assert not files.output.exists()
-    assert Job(files.output).done()
-    assert files.rerank(tiny_folder, block_size=1) == expected
 
 
 def _kill_session(leader: int) -> None:
@@ -113,7 +173,7 @@ def _kill_one_worker() -> bool:
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if command.startswith(b"ray::") and b"MapWorker" in command:
+        if command.startswith(b"ray::") and b"_Worker" in command:
             os.kill(int(process.name), signal.SIGKILL)
             time.sleep(0.1)
             return True

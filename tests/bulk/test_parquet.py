@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from support.bulk import TEXTS, RunFiles
+from support.collection import RECORDS, Collected
 
 from crossrank.bulk.passages import PassageFile
 from crossrank.errors import InputError
+from crossrank.inference.bi_encoder import BiEncoder
 
 pytestmark = pytest.mark.ray
 
@@ -43,7 +45,7 @@ def test_what_is_no_text_has_its_row(tmp_path: Path) -> None:
     file = _write(tmp_path / "a.parquet", id=["1", "2"], text=["Bees dance.", None])
     errors: list[str] = []
     PassageFile.write(tmp_path / "texts", file, {"1"}, on_bad_line=lambda error: errors.append(str(error)))
-    assert errors == [f"{file}: row 2: 'id' and 'text' must be strings"]
+    assert errors == [f"{file}: row 2: the id and 'text' must be strings"]
 
 
 def test_other_columns_and_other_files_are_refused(tmp_path: Path) -> None:
@@ -60,3 +62,17 @@ def test_a_run_over_parquet(tmp_path: Path, tiny_folder: str) -> None:
     expected = files.rerank(tiny_folder)
     files.collection = _write(tmp_path / "a.parquet", _id=list(TEXTS), text=list(TEXTS.values()))
     assert files.rerank(tiny_folder) == expected
+
+
+def test_an_index_of_parquet(tmp_path: Path, tiny_embedder: BiEncoder) -> None:
+    collected = Collected.write(tmp_path, tiny_embedder)
+    columns = {name: [record[name] for record in RECORDS] for name in ("_id", "title", "text")}
+    years = [record["metadata"]["year"] for record in RECORDS]
+    file = _write(tmp_path / "part-0.parquet", **columns, year=years, vector=[[0.5]] * len(RECORDS))
+    assert collected.add(file).documents == len(RECORDS)
+    mine, plain = (
+        index.retrieve("why bread rises", 5) for index in (collected.opened(), collected.expected())
+    )
+    assert [one.document.text for one in mine] == [one.document.text for one in plain]
+    assert [one.score for one in mine] == [one.score for one in plain]
+    assert set(mine[0].document.metadata) == {"source", "year", "file", "start", "end"}

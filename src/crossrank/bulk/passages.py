@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from crossrank.bulk.collection import KEYS, addresses, parquet_rows
 from crossrank.documents import Document
-from crossrank.errors import InputError, MissingExtraError, MissingPassageError
+from crossrank.errors import InputError, MissingPassageError
 from crossrank.evaluation.collection import corpus_lines
 from crossrank.evaluation.lines import OnBadLine
 from crossrank.files import replacing
@@ -119,27 +120,11 @@ def _documents(collection: str, wanted: Iterable[str], on_bad_line: OnBadLine) -
                 f"{folder} is no collection: it holds neither corpus.jsonl nor an index (a folder of Parquet "
                 "files is given as 'FOLDER/*.parquet')"
             )
-    for address in _addresses(collection):
+    for address in addresses(collection):
         if address.endswith(".parquet"):
             yield from _parquet(address, on_bad_line)
         else:
             yield from (document for _, document in corpus_lines(address, on_bad_line))
-
-
-def _addresses(collection: str) -> list[str]:
-    """The files that a pattern such as ``s3://bucket/part-*.jsonl.gz`` stands for."""
-    if not any(mark in collection for mark in "*?["):
-        return [collection]
-    import fsspec
-
-    try:
-        system, path = fsspec.core.url_to_fs(collection)
-        found = sorted(map(str, system.glob(path)))
-    except (ImportError, OSError, ValueError) as error:
-        raise InputError(f"{collection} cannot be opened: {error}") from error
-    if not found:
-        raise InputError(f"there is no file {collection}")
-    return [system.unstrip_protocol(name) if "://" in collection else name for name in found]
 
 
 def _indexed(index: Index, wanted: Iterable[str]) -> Iterator[Document]:
@@ -149,41 +134,17 @@ def _indexed(index: Index, wanted: Iterable[str]) -> Iterator[Document]:
 
 
 def _parquet(address: str, on_bad_line: OnBadLine) -> Iterator[Document]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("reading Parquet", "ray") from error
-    import fsspec
-
-    number = 0
-    try:
-        with fsspec.open(address, "rb") as stream:
-            file = parquet.ParquetFile(stream)
-            names = set(file.schema_arrow.names)
-            key = "_id" if "_id" in names else "id"
-            if not {key, "text"} <= names:
-                raise InputError(
-                    f"{address} must have the columns '_id' (or 'id') and 'text'; it has "
-                    f"{', '.join(sorted(names))}"
-                )
-            columns = [key, "text", *({"title"} & names)]
-            for batch in file.iter_batches(_AT_ONCE, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    document = _document(row, key)
-                    if document is None:
-                        on_bad_line(
-                            InputError(f"{address}: row {number}: '{key}' and 'text' must be strings")
-                        )
-                    else:
-                        yield document
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{address} cannot be read: {error}") from error
+    for number, row in parquet_rows(address):
+        document = _document(row)
+        if document is None:
+            on_bad_line(InputError(f"{address}: row {number}: the id and 'text' must be strings"))
+        else:
+            yield document
 
 
-def _document(row: dict[str, Any], key: str) -> Document | None:
-    name, text, title = row[key], row["text"], row.get("title") or ""
+def _document(row: dict[str, Any]) -> Document | None:
+    name = next(row[key] for key in KEYS if key in row)
+    text, title = row["text"], row.get("title") or ""
     name = str(name) if isinstance(name, int) else name
     strings = all(isinstance(value, str) for value in (name, text, title))
     return Document(name, text, title) if strings and name else None

@@ -1,16 +1,16 @@
 """The parts of a job are done in this process, or on a Ray cluster.
 
-There Ray Data feeds a pool of actors, each with a model. The parts are read on this machine, which has them,
-and travel through Ray's object store, so that the workers need no files but the model. What waits there is
-bounded by Ray Data's back-pressure.
+There, each worker is an actor with a model. The parts are read on this machine, which has them, and sent to
+the workers, so that these need no files but the model. Not Ray Data: it takes several more processes, reads
+parts long before they are needed, and gives up when a worker dies while its model loads.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, cast
 
 from crossrank.cluster import connected, workers_and_threads
@@ -19,6 +19,11 @@ from crossrank.inference.arithmetic import Precision
 
 Work: TypeAlias = Callable[[bytes], bytes]
 """From a packed part to its packed result."""
+
+# Parts that a worker has: the one it does, and the next.
+_AT_ONCE = 2
+# How often a worker that dies is started again.
+_RESTARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,13 @@ class Pool:
         ray: Ray, connected.
         workers: How many workers.
         threads: The threads of each.
+        actors: The workers, once there is work.
     """
 
     ray: Any
     workers: int
     threads: int
+    actors: list[Any] = field(default_factory=list)
 
     def map(
         self, todo: Sequence[int], load: Callable[[int], bytes], make: Callable[[int], Work]
@@ -51,19 +58,34 @@ class Pool:
         Raises:
             InputError: A worker cannot be made.
         """
-        data = self.ray.data
-        here = {f"node:{self.ray.util.get_node_ip_address()}": 0.001}
-        numbers = data.from_items([{"number": number} for number in todo], override_num_blocks=len(todo))
-        results = numbers.map(_Loaded(load), num_cpus=0, resources=here).map(
-            _Worker,
-            fn_constructor_args=(make, self.threads),
-            compute=data.ActorPoolStrategy(size=self.workers),
-            num_cpus=self.threads,
-        )
-        for row in results.iter_rows():
-            if row["problem"]:
-                raise InputError(row["problem"])
-            yield row["number"], row["result"]
+        made = self.ray.remote(num_cpus=self.threads, max_restarts=_RESTARTS, max_task_retries=-1)(_Worker)
+        self.actors.extend(made.remote(make, self.threads) for _ in range(self.workers))
+        free, numbers = self.actors * _AT_ONCE, iter(todo)
+        running: dict[Any, tuple[Any, int]] = {}
+        while True:
+            while free and (number := next(numbers, None)) is not None:
+                actor = free.pop(0)
+                running[actor.work.remote(load(number))] = actor, number
+            if not running:
+                return
+            [done], _ = self.ray.wait(list(running), num_returns=1)
+            actor, number = running.pop(done)
+            free.append(actor)
+            yield number, self._result(done)
+
+    def close(self) -> None:
+        """End the workers, so that their processors are free."""
+        for actor in self.actors:
+            self.ray.kill(actor)
+
+    def _result(self, done: Any) -> bytes:
+        try:
+            result, problem = self.ray.get(done)
+        except self.ray.exceptions.RayActorError as error:
+            raise InputError(f"a worker died {_RESTARTS + 1} times; the last time: {error}") from error
+        if problem:
+            raise InputError(problem)
+        return bytes(result)
 
 
 @contextmanager
@@ -81,8 +103,8 @@ def pool_of(address: str | None, workers: int | None) -> Iterator[Pool | None]:
     if address is None:
         yield None
         return
-    with connected(address) as ray:
-        yield Pool(ray, *workers_and_threads(ray, workers))
+    with connected(address) as ray, closing(Pool(ray, *workers_and_threads(ray, workers))) as pool:
+        yield pool
 
 
 def done_parts(
@@ -137,16 +159,6 @@ def check_same(model: LoadedModel, name: str, fingerprint: str, arithmetic: str)
         )
 
 
-class _Loaded:
-    """Adds the packed part to its number."""
-
-    def __init__(self, load: Callable[[int], bytes]) -> None:
-        self._load = load
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {**row, "part": self._load(row["number"])}
-
-
 class _Worker:
     """A model on one machine of the cluster."""
 
@@ -158,6 +170,6 @@ class _Worker:
         except CrossrankError as error:
             self._problem = f"the machine {platform.node()} cannot work on this: {error}"
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        result = b"" if self._problem else self._work(row["part"])
-        return {"number": row["number"], "result": result, "problem": self._problem}
+    def work(self, part: bytes) -> tuple[bytes, str]:
+        """The result of a part, or why there is none."""
+        return (b"", self._problem) if self._problem else (self._work(part), "")

@@ -28,6 +28,13 @@ _LISTED = 10
 Folder: TypeAlias = Annotated[
     Path, typer.Argument(parser=given_path, metavar="INDEX", help="The index's folder.", show_default=False)
 ]
+ChunkSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="For a new index: maximum length of a passage in characters.", show_default="500"),
+]
+ChunkOverlap: TypeAlias = Annotated[
+    int | None, typer.Option(help="For a new index: characters that passages overlap.", show_default="100")
+]
 Vectors: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -59,14 +66,8 @@ def add(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a file cannot be read.")] = False,
     embedder: IndexEmbedder = None,
-    chunk_size: Annotated[
-        int | None,
-        typer.Option(help="For a new index: maximum length of a passage in characters.", show_default="500"),
-    ] = None,
-    chunk_overlap: Annotated[
-        int | None,
-        typer.Option(help="For a new index: characters that passages overlap.", show_default="100"),
-    ] = None,
+    chunk_size: ChunkSize = None,
+    chunk_overlap: ChunkOverlap = None,
     vectors: Vectors = None,
     as_json: AsJson = False,
 ) -> None:

@@ -25,7 +25,7 @@ _ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 _COMMANDS = {
     "demo": "search.demo",
     "search": "search.search",
-    "index": "index.index_app",
+    "index": "bulk.index_app",  # all its commands: the import adds the last
     "rerank": "search.rerank",
     "rerank-run": "bulk.rerank_run",
     "eval": "evaluate.evaluate",

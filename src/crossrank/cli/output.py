@@ -88,9 +88,9 @@ class Bars:
         return self._progress is not None
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Show how much of a task is done."""
+        """Show how much of a task is done; a total of 0 is not known."""
         if self._progress is not None:
-            self._progress.update(self._task(self._progress, task), completed=done, total=total)
+            self._progress.update(self._task(self._progress, task), completed=done, total=total or None)
 
     def describe(self, task: str, text: str) -> None:
         """Show another text for a task."""

@@ -28,6 +28,7 @@ from crossrank.index.writing import (
     documents_of,
     find_now,
     found_files,
+    has_parts,
     known_vectors,
     put_file,
     put_passages,
@@ -205,6 +206,11 @@ class Adder:
             "SELECT id, size, modified_ns, read_ns, digest, problem FROM file WHERE path = ?", (str(path),)
         ).fetchone()
         file = known[0] if known else None
+        if file is not None and has_parts(self._database, file):
+            self._skip(
+                f"{path} is in the index as a collection; crossrank index add-collection goes on with it"
+            )
+            return file, None
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):

@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 
-_TABLES = ("setting", "source", "removed", "file", "found", "document", "passage", "vector")
+_TABLES = ("setting", "source", "removed", "file", "found", "document", "passage", "vector", "part")
 # Conditions that every row must meet, in addition to the declared types. They use CASE, since reading
 # malformed JSON raises an error.
 _LIST_OF_TEXTS = (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crossrank.errors import InputError
 from crossrank.index.store import setting
+from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 
@@ -20,10 +21,13 @@ class IndexEmbedder:
     Args:
         index: The index's folder, for messages.
         given: The bi-encoder to use, or its name or folder; None for the index's own.
+        precision: The precision to load it in, unless a loaded one was given.
     """
 
-    def __init__(self, index: Path, given: str | Path | BiEncoder | None) -> None:
-        self._index, self._given = index, given
+    def __init__(
+        self, index: Path, given: str | Path | BiEncoder | None, precision: Precision = "auto"
+    ) -> None:
+        self._index, self._given, self._precision = index, given, precision
         self._loaded = given if isinstance(given, BiEncoder) else None
         self._lock = threading.Lock()
 
@@ -39,7 +43,7 @@ class IndexEmbedder:
             loaded = self._loaded
             is_named = loaded is not None and lasting_name(loaded) == name
             if loaded is None or not is_named or (loaded is not self._given and loaded.options != wanted):
-                loaded = self._loaded = BiEncoder(name, **wanted)
+                loaded = self._loaded = BiEncoder(name, **wanted, precision=self._precision)
             return loaded
 
     def own(self, database: sqlite3.Connection) -> BiEncoder:

@@ -21,6 +21,7 @@ from crossrank.index.damage import damaged_vectors
 from crossrank.index.embedders import IndexEmbedder, embedder_settings
 from crossrank.index.filters import parse_filters
 from crossrank.index.kinds import VectorKind, check_kind
+from crossrank.index.parts import PartWriter, read_collections
 from crossrank.index.passages import (
     PassageInFile,
     find_passage,
@@ -36,6 +37,7 @@ from crossrank.index.store import FORMAT, Store, setting, transaction
 from crossrank.index.tuned import read_interpolations, write_interpolation
 from crossrank.index.vectors import kind_of, recall, write_vectors
 from crossrank.index.writing import delete_files, unfound_files
+from crossrank.inference.arithmetic import Precision
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.interpolation import Interpolation
 from crossrank.retrieval.base import Retrieval, check_retrieval
@@ -61,6 +63,7 @@ class Index:
         vectors: How vectors are held in memory, for a new index and for :meth:`rebuild`: ``float32`` (the
             default), ``int8`` (a quarter of the size) or ``binary`` (a bit a number). The candidates that
             rounded vectors find are scored by the exact ones, which stay on disk.
+        precision: The precision to load the embedder in; see :class:`crossrank.BiEncoder`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -81,6 +84,7 @@ class Index:
         chunk_size: int | None = None,
         chunk_overlap: int | None = None,
         vectors: VectorKind | str | None = None,
+        precision: Precision = "auto",
     ) -> None:
         self._kind = vectors
         self.path = Path(path)
@@ -88,7 +92,7 @@ class Index:
         self._store = Store(self.path.absolute(), shown=self.path)
         self._sizes = (chunk_size, chunk_overlap)
         self._vectors = VectorCache(self._store)
-        self._embedder = IndexEmbedder(self.path, embedder)
+        self._embedder = IndexEmbedder(self.path, embedder, precision)
 
     def add(
         self,
@@ -128,21 +132,29 @@ class Index:
         ]
         for source in given:
             source.check()
-        new = None
-        if not self._store.exists():
-            if not given:
-                raise InputError(f"there is no index at {self.path}; name the files and folders to add")
-            new = self._settings_of_new()
-        with self._writing(new) as database:
-            embedder, sizes = self._embedder.own(database), self._checked_sizes(database)
-            self._check_kind(database)
+        if not given and not self._store.exists():
+            raise InputError(f"there is no index at {self.path}; name the files and folders to add")
+        with self._adding() as (database, embedder, sizes):
             with transaction(database):
-                self._embedder.keep_name(database)
                 given = [keep_source(database, source) for source in given]
             adder = Adder(database, self._store.folder, embedder, sizes, strict=strict, progress=progress)
-            report = adder.add(given or read_sources(database))
-            write_vectors(self._store.folder, database)
-        return report
+            return adder.add(given or read_sources(database))
+
+    @contextmanager
+    def adding_parts(self) -> Iterator[PartWriter]:
+        """Write the parts of a collection; :func:`crossrank.bulk.add_collection` does that.
+
+        The index is created if it does not exist. Other processes can search it meanwhile, and find the parts
+        that are written.
+
+        Raises:
+            InputError: Another process is writing; the index was made with another embedding model or other
+                chunk sizes.
+            ModelError: The embedding model cannot be loaded.
+            OSError: The disk is full, or fails; parts that were written are kept.
+        """
+        with self._adding() as (database, embedder, sizes):
+            yield PartWriter(database, self.path, embedder, sizes)
 
     def exists(self) -> bool:
         """Whether there is an index at the path."""
@@ -214,6 +226,7 @@ class Index:
                 format=FORMAT,
                 generation=int(setting(database, "generation")),
                 sources=tuple(read_sources(database)),
+                collections=tuple(read_collections(database)),
                 removed=tuple(sorted(removed_paths(database))),
             )
 
@@ -455,6 +468,18 @@ class Index:
                 self._store.create(new)
             with self._store.writing() as database:
                 yield database
+
+    @contextmanager
+    def _adding(self) -> Iterator[tuple[sqlite3.Connection, BiEncoder, tuple[int, int]]]:
+        """Write to the index, which is created if it does not exist: a connection, embedder, chunk sizes."""
+        new = None if self._store.exists() else self._settings_of_new()
+        with self._writing(new) as database:
+            embedder, sizes = self._embedder.own(database), self._checked_sizes(database)
+            self._check_kind(database)
+            with transaction(database):
+                self._embedder.keep_name(database)
+            yield database, embedder, sizes
+            write_vectors(self._store.folder, database)
 
     def _lock(self, create: bool) -> AbstractContextManager[object]:
         """The writer's lock, held until the context exits."""

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crossrank.index.parts import read_collections
 from crossrank.index.sources import Source, read_sources
 from crossrank.index.store import setting
 
@@ -82,6 +83,7 @@ class IndexInfo:
         generation: Number of writes so far.
         sources: The folders and files that were added, with their patterns; ``add`` without paths updates
             them.
+        collections: The files of collections that were added in parts.
         removed: Paths that were removed with ``rm`` and stay removed.
     """
 
@@ -104,6 +106,7 @@ class IndexInfo:
     format: int
     generation: int
     sources: tuple[Source, ...]
+    collections: tuple[str, ...]
     removed: tuple[str, ...]
 
 
@@ -117,7 +120,7 @@ class IndexSummary:
         files: Number of files that can be searched.
         documents: Number of documents in those files: records, pages, or whole files.
         passages: Number of passages.
-        sources: The folders and files that were added.
+        sources: The folders and files that were added, and the files of collections.
         fields: Names of metadata fields that filters can use, sorted; from the first 1,000 documents.
     """
 
@@ -146,7 +149,7 @@ def summary(database: sqlite3.Connection, path: Path) -> IndexSummary:
         "json_each(sample.metadata) WHERE type != 'object' ORDER BY key",
         (_SAMPLE,),
     )
-    sources = tuple(source.path for source in read_sources(database))
+    sources = (*(source.path for source in read_sources(database)), *read_collections(database))
     embedder = setting(database, "embedder")
     names = tuple(name for (name,) in fields)
     return IndexSummary(str(path), embedder, files, documents, passages, sources, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from crossrank.errors import InputError
 from crossrank.text import Notify, find_files
+
+# Such as s3://bucket/corpus.jsonl; as a Path it has lost one of the slashes.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+([^/].*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,15 @@ class Source:
 
 
 def resolve(path: Path | str) -> str:
-    """The absolute path of a file or folder, with symbolic links resolved.
+    """The absolute path of a file or folder, with symbolic links resolved; an address stays as it is.
 
     Raises:
         InputError: It is not a valid path, or its name is not UTF-8.
     """
     if not str(path):
         raise InputError("a path is empty; write . for the working directory")
+    if address := _ADDRESS.fullmatch(str(path)):
+        return "{}://{}".format(*address.groups())
     try:
         real = os.path.realpath(path)
         real.encode()

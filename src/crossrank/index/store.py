@@ -71,6 +71,18 @@ CREATE TABLE vector (
 );
 CREATE INDEX vector_by_digest ON vector(digest);
 """
+# Apart, since older indexes lack it; it is added when they are written to.
+_PART = """
+-- The parts of collections (see parts.py) that are in the index.
+CREATE TABLE IF NOT EXISTS part (
+    file INTEGER NOT NULL REFERENCES file(id),
+    number INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    arithmetic TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (file, number)
+) WITHOUT ROWID;
+"""
 
 
 class Store:
@@ -120,6 +132,7 @@ class Store:
             try:
                 database.executescript(
                     f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT};BEGIN; {_TABLES}"
+                    f"{_PART}"
                 )
                 create_words_table(database, "words")
                 values = {"generation": "0", "epoch": new_epoch(), **settings}
@@ -167,6 +180,7 @@ class Store:
             try:
                 _check(database, self._shown)
                 database.execute("PRAGMA synchronous = FULL")
+                database.execute(_PART)
                 with self._checked(database):
                     yield database
             finally:

@@ -153,8 +153,14 @@ def delete_files(database: sqlite3.Connection, files: Sequence[tuple[int, str]])
     """Delete files with their documents and passages; returns their paths."""
     for file, _ in files:
         delete_documents(database, documents_of(database, file))
+        database.execute("DELETE FROM part WHERE file = ?", (file,))
         database.execute("DELETE FROM file WHERE id = ?", (file,))
     return [path for _, path in files]
+
+
+def has_parts(database: sqlite3.Connection, file: int) -> bool:
+    """Whether a file was added in parts, as a collection."""
+    return database.execute("SELECT 1 FROM part WHERE file = ?", (file,)).fetchone() is not None
 
 
 def documents_of(database: sqlite3.Connection, file: int) -> list[int]:

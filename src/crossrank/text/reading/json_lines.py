@@ -32,13 +32,27 @@ def parse_json_lines(name: str, lines: Iterable[str], notify: Notify) -> Iterato
     for number, line in enumerate(lines, start=1):
         if line.strip():
             records += 1
-            document = _record(name, f"{name}:{number}", _json(line, f"{name}:{number}", "one object a line"))
+            document = parse_json_line(name, number, line)
             if document.content.strip():
                 yield document
             else:
                 notify(left_out(f"{name}:{number} holds no text"))
     if not records:
         raise NoTextError(f"{name} holds no text")
+
+
+def parse_json_line(name: str, number: int, line: str) -> Document:
+    """The document of a line.
+
+    Args:
+        name: The name of the file, for messages and metadata.
+        number: The number of the line.
+        line: The line.
+
+    Raises:
+        RecordError: It is malformed.
+    """
+    return record_document(name, f"{name}:{number}", _json(line, f"{name}:{number}", "one object a line"))
 
 
 def parse_json_array(name: str, text: str, notify: Notify) -> Iterator[Document]:
@@ -51,7 +65,7 @@ def parse_json_array(name: str, text: str, notify: Notify) -> Iterator[Document]
     """
     for number, item in enumerate(_json(text, name, "an array of strings or objects"), start=1):
         record = {"id": number, "text": item} if isinstance(item, str) else item
-        document = _record(name, f"{name}[{number}]", record)
+        document = record_document(name, f"{name}[{number}]", record)
         if document.content.strip():
             yield document
         else:
@@ -65,7 +79,17 @@ def _json(text: str, place: str, form: str) -> Any:
         raise RecordError(f"{place} is not valid JSON ({error}); write {form}") from error
 
 
-def _record(name: str, place: str, record: Any) -> Document:
+def record_document(name: str, place: str, record: Any) -> Document:
+    """The document of a record: ``text``, ``title``, ``id`` (or ``_id``) and ``metadata``, as JSON has them.
+
+    Args:
+        name: The name of the file, for the metadata.
+        place: Where the record is, for messages; also the id of a record that has none.
+        record: The record; it is changed.
+
+    Raises:
+        RecordError: It is malformed.
+    """
     if not isinstance(record, dict):
         raise RecordError(f'{place} must be a JSON object such as {{"text": "..."}}; it is {record!r:.80}')
     text = next((record.pop(field) for field in _TEXT_FIELDS if field in record), None)
