@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -246,5 +245,7 @@ def _size(file: str) -> int:
     """The size of a file in bytes; 0 if its address does not say."""
     if "://" not in file:
         return Path(file).stat().st_size
+    import fsspec
+
     system, path = fsspec.core.url_to_fs(file)
     return int(system.size(path) or 0)
