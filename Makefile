@@ -43,8 +43,8 @@ test-sagemaker: .venv-sagemaker/installed  ## Amazon's own parts
 test-clients: .venv-clients/installed  ## clients of other reranking APIs, and schemathesis
 	.venv-clients/bin/python -m pytest -m clients tests/server/test_clients.py tests/server/test_openapi.py -W default
 
-test-ray: .venv-ray/installed  ## whole runs on a Ray cluster
-	.venv-ray/bin/python -m pytest -m ray tests/bulk
+test-ray: .venv-ray/installed  ## whole runs, collections and the server on a Ray cluster
+	.venv-ray/bin/python -m pytest -m ray tests/bulk tests/server/test_on_ray.py
 
 test-postgresql: .venv-postgresql/installed  ## the example over PostgreSQL, on a server of its own
 	.venv-postgresql/bin/python -m pytest -m postgresql tests/package/test_example_postgresql.py

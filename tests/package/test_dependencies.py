@@ -25,7 +25,7 @@ EXTRAS = {
     "conversion": "",
     "families": "[torch]",
     "inference": "[torch]",
-    "server": "[server,mcp]",
+    "server": "[server,mcp,ray]",
     "text": "[docx]",
     "training": "[train]",
 }

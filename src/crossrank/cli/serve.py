@@ -142,6 +142,23 @@ def serve(
         ),
     ] = None,
     score_cache: KeptScores = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Serve on a Ray cluster: its address, auto for the one this machine belongs to, or local. "
+            "Needs crossrank[ray].",
+            show_default=False,
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(help="With --ray: how many replicas; one for each machine by default."),
+    ] = None,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option(help="With --ray: start more replicas, up to this many, while they are busy."),
+    ] = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print the settings as JSON, with keys hidden, and exit.")
     ] = False,
@@ -151,7 +168,8 @@ def serve(
     With --index, it also searches an index: on the page at /, with POST /search (docs/search-api.md), and for
     assistants at /mcp (docs/mcp.md).
 
-    Without a key, everyone who can reach the port can use it. Needs the extra crossrank[server].
+    Without a key, everyone who can reach the port can use it. Needs the extra crossrank[server]. With --ray,
+    several replicas serve; run it again to replace their model without a failed request.
 
     Example: crossrank serve BAAI/bge-reranker-base --port 8080
     """
@@ -177,8 +195,15 @@ def serve(
     if show_settings:
         print_json(settings.shown())
         return
+    if ray is None and (replicas or max_replicas):
+        raise InputError("--replicas and --max-replicas are for Ray: give its address with --ray")
     from crossrank.inference.devices import check_device
     from crossrank.server import running
 
     check_device(device)
-    running.serve(settings)
+    if ray is None:
+        running.serve(settings)
+        return
+    from crossrank.server.on_ray import Replicas, serve_on_ray
+
+    serve_on_ray(settings, Replicas(ray, replicas, max_replicas))

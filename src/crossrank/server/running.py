@@ -14,6 +14,8 @@ from crossrank.errors import MissingExtraError
 from crossrank.inference.score_cache import ScoreCache, as_score_cache
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.server.describing import PROBES
+from crossrank.server.guard import Guard
+from crossrank.server.keys import Keys
 from crossrank.server.metrics import Metrics
 from crossrank.server.model_source import container_model_dir, find_model, model_name
 from crossrank.server.models import Models, ServedModel
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("crossrank.server")
 # SageMaker kills a container 30 seconds after it has asked it to end.
-_SECONDS_TO_FINISH = 25
+SECONDS_TO_FINISH = 25
 # Threads of the queue and the event loop hand over to each other often.
 _SWITCH_INTERVAL = 0.0005
 
@@ -43,7 +45,11 @@ def model_loader(
         if model is None and (container_model_dir().is_dir() or model_name()):
             name = str(find_model(container_model_dir()))
         loaded = CrossEncoder(
-            name, device=settings.device, precision=settings.precision, score_cache=score_cache
+            name,
+            device=settings.device,
+            threads=settings.threads,
+            precision=settings.precision,
+            score_cache=score_cache,
         )
         return for_ranking(loaded)
 
@@ -74,6 +80,34 @@ def open_models(settings: Settings) -> tuple[Models, Metrics]:
     return models, metrics
 
 
+def application(models: Models, metrics: Metrics, settings: Settings, keys: Keys) -> Guard:
+    """The application of a server, with who is let in.
+
+    Args:
+        models: The models.
+        metrics: What is counted of them.
+        settings: The settings.
+        keys: The keys that are accepted.
+    """
+    from crossrank.server.app import create_app
+
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    return Guard(
+        create_app(models, metrics=metrics, limits=settings.limits, index=settings.index),
+        keys=keys,
+        # The page itself holds nothing; what it shows, it asks for with a key.
+        open_paths=(*PROBES, "/", "/page/"),
+        hosts=settings.hosts,
+        origins=settings.allow_origins,
+    )
+
+
+def begin_logging() -> None:
+    """Log to standard error: warnings, and what the server itself has to say."""
+    logging.basicConfig(level=logging.WARNING, format="crossrank: %(message)s")
+    _log.setLevel(logging.INFO)
+
+
 def serve(settings: Settings) -> None:
     """Serve until the process is terminated; requests in progress are finished first.
 
@@ -85,23 +119,11 @@ def serve(settings: Settings) -> None:
     try:
         import uvicorn
 
-        from crossrank.server.app import create_app
-        from crossrank.server.guard import Guard
+        import crossrank.server.app  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("crossrank serve", "server") from error
-    logging.basicConfig(level=logging.WARNING, format="crossrank: %(message)s")
-    _log.setLevel(logging.INFO)
-    keys = settings.read_keys()
-    models, metrics = open_models(settings)
-    app = Guard(
-        create_app(models, metrics=metrics, limits=settings.limits, index=settings.index),
-        keys=keys,
-        # The page itself holds nothing; what it shows, it asks for with a key.
-        open_paths=(*PROBES, "/", "/page/"),
-        hosts=settings.hosts,
-        origins=settings.allow_origins,
-    )
-    sys.setswitchinterval(_SWITCH_INTERVAL)
+    begin_logging()
+    app = application(*open_models(settings), settings, settings.read_keys())
     # On SIGTERM, uvicorn shuts down and then raises the signal again, which would look like a crash.
     signal.signal(signal.SIGTERM, lambda *_: None)
     host = settings.address
@@ -113,7 +135,7 @@ def serve(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+            timeout_graceful_shutdown=SECONDS_TO_FINISH,
         )
         uvicorn.Server(config).run(sockets=[listening])
 

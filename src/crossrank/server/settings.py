@@ -28,6 +28,7 @@ class Settings:
         index: The index to search.
         device: See :class:`crossrank.CrossEncoder`.
         precision: See :class:`crossrank.CrossEncoder`.
+        threads: See :class:`crossrank.CrossEncoder`.
         host: The address to listen on; None: 127.0.0.1, in a SageMaker container all addresses.
         port: The port to listen on.
         keys: Keys that are accepted.
@@ -45,6 +46,7 @@ class Settings:
     index: Path | None = None
     device: str | None = None
     precision: Precision = "auto"
+    threads: int | None = None
     host: str | None = None
     port: int = PORT
     keys: tuple[str, ...] = field(default=(), repr=False)
