@@ -22,7 +22,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     ranking, making, asking = figure.subplots(1, 3)
     panels = [
-        (ranking, "candidates", "Reranking: seconds by candidates", {"seconds": "by the clock"}),
+        (ranking, "candidates", "Reranking: seconds by candidates", {"processor_seconds": "all"}),
         (
             making,
             "passages",
