@@ -274,7 +274,7 @@ def test_check_fails_where_a_model_scores_otherwise_than_published(tmp_path: Pat
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SPEECH.is_file(), reason="needs the judged collections beside the checkout")
+@pytest.mark.skipif(not SPEECH.is_file(), reason="needs the judged collections next to the checkout")
 def test_the_reference_case_finds_the_plan_for_the_economy() -> None:
     process = crossrank("search", "What is the plan for the economy?", SPEECH, "--json")
     hits = json.loads(process.stdout)["hits"]

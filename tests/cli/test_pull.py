@@ -88,7 +88,7 @@ def test_pull_that_is_stopped_in_the_middle_leaves_no_model(ending: signal.Signa
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob(".copy.*.partial/copy/model.safetensors")):
             assert process.poll() is None, "it ended before it was stopped"
-            assert time.monotonic() < deadline, "no copy is made beside its place"
+            assert time.monotonic() < deadline, "no copy is made next to its place"
             time.sleep(0.01)
         process.send_signal(ending)
         _, errors = process.communicate(timeout=60)

@@ -122,7 +122,7 @@ def test_a_missing_ir_measures_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
 def test_bm25_on_trec_dl_2019_scores_as_published() -> None:
     folder = SHARED / "eval" / "trecdl19"
     if not folder.is_dir():
-        pytest.skip("the judged collections are not beside this checkout")
+        pytest.skip("the judged collections are not next to this checkout")
     run, qrels = read_run(folder / "runs" / "bm25.tsv"), load_qrels(folder / "qrels.dl19-passage.txt")
     assert len(qrels) == 43
     assert evaluate_run(run, qrels).means["nDCG@10"] == pytest.approx(0.506, abs=5e-4)

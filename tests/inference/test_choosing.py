@@ -162,7 +162,7 @@ def test_choice_is_said_with_its_reason(bundled: CrossEncoder, tiny: CrossEncode
     assert str(bundled.precision).startswith(str(bundled.precision.arithmetic) + " (")
 
 
-# oneDNN leaves instructions unused if it is told to; OpenVINO's int8 and bfloat16 products are its.
+# oneDNN leaves instructions unused if it is asked to; OpenVINO's int8 and bfloat16 products are its.
 @pytest.mark.parametrize("held", ["AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", ""])
 def test_choice_is_right_on_each_set_of_instructions(held: str, tmp_path: Path) -> None:
     code = """

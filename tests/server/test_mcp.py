@@ -333,7 +333,7 @@ def test_scores_are_kept_for_the_next_assistant(folder: Path, tiny: CrossEncoder
     target = over_stdio(tiny.name, folder / "index")
     command = [target.command, *target.args, "--score-cache", str(tmp_path / "scores.sqlite")]
     ask = message("tools/call", 2, name="search", arguments={"query": QUESTION})
-    told = []
+    printed = []
     for _ in range(2):
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -345,9 +345,9 @@ def test_scores_are_kept_for_the_next_assistant(folder: Path, tiny: CrossEncoder
         process.stdin.flush()
         while json.loads(process.stdout.readline()).get("id") != 2:
             pass
-        told.append(process.communicate(timeout=30)[1].splitlines()[-1])
-    assert told[0].endswith("0 of 4 scores were known (0%)")
-    assert told[1].endswith("4 of 4 scores were known (100%)")
+        printed.append(process.communicate(timeout=30)[1].splitlines()[-1])
+    assert printed[0].endswith("0 of 4 scores were known (0%)")
+    assert printed[1].endswith("4 of 4 scores were known (100%)")
 
 
 def test_a_model_that_does_not_load_does_not_keep_the_process(folder: Path, tmp_path: Path) -> None:

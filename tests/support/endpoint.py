@@ -1,4 +1,4 @@
-"""A server on this machine that answers as SageMaker's runtime does, and fails as it does when told."""
+"""A server on this machine that answers as SageMaker's runtime does, and fails as it does when asked to."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Family:
         architecture: How transformers' classes of the family begin.
         tokenizer: The kind of tokenizer, and the name of its class in transformers.
         longest: Tokens that the model reads.
-        config: What config.json has beside the common.
+        config: What config.json has next to the common.
     """
 
     architecture: str

@@ -14,7 +14,7 @@ def log_notices(logger: logging.Logger, model: PairScorer, rankings: Iterable[Ra
 
     Args:
         logger: The adapter's logger.
-        model: The model, whose own notices are not repeated: it told them when it was loaded.
+        model: The model, whose own notices are not repeated: they came when it was loaded.
         rankings: The rankings.
     """
     own = len(model.notices)

@@ -73,7 +73,7 @@ def serve_on_ray(settings: Settings, replicas: Replicas) -> None:
         )
     keys = settings.read_keys()
     for model in settings.models:
-        open_model(model)  # what is misspelt is told before anything is replaced
+        open_model(model)  # what is misspelt is reported before anything is replaced
     begin_logging()
     with connected(replicas.address) as ray:
         try:
