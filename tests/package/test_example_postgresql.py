@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ from support.postgresql import postgresql
 
 from crossrank import BiEncoder, Document, InputError, Searcher, load_documents, split_documents
 from crossrank.retrieval.memory import MemoryRetriever
-
-example = pytest.importorskip("examples.postgresql", reason="run by make test-postgresql")
 
 pytestmark = pytest.mark.postgresql
 ROOT = Path(__file__).parents[2]
@@ -35,6 +34,12 @@ NOTES = [
 
 
 @pytest.fixture(scope="module")
+def example() -> Any:
+    """The example; what it needs is only in the environment of `make test-postgresql`."""
+    return import_module("examples.postgresql")
+
+
+@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with postgresql() as address:
         yield address
@@ -51,22 +56,22 @@ def passages() -> list[Document]:
 
 
 @pytest.fixture(scope="module")
-def samples(address: str, embedder: BiEncoder, passages: list[Document]) -> Iterator[Any]:
+def samples(example: Any, address: str, embedder: BiEncoder, passages: list[Document]) -> Iterator[Any]:
     """The sample texts."""
-    with database(address, "samples") as connection:
+    with database(example, address, "samples") as connection:
         example.add(connection, embedder, passages)
         yield example.PostgreSQLRetriever(connection, embedder)
 
 
 @pytest.fixture(scope="module")
-def notes(address: str, embedder: BiEncoder) -> Iterator[Any]:
+def notes(example: Any, address: str, embedder: BiEncoder) -> Iterator[Any]:
     """Three notes with metadata."""
-    with database(address, "notes") as connection:
+    with database(example, address, "notes") as connection:
         example.add(connection, embedder, NOTES)
         yield example.PostgreSQLRetriever(connection, embedder)
 
 
-def database(address: str, name: str) -> Any:
+def database(example: Any, address: str, name: str) -> Any:
     with example.psycopg.connect(address, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
     return example.connect(address.replace("/postgres?", f"/{name}?"))
@@ -153,7 +158,7 @@ def test_a_question_without_words_is_searched_by_its_vector_alone(notes: Any) ->
 
 
 def test_the_vector_index_finds_as_many_rows_as_are_asked_for_also_with_a_filter(
-    samples: Any, passages: list[Document]
+    example: Any, samples: Any, passages: list[Document]
 ) -> None:
     file = passages[-1].metadata["source"]
     in_file = [passage.id for passage in passages if passage.metadata["source"] == file]
@@ -176,8 +181,8 @@ def test_each_question_is_planned_for_itself(samples: Any) -> None:
     assert samples.database.execute("SELECT statement FROM pg_prepared_statements").fetchall() == []
 
 
-def test_a_passage_that_is_added_again_is_replaced(address: str, embedder: BiEncoder) -> None:
-    with database(address, "again") as connection:
+def test_a_passage_that_is_added_again_is_replaced(example: Any, address: str, embedder: BiEncoder) -> None:
+    with database(example, address, "again") as connection:
         for text in ("Bakers bake bread.", "A tide table."):
             example.add(connection, embedder, [Document("1", text)])
         (found,) = example.PostgreSQLRetriever(connection, embedder).retrieve("tide", 10)
@@ -185,8 +190,8 @@ def test_a_passage_that_is_added_again_is_replaced(address: str, embedder: BiEnc
     assert found.evidence["word_match"] == 1
 
 
-def test_the_example_answers_from_a_folder(address: str) -> None:
-    with database(address, "example"):
+def test_the_example_answers_from_a_folder(example: Any, address: str) -> None:
+    with database(example, address, "example"):
         pass
     program, own = ROOT / "examples" / "postgresql.py", address.replace("/postgres?", "/example?")
     done = subprocess.run(

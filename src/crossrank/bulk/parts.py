@@ -81,7 +81,7 @@ class PartFile:
             # It is made again after a crash, so it needs no journal.
             database.execute("PRAGMA journal_mode = OFF")
             database.execute("PRAGMA synchronous = OFF")
-            database.execute("CREATE TABLE seen (id INTEGER PRIMARY KEY)")
+            database.execute("CREATE TABLE seen (id BLOB PRIMARY KEY) WITHOUT ROWID")
             database.execute(
                 "CREATE TABLE part (number INTEGER PRIMARY KEY, file TEXT, of_file INTEGER, "
                 "documents INTEGER, passages INTEGER, digest BLOB, body BLOB)"
@@ -133,9 +133,10 @@ class PartFile:
 def _once(
     database: sqlite3.Connection, documents: Iterable[tuple[str, Document]], on_bad_line: OnBadLine
 ) -> Iterator[Document]:
-    """The documents whose id is new. Hashes of ids are kept on disk: a collection may have any size."""
+    """The documents whose id is new. Digests of ids are kept on disk: a collection may have any size."""
     for place, document in documents:
-        if database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (hash(document.id),)).rowcount:
+        key = digest(document.id.encode(errors="surrogatepass"))
+        if database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount:
             yield document
         else:
             on_bad_line(InputError(f"{place}: the id {document.id!r} is there a second time"))

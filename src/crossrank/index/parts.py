@@ -166,9 +166,9 @@ def read_collections(database: sqlite3.Connection) -> list[str]:
     return [path for (path,) in rows]
 
 
-def digest(packed: bytes) -> bytes:
-    """Identifies a packed part."""
-    return hashlib.blake2b(packed, digest_size=16).digest()
+def digest(content: bytes) -> bytes:
+    """Identifies a packed part, or an id."""
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _split(name: str, title: str, metadata: dict[str, Any], passages: Iterable[Sequence[Any]]) -> Split:

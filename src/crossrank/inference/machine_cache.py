@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -13,11 +12,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from crossrank.files import replacing
 from crossrank.settings import cache_folder
 
 _FILE, _LOCK = "precision.json", "precision.lock"
 # In seconds, for another process that measures or writes. One that was stopped is not waited for.
 _PATIENCE = 10.0
+# For threads, also where the cache folder cannot be written to.
+_threads = threading.RLock()
 
 
 def remembered(kind: str, key: str) -> Any:
@@ -36,14 +38,8 @@ def remember(kind: str, key: str, value: Any) -> None:
         with suppress(OSError):
             folder = cache_folder()
             folder.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=f".{_FILE}.", dir=folder)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    json.dump(content, file, indent=1)
-                Path(name).replace(folder / _FILE)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with replacing(folder / _FILE) as unfinished:
+                unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 @contextmanager
@@ -52,19 +48,20 @@ def measuring() -> Iterator[None]:
 
     They would spoil each other's timing; and processes that start at the same time would measure differently
     and so choose different arithmetic, where the second one should take what the first one found. Where the
-    cache folder cannot be written to, nobody is kept out.
+    cache folder cannot be written to, only threads are kept out.
     """
-    lock = None
-    with suppress(OSError, Timeout):
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock(folder / _LOCK)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        if lock is not None and lock.is_locked:
-            lock.release()
+    with _threads:
+        lock = None
+        with suppress(OSError, Timeout):
+            folder = cache_folder()
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = _lock(folder / _LOCK)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            if lock is not None and lock.is_locked:
+                lock.release()
 
 
 @cache

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import threading
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -40,9 +39,6 @@ _ROUNDS, _SECONDS = 6, 0.12
 _clock = time.process_time if time.get_clock_info("process_time").resolution < 1e-4 else time.perf_counter
 _KIND = "tokens_per_processor_second"
 
-# For threads, where the cache folder cannot be written to.
-_lock = threading.Lock()
-
 
 def layer_speeds(
     model: Model, arithmetics: Sequence[Arithmetic], tokenizer: Tokenizer
@@ -61,7 +57,7 @@ def layer_speeds(
         The speeds in the given order, without those that this processor cannot run.
     """
     key = _key(model)
-    with _lock, measuring():
+    with measuring():
         known = remembered(_KIND, key)
         known = known if isinstance(known, dict) else {}
         if not all(isinstance(known.get(str(each)), int | float) for each in arithmetics):

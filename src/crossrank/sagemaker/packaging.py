@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import BinaryIO
 
 from crossrank.errors import InputError, ModelError
 from crossrank.families.model import open_model
+from crossrank.files import replacing
 from crossrank.inference.chains import scoring_chain
 from crossrank.inference.devices import runs_on_openvino
 from crossrank.inference.task import unsupported
@@ -75,10 +74,10 @@ def package_model(model: str | Path, output: str | Path) -> Package:
         raise ModelError(unsupported(folder))
     contents["code/inference.py"] = _HANDLERS.encode()
     contents["code/requirements.txt"] = requirements().encode()
-    with _written_whole(target) as file:
+    with replacing(target) as partial, partial.open("w+b") as file:
         _write_archive(file, contents)
         file.flush()
-        os.fsync(file.fileno())
+        partial.chmod(0o644)
         size = file.tell()
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -124,18 +123,3 @@ def _write_archive(file: BinaryIO, contents: Mapping[str, Path | bytes]) -> None
                 entry.size = content.stat().st_size
                 with content.open("rb") as source:
                     archive.addfile(entry, source)
-
-
-@contextmanager
-def _written_whole(target: Path) -> Iterator[io.BufferedRandom]:
-    """A file that gets its name when the block ends well, and is gone when it does not."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-        partial.chmod(0o644)
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, SerializeAsAny
 
 from crossrank import documents as values
 from crossrank.integrations.notices import log_notices
-from crossrank.search import Searcher
+from crossrank.search import DEFAULT_TOP_N, Searcher
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class CrossrankRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     searcher: Searcher
-    top_n: int | None = Field(default=3, ge=1)
+    top_n: int | None = Field(default=DEFAULT_TOP_N, ge=1)
     candidates: int = Field(default=20, ge=1)
     score_threshold: float | None = Field(default=None, allow_inf_nan=False)
     min_probability: float | None = Field(default=None, ge=0, le=1)
