@@ -36,6 +36,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.memory import MemoryRetriever
+from crossrank.search import fitting_interpolation
 
 _SEED = 7
 
@@ -67,7 +68,10 @@ def main() -> None:
         collection = drawn(load_collection(folder), arguments.queries, arguments.passages)
         retriever = MemoryRetriever(collection.documents, embedder=embedder)
         found = retrieve_candidates(collection, retriever, candidates=arguments.candidates)
-        experiment = run_experiment(collection, found, reranker, candidates=arguments.candidates)
+        own = fitting_interpolation(retriever, reranker.model)
+        experiment = run_experiment(
+            collection, found, reranker, candidates=arguments.candidates, interpolation=own
+        )
         cells = [
             collection.name,
             str(len(collection.queries)),
@@ -77,7 +81,7 @@ def main() -> None:
         if arguments.tune:
             judged = judged_queries(collection, found, reranker, candidates=arguments.candidates)
             try:
-                report = tune(judged, collection.qrels, reranker.model.interpolation, embedder=embedder.name)
+                report = tune(judged, collection.qrels, own, embedder=embedder.name)
             except InputError as error:
                 cells += ["", "", "", str(error)]
             else:

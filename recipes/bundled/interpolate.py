@@ -24,6 +24,7 @@ from pathlib import Path
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights, Interpolation
+from crossrank.retrieval.similarity_scale import similarity_scale
 from crossrank.training.calibration import combined, fit_logits
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import Miner, TrainingList
@@ -51,7 +52,7 @@ def main() -> None:
     file = folder / "crossrank.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     known["interpolation"] = dataclasses.asdict(
-        Interpolation(settings.embedder, embedder.fingerprint, weights)
+        Interpolation(settings.embedder, embedder.fingerprint, weights, similarity_scale(embedder))
     )
     known.pop("calibration", None)  # of the former weights; calibrate.py fits it again
     file.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

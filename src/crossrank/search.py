@@ -23,8 +23,9 @@ from crossrank.models.locate import DEFAULT_BI_ENCODER, DEFAULT_CROSS_ENCODER
 from crossrank.ranking.effort import Effort
 from crossrank.ranking.long_documents import LongDocuments
 from crossrank.ranking.reranker import Reranker, check_query
-from crossrank.retrieval.base import Retrieval, Retriever, Tuned, check_retrieval
+from crossrank.retrieval.base import Embedder, Retrieval, Retriever, Tuned, check_retrieval
 from crossrank.retrieval.memory import MemoryRetriever
+from crossrank.retrieval.similarity_scale import similarity_scale
 
 DEFAULT_TOP_N = 3
 """How many hits a search returns by default."""
@@ -113,6 +114,7 @@ class Searcher:
                 progress=progress,
             )
         self.retriever: Retriever = given
+        interpolation_for(given, self.reranker.model)  # what it measures is known before the first search
         clock.stop("index")
         self.timings: Mapping[str, float] = clock.seconds
 
@@ -168,7 +170,7 @@ class Searcher:
             found,
             top_n=top_n,
             min_probability=min_probability,
-            interpolation=tuned(self.retriever, self.reranker.model),
+            interpolation=interpolation_for(self.retriever, self.reranker.model),
             effort=effort,
             activation=activation,
             long_documents=long_documents,
@@ -184,10 +186,31 @@ class Searcher:
         return await asyncio.to_thread(self.search, query, **options)
 
 
-def tuned(retriever: Retriever, model: PairScorer) -> Interpolation | None:
-    """The weights that a first stage keeps for a model; None if it keeps none."""
+def interpolation_for(retriever: Retriever, model: PairScorer) -> Interpolation | None:
+    """The weights to rank a first stage's candidates by: those that it keeps for the model, or the model's.
+
+    Raises:
+        ModelError: The first stage's embedder cannot be loaded.
+    """
     kept = retriever.interpolations() if isinstance(retriever, Tuned) else {}
-    return kept.get(model.fingerprint) if kept else None
+    found = kept.get(model.fingerprint) if kept else None
+    return found or fitting_interpolation(retriever, model)
+
+
+def fitting_interpolation(retriever: Retriever, model: PairScorer) -> Interpolation | None:
+    """A model's own weights; if they are for another embedder's similarities, made to fit the first stage's.
+
+    Raises:
+        ModelError: The first stage's embedder cannot be loaded.
+    """
+    own = model.interpolation
+    if own is None or own.scale is None:
+        return own
+    embedder = getattr(retriever, "embedder", None)
+    if not isinstance(embedder, Embedder) or embedder.fingerprint == own.fingerprint:
+        return own
+    scale = similarity_scale(embedder)
+    return own if scale is None else own.for_embedder(embedder.fingerprint, scale)
 
 
 def _reranker(model: str | Path | PairScorer | Reranker, **options: Any) -> Reranker:

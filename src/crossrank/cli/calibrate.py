@@ -70,7 +70,7 @@ def calibrate(
     if plot is not None:
         require_plot(plot)
     collection = judged_collection(dataset, split, qrels)
-    found = first_stage_candidates(collection, retrieval, embedder, candidates)
+    _, found = first_stage_candidates(collection, retrieval, embedder, candidates)
     reranker = Reranker(model, device=device, precision=precision)
     with progress_bar("Scoring", sum(len(row[:candidates]) for row in found.values())) as progress:
         judged = judged_queries(collection, found, reranker, candidates=candidates, progress=progress)

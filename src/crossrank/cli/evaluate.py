@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from crossrank.documents import Candidate
     from crossrank.evaluation import Collection
     from crossrank.index import Index
+    from crossrank.retrieval.base import Retriever
 
 
 def evaluate(
@@ -103,12 +104,12 @@ def evaluate(
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
     from crossrank.ranking.reranker import Reranker
-    from crossrank.search import tuned
+    from crossrank.search import fitting_interpolation, interpolation_for
 
     require_eval()
     if plot is not None:
         require_plot(plot)
-    opened, collection, found = _found(
+    opened, collection, retriever, found = _found(
         dataset, index, retrieval, embedder, candidates, queries, split, qrels, tune=tune
     )
     reranker = Reranker(model, device=device, precision=precision, score_cache=score_cache)
@@ -117,6 +118,7 @@ def evaluate(
             collection,
             found,
             reranker,
+            own=fitting_interpolation(retriever, reranker.model) if retriever else None,
             candidates=candidates,
             embedder=embedder if opened is None else opened.summary().embedder,
             index=opened,
@@ -125,8 +127,7 @@ def evaluate(
         )
         notify_of_cache(reranker.model.score_cache)
         return
-    learnt = None if opened is None else tuned(opened, reranker.model)
-    if learnt is not None:
+    if opened is not None and reranker.model.fingerprint in opened.interpolations():
         notify(
             "reranked with the weights that the index keeps for this model (eval --tune), as searches are; "
             "for the questions that they were learnt from, the figures are too good"
@@ -138,7 +139,7 @@ def evaluate(
             reranker,
             candidates=candidates,
             long_documents=long_documents,
-            interpolation=learnt,
+            interpolation=interpolation_for(retriever, reranker.model) if retriever else None,
             progress=progress,
         )
     for notice in experiment.notices:
@@ -171,12 +172,12 @@ def _found(
     qrels: Path | None,
     *,
     tune: bool,
-) -> tuple[Index | None, Collection, Mapping[str, Sequence[Candidate]]]:
-    """The index, the judged queries, and the candidates of each."""
+) -> tuple[Index | None, Collection, Retriever | None, Mapping[str, Sequence[Candidate]]]:
+    """The index, the judged queries, the first stage, and the candidates of each query."""
     if dataset is not None:
         collection = some_queries(judged_collection(dataset, split, qrels), queries)
         if index is None:
-            return None, collection, first_stage_candidates(collection, retrieval, embedder, candidates)
+            return None, collection, *first_stage_candidates(collection, retrieval, embedder, candidates)
     elif index is None or not tune:
         raise InputError("name a judged collection; only --tune with --index INDEX can do without one")
     from crossrank.evaluation.indexed import self_made_collection
@@ -185,7 +186,7 @@ def _found(
     opened = Index(index)
     if dataset is None:
         collection = self_made_collection(opened, queries or 300)
-    return opened, collection, index_candidates(collection, opened, retrieval, candidates)
+    return opened, collection, *index_candidates(collection, opened, retrieval, candidates)
 
 
 def _print_report(report: dict[str, Any]) -> None:

@@ -52,16 +52,17 @@ def judged_collection(dataset: Path, split: str | None, qrels: Path | None) -> C
 
 def first_stage_candidates(
     collection: Collection, retrieval: str, embedder: str, candidates: int
-) -> Mapping[str, Sequence[Candidate]]:
-    """The first stage's candidates for each query; with a run file, all of its candidates."""
+) -> tuple[Retriever | None, Mapping[str, Sequence[Candidate]]]:
+    """The first stage and its candidates for each query; for a run file, None and all of its candidates."""
     from crossrank.evaluation import candidates_of_run, read_run, retrieve_candidates
 
     if Path(retrieval).is_file():
-        return candidates_of_run(collection, read_run(retrieval))
+        return None, candidates_of_run(collection, read_run(retrieval))
     with progress_bar("Indexing", len(collection.documents)) as progress:
         retriever = _retriever(collection, retrieval, embedder, progress)
     with progress_bar("Retrieving", len(collection.queries)) as progress:
-        return retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+        found = retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+    return retriever, found
 
 
 def some_queries(collection: Collection, count: int | None) -> Collection:
@@ -88,23 +89,25 @@ def measured(report: Mapping[str, Any]) -> str:
 
 def index_candidates(
     collection: Collection, index: Index, retrieval: str, candidates: int
-) -> Mapping[str, Sequence[Candidate]]:
-    """An index's candidates for each query, with the ids that the judgements have."""
+) -> tuple[Retriever, Mapping[str, Sequence[Candidate]]]:
+    """An index as a first stage, and its candidates for each query, with the ids that the judgements have."""
     from crossrank.evaluation import retrieve_candidates
     from crossrank.evaluation.indexed import JudgedIndex
 
     if retrieval not in _RETRIEVALS:
         raise InputError(f"with --index, --retrieval must be {', '.join(_RETRIEVALS)}; it is {retrieval!r}")
     judged = {name for grades in collection.qrels.values() for name in grades}
-    retriever = JudgedIndex(index.retriever(retrieval=cast("Retrieval", retrieval)), judged)
+    retriever = index.retriever(retrieval=cast("Retrieval", retrieval))
     with progress_bar("Retrieving", len(collection.queries)) as progress:
-        found = retrieve_candidates(collection, retriever, candidates=candidates, progress=progress)
+        found = retrieve_candidates(
+            collection, JudgedIndex(retriever, judged), candidates=candidates, progress=progress
+        )
     if not any(one.document.id in judged for row in found.values() for one in row):
         raise InputError(
             f"{index.path} found no document that {collection.name} judges; add the collection's "
             "corpus.jsonl to the index, or judge documents by the names of its files"
         )
-    return found
+    return retriever, found
 
 
 def _retriever(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crossrank.documents import Candidate
     from crossrank.evaluation import Collection
     from crossrank.index import Index
+    from crossrank.inference.interpolation import Interpolation
     from crossrank.ranking.reranker import Reranker
 
 
@@ -20,6 +21,7 @@ def tune(
     found: Mapping[str, Sequence[Candidate]],
     reranker: Reranker,
     *,
+    own: Interpolation | None,
     candidates: int,
     embedder: str,
     index: Index | None,
@@ -33,7 +35,7 @@ def tune(
     with progress_bar("Scoring", sum(len(row[:candidates]) for row in found.values())) as progress:
         judged = judged_queries(collection, found, reranker, candidates=candidates, progress=progress)
     model = reranker.model
-    learnt = learn(judged, collection.qrels, model.interpolation, embedder=embedder, self_made=self_made)
+    learnt = learn(judged, collection.qrels, own, embedder=embedder, self_made=self_made)
     if index is not None:
         index.keep_interpolation(model.fingerprint, learnt.interpolation if learnt.is_kept else None)
     report = {

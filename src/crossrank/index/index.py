@@ -549,10 +549,14 @@ class IndexRetriever:
         """See :meth:`Index.interpolations`."""
         return self.index.interpolations()
 
+    @property
+    def embedder(self) -> BiEncoder | None:
+        """See :attr:`Index.embedder`; None for ``lexical``."""
+        return None if self.retrieval == "lexical" else self.index.embedder
+
     def load(self) -> None:
         """Load the embedder now if it is needed; see :meth:`Index.load`."""
-        if self.retrieval != "lexical":
-            self.index.load()
+        _ = self.embedder
 
 
 def _resolved(paths: Iterable[Path | str]) -> list[str]:

@@ -8,7 +8,7 @@ crossrank.json, candidates are ranked by the weighted sum.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import copysign, exp, isfinite, log
 from typing import Any
 
@@ -128,6 +128,13 @@ class EvidenceWeights:
         added = {name: weight * float(evidence[name]) for name, weight in self.evidence.items()}
         return {"logit": counted, **added, "constant": self.constant}
 
+    def rescaled(self, ratio: float, shift: float) -> EvidenceWeights:
+        """The weights for similarities of which ``ratio`` times one plus ``shift`` is one of these."""
+        if self.similarity is None:
+            return self
+        constant = self.constant + self.similarity * shift
+        return replace(self, similarity=self.similarity * ratio, constant=constant, forecast=None)
+
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
         """The combined logit: the sum of the :meth:`contributions`."""
         return sum(self.contributions(logit, evidence).values())
@@ -141,6 +148,26 @@ def _doubted(logit: float, doubt: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarityScale:
+    """How large an embedder's similarities are: over the same questions and passages for every embedder.
+
+    Attributes:
+        mean: Their mean.
+        deviation: Their standard deviation, above 0.
+
+    Raises:
+        ValueError: A number is not finite, or the deviation is not above 0.
+    """
+
+    mean: float
+    deviation: float
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.mean) and isfinite(self.deviation) and self.deviation > 0):
+            raise ValueError("mean and deviation are finite, and the deviation is above 0")
+
+
+@dataclass(frozen=True, slots=True)
 class Interpolation:
     """A model's weights for combining its logit with evidence.
 
@@ -148,6 +175,7 @@ class Interpolation:
         embedder: The name of the bi-encoder that the similarity weights were fitted for, for messages.
         fingerprint: The bi-encoder's fingerprint (:attr:`crossrank.BiEncoder.fingerprint`).
         weights: Weights for each combination of evidence.
+        scale: How large that bi-encoder's similarities are; None if that was not measured.
 
     Example:
         >>> by_words = EvidenceWeights(logit=0.9, constant=-1.0, word_match=3.0)
@@ -159,6 +187,7 @@ class Interpolation:
     embedder: str
     fingerprint: str
     weights: tuple[EvidenceWeights, ...]
+    scale: SimilarityScale | None = None
 
     def weights_for(self, known: set[str]) -> EvidenceWeights | None:
         """The weights that use most of the known evidence; None if there are none."""
@@ -169,6 +198,32 @@ class Interpolation:
     def takes_similarity(self) -> bool:
         """Whether any of the weights use a similarity."""
         return any(weights.similarity is not None for weights in self.weights)
+
+    def for_embedder(self, fingerprint: str, scale: SimilarityScale) -> Interpolation:
+        """The weights for similarities of another embedder.
+
+        One that is as many standard deviations above its embedder's mean counts as much as before.
+
+        Args:
+            fingerprint: The other embedder's.
+            scale: How large its similarities are.
+
+        Raises:
+            ValueError: This interpolation has no scale.
+
+        Example:
+            >>> weights = EvidenceWeights(logit=1.0, constant=-1.0, similarity=8.0)
+            >>> own = Interpolation("all-MiniLM-L6-v2", "8f14e45f", (weights,), SimilarityScale(0.0, 0.1))
+            >>> [other] = own.for_embedder("c9f0f895", SimilarityScale(0.7, 0.05)).weights
+            >>> [round(one.combine(0.0, {"similarity": s}), 6) for one, s in ((weights, 0.3), (other, 0.85))]
+            [1.4, 1.4]
+        """
+        if self.scale is None:
+            raise ValueError("there is no scale of the similarities that the weights were fitted for")
+        ratio = self.scale.deviation / scale.deviation
+        shift = self.scale.mean - ratio * scale.mean
+        weights = tuple(one.rescaled(ratio, shift) for one in self.weights)
+        return replace(self, fingerprint=fingerprint, weights=weights, scale=scale)
 
 
 def interpolation_of(model: ModelFolder) -> Interpolation | None:
@@ -197,7 +252,13 @@ def interpolation_from(saved: Mapping[str, Any]) -> Interpolation:
         AttributeError, KeyError, TypeError, ValueError: It is malformed.
     """
     weights = tuple(map(_weights, saved["weights"]))
-    return Interpolation(str(saved["embedder"]), str(saved["fingerprint"]), weights)
+    scale = saved.get("scale")
+    return Interpolation(
+        str(saved["embedder"]),
+        str(saved["fingerprint"]),
+        weights,
+        None if scale is None else SimilarityScale(float(scale["mean"]), float(scale["deviation"])),
+    )
 
 
 def _weights(saved: Mapping[str, Any]) -> EvidenceWeights:

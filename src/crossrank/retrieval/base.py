@@ -25,7 +25,8 @@ class Retriever(Protocol):
 
     :class:`crossrank.retrieval.memory.MemoryRetriever` and :class:`crossrank.Index` are retrievers, and so is
     any object with this method. A retriever with models to load may also have a method ``load()``, which
-    :class:`crossrank.Searcher` calls while the cross-encoder loads.
+    :class:`crossrank.Searcher` calls while the cross-encoder loads. If its candidates have similarities, an
+    attribute ``embedder`` with an :class:`Embedder` lets a model's weights be made to fit them.
 
     Example:
         >>> from crossrank import Candidate, Document, Searcher
@@ -58,6 +59,7 @@ class Tuned(Protocol):
         """The learnt weights by the fingerprint of the cross-encoder; usually none."""
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """A bi-encoder: turns queries and passages into vectors that can be compared."""
 

@@ -22,6 +22,9 @@ class MemoryRetriever:
         lexical_weight: Weight of the lexical ranking in ``hybrid``, relative to the dense one.
         progress: Called with the number of passages embedded since the last call.
 
+    Attributes:
+        embedder: The bi-encoder; None for ``lexical``.
+
     Raises:
         InputError: The first stage does not exist, the embedder is missing, or its vectors contain NaN or
             infinity.
@@ -48,7 +51,7 @@ class MemoryRetriever:
         documents = as_documents(passages)
         contents = [document.content for document in documents]
         vectors = None
-        self._embedder = None if retrieval == "lexical" else embedder
+        self.embedder = None if retrieval == "lexical" else embedder
         if retrieval != "lexical":
             if embedder is None:
                 raise InputError(f"retrieval {retrieval!r} needs an embedder, such as BiEncoder()")
@@ -71,6 +74,6 @@ class MemoryRetriever:
             query,
             k,
             retrieval=self._retrieval,
-            embedder=self._embedder,
+            embedder=self.embedder,
             lexical_weight=self._lexical_weight,
         )

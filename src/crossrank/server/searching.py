@@ -21,7 +21,7 @@ from crossrank.errors import (
 from crossrank.index import Index, PassageInFile
 from crossrank.inference.scorer import PairScorer
 from crossrank.ranking.reranker import Reranker
-from crossrank.search import tuned
+from crossrank.search import interpolation_for
 from crossrank.server.request import RequestError
 from crossrank.server.search_request import SearchRequest
 
@@ -75,7 +75,7 @@ class IndexSearch:
                 best_windows=asked.best_windows,
                 on_truncation=asked.on_truncation,
                 explain=asked.explain,
-                interpolation=tuned(index, reranker.model),
+                interpolation=interpolation_for(index, reranker.model),
                 progress=progress,
             )
             documents = self._with_lines([hit.document for hit in ranking])

@@ -15,6 +15,7 @@ from crossrank.families.model import Model, open_model
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import Interpolation
+from crossrank.retrieval.similarity_scale import similarity_scale
 from crossrank.training.base_model import write_float_folder
 from crossrank.training.calibration import combined, fit_logits, fit_weights
 from crossrank.training.card import write_card
@@ -103,7 +104,9 @@ def train(
     calibrated = [[scale * value + shift for value in row] for row in trained]
     cosine = embedder.similarity == "cosine"
     if weights := fit_weights(validation, calibrated, cosine=cosine):
-        interpolation = Interpolation(settings.embedder, embedder.fingerprint, weights)
+        interpolation = Interpolation(
+            settings.embedder, embedder.fingerprint, weights, similarity_scale(embedder)
+        )
         write_settings(model, {"interpolation": dataclasses.asdict(interpolation)})
         for choice in weights:
             figures.add(f"after, {choice.name}", combined(choice, validation, calibrated))
