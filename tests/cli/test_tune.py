@@ -12,6 +12,7 @@ from support.commands import crossrank, one_line
 from crossrank import Index, Searcher
 from crossrank.evaluation import load_collection, read_run
 from crossrank.evaluation.runs import trec_order
+from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 
@@ -108,3 +109,26 @@ def test_what_cannot_be_evaluated_is_one_sentence(arguments: tuple[Path | str, .
     process = crossrank("eval", *arguments)
     assert process.returncode == 2
     assert expected in one_line(process)
+
+
+def test_an_index_with_another_embedder_is_evaluated_as_it_is_searched(
+    tmp_path: Path, tiny_embedder: BiEncoder, bundled: CrossEncoder
+) -> None:
+    folder = tmp_path / "index"
+    Index(folder, embedder=tiny_embedder).add([JUDGED / "corpus.jsonl"])
+    options = ("--queries", "5", "--candidates", "10", "--run", tmp_path / "run")
+    process = crossrank("eval", JUDGED, "--index", folder, *options)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    questions = load_collection(JUDGED).queries
+    searcher = Searcher(Index(folder), model=bundled)
+    for query, scores in read_run(tmp_path / "run").items():
+        ranking = searcher.search(questions[query], candidates=10, top_n=None)
+        assert "similarity" in ranking[0].contributions
+        expected = list(dict.fromkeys(_record(hit.document.id) for hit in ranking))
+        ranked = dict.fromkeys(_record(name) for name in trec_order(query, scores))
+        assert [name for name in ranked if name in expected] == expected
+    reports = [
+        json.loads(crossrank("eval", JUDGED, "--index", folder, "--tune", "--json").stdout) for _ in range(2)
+    ]
+    assert reports[0] == reports[1], "the second is not compared with the weights that the first kept"
