@@ -17,6 +17,7 @@ from support.collection import Collected
 from support.commands import crossrank, one_line
 
 from crossrank.bulk.job import Job
+from crossrank.bulk.parts import PartFile
 from crossrank.errors import InputError
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
@@ -93,6 +94,22 @@ def test_a_killed_worker_loses_nothing(files: RunFiles, tiny_folder: str) -> Non
     assert killed
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_slow_worker_stops_no_other(files: RunFiles, tiny_folder: str) -> None:
+    expected = files.rerank(tiny_folder)
+    slow = _SlowWorker()
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "Ranking pairs" and done:
+            slow.stop()
+            # A worker has two blocks of twelve pairs, and all others are done without it.
+            if done >= total - 2 * 12:
+                slow.go_on()
+
+    assert files.rerank(tiny_folder, block_size=1, ray="auto", workers=2, progress=progress) == expected
+    assert slow.went_on
+
+
 def test_a_killed_driver_goes_on_without_ray(files: RunFiles, tiny_folder: str) -> None:
     expected = files.rerank(tiny_folder)
     files.output.unlink()
@@ -118,6 +135,30 @@ def test_a_killed_worker_loses_no_passage(collected: Collected) -> None:
     collected.add(ray="auto", workers=2, progress=progress)
     collected.check()
     assert killed
+
+
+@pytest.mark.usefixtures("cluster")
+def test_passages_keep_their_order_behind_a_slow_worker(
+    collected: Collected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, body, begun = _SlowWorker(), PartFile.body, set[int]()
+
+    def read(parts: PartFile, number: int) -> bytes:
+        begun.add(number)
+        # One part is done, and the eight for each worker that may be ahead of the slow one are begun.
+        if len(begun) > 8 * 2:
+            slow.go_on()
+        return body(parts, number)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "Embedding passages" and done:
+            slow.stop()
+
+    monkeypatch.setattr(PartFile, "body", read)
+    report = collected.add(part_size=1, ray="auto", workers=2, progress=progress)
+    assert report.parts == 30
+    assert slow.went_on
+    collected.check()
 
 
 def test_killed_indexing_goes_on_without_ray(collected: Collected) -> None:
@@ -167,16 +208,43 @@ def _kill_session(leader: int) -> None:
                 os.kill(number, signal.SIGKILL)
 
 
-def _kill_one_worker() -> bool:
+def _workers() -> Iterator[int]:
+    """The processes of workers."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue
         if command.startswith(b"ray::") and b"_Worker" in command:
-            os.kill(int(process.name), signal.SIGKILL)
-            time.sleep(0.1)
-            return True
+            yield int(process.name)
+
+
+class _SlowWorker:
+    """A worker that does nothing for a while."""
+
+    def __init__(self) -> None:
+        self._others = set(_workers())  # of the test before
+        self._process: int | None = None
+        self.went_on = False
+
+    def stop(self) -> None:
+        """Stop a worker, the first time."""
+        if self._process is None:
+            self._process = next(process for process in _workers() if process not in self._others)
+            os.kill(self._process, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it work."""
+        if self._process is not None and not self.went_on:
+            os.kill(self._process, signal.SIGCONT)
+            self.went_on = True
+
+
+def _kill_one_worker() -> bool:
+    for process in _workers():
+        os.kill(process, signal.SIGKILL)
+        time.sleep(0.1)
+        return True
     return False
 
 

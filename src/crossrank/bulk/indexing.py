@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
@@ -155,8 +155,9 @@ def add_collection(
             progress("Embedding passages", done, total)
             started = time.monotonic()
             make = partial(_embedding, lasting_name(model), model.options, model.fingerprint, arithmetic)
-            results = done_parts(pool, todo, parts.body, work=partial(_embed, model), make=make)
-            for number, result in _in_order(todo, results):
+            work = partial(_embed, model)
+            # In order, so that passages have the order of the collection.
+            for number, result in done_parts(pool, todo, parts.body, work=work, make=make, in_order=True):
                 head = heads[number]
                 record = PartRecord(head.of_file, part_size, arithmetic, head.digest)
                 part = Part.unpacked(parts.body(number))
@@ -212,18 +213,6 @@ def _todo(writer: PartWriter, heads: Iterable[PartHead], part_size: int, arithme
             )
         todo += [head.number for head in wanted.values()]
     return todo
-
-
-def _in_order(todo: Sequence[int], results: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """The results in the order of the parts, so that passages have the order of the collection."""
-    waiting: dict[int, bytes] = {}
-    numbers = iter(todo)
-    next_one = next(numbers, None)
-    for number, result in results:
-        waiting[number] = result
-        while next_one in waiting:
-            yield next_one, waiting.pop(next_one)
-            next_one = next(numbers, None)
 
 
 def _embed(embedder: BiEncoder, part: bytes) -> bytes:

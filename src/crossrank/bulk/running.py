@@ -152,29 +152,30 @@ def rerank_run(
         before = sum(len(query.candidates) for number in done for query in blocks[number])
         progress("Ranking pairs", before, total)
         started = time.monotonic()
-        ranked: list[RankedBlock] = []
-        pairs = before
+        pairs, truncated = before, 0
+        notices: dict[str, None] = {}
         make = partial(_ranking, str(model), loaded.fingerprint, str(loaded.precision.arithmetic))
         work = partial(_rank, Reranker(loaded))
         for number, packed_result in done_parts(pool, todo, load, work=work, make=make):
             result = RankedBlock.unpacked(packed_result)
             job.keep(number, result.lines)
-            ranked.append(result)
             pairs += result.pairs
+            truncated += result.truncated
+            notices |= dict.fromkeys(result.notices)
             progress("Ranking pairs", pairs, total)
         seconds = time.monotonic() - started
         job.finish(len(blocks))
     return RunReport(
         str(output),
         len(found),
-        sum(result.pairs for result in ranked),
+        pairs - before,
         len(blocks),
         len(done),
-        sum(result.truncated for result in ranked),
+        truncated,
         seconds,
         loaded.name,
         str(loaded.precision.arithmetic),
-        tuple(dict.fromkeys(notice for result in ranked for notice in result.notices)),
+        tuple(notices),
     )
 
 

@@ -22,6 +22,9 @@ Work: TypeAlias = Callable[[bytes], bytes]
 
 # Parts that a worker has: the one it does, and the next.
 _AT_ONCE = 2
+# For each worker, the most parts that are begun and not returned. With results in order, those after a slow
+# part wait for it in memory.
+_AHEAD = 8
 # How often a worker that dies is started again.
 _RESTARTS = 20
 
@@ -43,35 +46,47 @@ class Pool:
     actors: list[Any] = field(default_factory=list)
 
     def map(
-        self, todo: Sequence[int], load: Callable[[int], bytes], make: Callable[[int], Work]
+        self,
+        todo: Sequence[int],
+        load: Callable[[int], bytes],
+        make: Callable[[int], Work],
+        *,
+        in_order: bool = False,
     ) -> Iterator[tuple[int, bytes]]:
-        """The number and the result of each part, in the order in which they are done.
+        """The number and the result of each part.
 
-        A worker that dies is started again, and its part too.
+        A worker that dies is started again, and its part too. A slow worker gets fewer parts than others.
 
         Args:
             todo: The numbers of the parts.
             load: From the number of a part to the packed part; called on this machine.
             make: From a number of threads to a worker; called on the machines of the cluster. It raises
                 CrossrankError if that is not possible.
+            in_order: Whether results come in the order of ``todo``, or as they are done. In order, results
+                wait in memory for a slow worker, so the others stop when they are some parts ahead of it.
 
         Raises:
             InputError: A worker cannot be made.
         """
         made = self.ray.remote(num_cpus=self.threads, max_restarts=_RESTARTS, max_task_retries=-1)(_Worker)
         self.actors.extend(made.remote(make, self.threads) for _ in range(self.workers))
-        free, numbers = self.actors * _AT_ONCE, iter(todo)
+        free, most = self.actors * _AT_ONCE, _AHEAD * self.workers
         running: dict[Any, tuple[Any, int]] = {}
-        while True:
-            while free and (number := next(numbers, None)) is not None:
+        # By place in todo, as are these numbers.
+        waiting: dict[int, bytes] = {}
+        begun = returned = 0
+        while returned < len(todo):
+            while free and begun < min(returned + most, len(todo)):
                 actor = free.pop(0)
-                running[actor.work.remote(load(number))] = actor, number
-            if not running:
-                return
+                running[actor.work.remote(load(todo[begun]))] = actor, begun
+                begun += 1
             [done], _ = self.ray.wait(list(running), num_returns=1)
-            actor, number = running.pop(done)
+            actor, place = running.pop(done)
             free.append(actor)
-            yield number, self._result(done)
+            waiting[place] = self._result(done)
+            while (following := returned if in_order else place) in waiting:
+                returned += 1
+                yield todo[following], waiting.pop(following)
 
     def close(self) -> None:
         """End the workers, so that their processors are free."""
@@ -114,21 +129,24 @@ def done_parts(
     *,
     work: Work,
     make: Callable[[int], Work],
+    in_order: bool = False,
 ) -> Iterator[tuple[int, bytes]]:
-    """The number and the result of each part, in the order in which they are done.
+    """The number and the result of each part.
 
     Args:
-        pool: Workers on a cluster (see :meth:`Pool.map`); None does the work in this process.
+        pool: Workers on a cluster (see :meth:`Pool.map`); None does the work in this process, a part at a
+            time and in order.
         todo: The numbers of the parts.
         load: From the number of a part to the packed part.
         work: Does a part in this process.
         make: Makes a worker on the cluster.
+        in_order: Whether results come in the order of ``todo``, or as they are done.
     """
     if pool is None or not todo:
         for number in todo:
             yield number, work(load(number))
     else:
-        yield from pool.map(todo, load, make)
+        yield from pool.map(todo, load, make, in_order=in_order)
 
 
 class LoadedModel(Protocol):
