@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,23 @@ def float_reranker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("float") / "reranker"
     write_float_folder(open_model(DEFAULT_CROSS_ENCODER), folder)
     return folder
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A folder on a disk of 1.2 MB; ``mount -o remount,size=`` makes it larger."""
+    # Not in pytest's own folder: a run that is killed leaves the disk mounted, and the next run of pytest
+    # would fail when it cannot remove it.
+    folder = Path(tempfile.mkdtemp(prefix="crossrank-small-disk-"))
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        folder.rmdir()
+        pytest.skip("a small disk can be mounted by root alone, and not in every container")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -425,22 +424,6 @@ def test_a_disk_too_full_for_the_vectors_file_loses_none(tiny_embedder: BiEncode
     assert_as_fresh(index, fresh, tiny_embedder)
     build(index, tiny_embedder, files)
     assert_as_fresh(index, fresh, tiny_embedder)
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    # Not in pytest's own folder: a run that is killed leaves the disk mounted, and the next run of pytest
-    # would fail when it cannot remove it.
-    folder = Path(tempfile.mkdtemp(prefix="crossrank-small-disk-"))
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        folder.rmdir()
-        pytest.skip("a small disk can be mounted by root alone, and not in every container")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    folder.rmdir()
 
 
 @pytest.mark.parametrize("left", [0, 5_000, 20_000, 60_000])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crossrank.bulk import full_disk
 from crossrank.bulk.collection import collection_files
 from crossrank.bulk.parts import PartFile, PartHead
 from crossrank.bulk.passages import Progress
@@ -108,7 +109,7 @@ def add_collection(
             cluster has too few processors for the workers.
         ModelError: The embedding model cannot be loaded.
         MissingExtraError: Ray or pyarrow is not installed.
-        OSError: The disk is full; parts that are done are kept.
+        OSError: The disk is full, or fails; parts that are done are kept.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -133,7 +134,7 @@ def add_collection(
         vectors=vectors,
         precision=precision,
     )
-    with pool_of(ray, workers) as pool, target.adding_parts() as writer:
+    with full_disk.reported(target.path), pool_of(ray, workers) as pool, target.adding_parts() as writer:
         parts = PartFile(target.path / "collection.sqlite")
         try:
             parts.write(

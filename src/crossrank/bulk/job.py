@@ -7,6 +7,7 @@ only be read with Ray, and their size depends on how Ray cuts the data.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -37,10 +38,13 @@ class Job:
 
         Raises:
             InputError: Another process is working on the job, or the folder cannot be made.
+            OSError: The disk is full.
         """
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
             raise InputError(
                 f"{self.folder} cannot be made: {error.strerror}. Name an output in a folder that exists."
             ) from error

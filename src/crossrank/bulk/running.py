@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from crossrank.bulk import full_disk
 from crossrank.bulk.blocks import RankedBlock, RunQuery, digest, in_blocks, packed, queries_of_run, rank_block
 from crossrank.bulk.job import Job
 from crossrank.bulk.passages import PassageFile, Progress
@@ -141,7 +142,7 @@ def rerank_run(
     if not found:
         raise InputError(f"{run} has no query that {queries} has a text for")
     job, blocks = Job(output), in_blocks(found, block_size)
-    with pool_of(ray, workers) as pool, job.claimed():
+    with full_disk.reported(output), pool_of(ray, workers) as pool, job.claimed():
         loaded = CrossEncoder(model, precision=precision, device=device)
         job.check(_settings(loaded, found, block_size))
         passages = _passages(job, str(collection), found, on_bad_line, progress)
