@@ -20,8 +20,6 @@ import crossrank
 from crossrank import Index
 from crossrank.inference.cross_encoder import CrossEncoder
 
-playwright = pytest.importorskip("playwright.sync_api", reason="run by make test-page")
-
 pytestmark = pytest.mark.browser
 AXE = Path(sys.prefix, "node_modules", "axe-core", "axe.min.js")
 # Pictures for the documentation are written here, if it is named.
@@ -46,6 +44,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(folder: Path) -> Iterator[Served]:
     with serving("--index", str(folder / "index")) as running:
         yield running
+
+
+def expect(seen: Any) -> Any:
+    """Playwright's, which waits until it is so; imported here, since only `make test-page` installs it."""
+    from playwright.sync_api import expect as awaited
+
+    return awaited(seen)
 
 
 class Pages:
@@ -94,7 +99,7 @@ def link(served: Served, query: str = QUESTION, **view: object) -> str:
 
 
 def wait_for_results(page: Any, count: int) -> None:
-    playwright.expect(page.locator("#after > li")).to_have_count(count)
+    expect(page.locator("#after > li")).to_have_count(count)
 
 
 def shown(page: Any) -> list[str]:
@@ -121,7 +126,7 @@ def test_both_rankings_are_shown_with_a_line_for_each_of_the_best(served: Served
     page.fill("#query", QUESTION)
     page.keyboard.press("Enter")
     wait_for_results(page, 5)
-    playwright.expect(page.locator("#after mark")).to_have_count(5)  # which may move the lines
+    expect(page.locator("#after mark")).to_have_count(5)  # which may move the lines
     expected = found(served, top_n=None)
     assert shown(page) == [hit["document"]["id"] for hit in expected[:5]]
     before = page.eval_on_selector_all("#before > li", "items => items.map(item => item.dataset.key)")
@@ -148,7 +153,7 @@ def test_both_rankings_are_shown_with_a_line_for_each_of_the_best(served: Served
 
 def test_the_sentence_and_words_that_a_score_comes_from_are_marked(served: Served, pages: Pages) -> None:
     page = pages.open(link(served))
-    playwright.expect(page.locator("#after mark")).to_have_count(5)
+    expect(page.locator("#after mark")).to_have_count(5)
     for hit, item in zip(
         found(served, top_n=5, explain=True), page.query_selector_all("#after > li"), strict=True
     ):
@@ -160,7 +165,7 @@ def test_the_sentence_and_words_that_a_score_comes_from_are_marked(served: Serve
         assert item.query_selector(".text").text_content() == hit["text"], "nothing is lost around the mark"
     # More hits are marked as they are shown, and what is marked stays so.
     set_slider(page, "#top-n", 8)
-    playwright.expect(page.locator("#after mark")).to_have_count(8)
+    expect(page.locator("#after mark")).to_have_count(8)
 
 
 def test_marks_count_characters_as_people_do(served: Served, pages: Pages) -> None:
@@ -169,7 +174,7 @@ def test_marks_count_characters_as_people_do(served: Served, pages: Pages) -> No
     page.fill("#passages", "🎉🎉 A party for everyone. Bakers bake bread.\n\nA tide table.")
     page.fill("#query", "Who bakes bread?")
     page.keyboard.press("Enter")
-    playwright.expect(page.locator("#after > li:first-child mark")).to_have_text("Bakers bake bread.")
+    expect(page.locator("#after > li:first-child mark")).to_have_text("Bakers bake bread.")
 
 
 def test_marks_are_seen_also_at_the_end_of_long_passages(served: Served, pages: Pages) -> None:
@@ -179,7 +184,7 @@ def test_marks_are_seen_also_at_the_end_of_long_passages(served: Served, pages: 
     page.fill("#query", "Who bakes bread?")
     page.keyboard.press("Enter")
     mark = page.locator("#after mark")
-    playwright.expect(mark).to_have_text("Bakers bake bread.")
+    expect(mark).to_have_text("Bakers bake bread.")
     text = page.locator("#after .text").bounding_box()
     assert mark.bounding_box()["y"] + 5 < text["y"] + text["height"]
 
@@ -195,7 +200,7 @@ def test_sliders_change_what_is_shown_and_a_link_shows_it_again(served: Served, 
     wait_for_results(page, 6)
     assert page.locator("#before > li").count() == 6
     page.click("#copy-link")
-    playwright.expect(page.locator("#copy-link")).to_have_text("Copied")
+    expect(page.locator("#copy-link")).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     again = pages.open(copied)
     wait_for_results(again, 6)
@@ -223,7 +228,7 @@ def test_only_probable_passages_are_shown(served: Served, pages: Pages) -> None:
     assert page.text_content("#min-probability-value") == "0.3"
     assert len([one for one in pages.asked if one.endswith("/search")]) == searches, "nothing is asked again"
     page.click("#copy-curl")
-    playwright.expect(page.locator("#copy-curl")).to_have_text("Copied")
+    expect(page.locator("#copy-curl")).to_have_text("Copied")
     assert '"min_probability":0.3' in page.evaluate("navigator.clipboard.readText()")
     again = pages.open(page.url)
     wait_for_results(again, len(probable))
@@ -254,14 +259,14 @@ def test_long_passages_are_read_whole(served: Served, pages: Pages) -> None:
     page.wait_for_selector("#notices >> text=truncated to what the model reads")
     page.check("#windows")
     first = page.locator("#after > li:first-child")
-    playwright.expect(first).to_contain_text("answers best.")
-    playwright.expect(first.locator("mark")).to_have_text("Bakers bake bread.")
+    expect(first).to_contain_text("answers best.")
+    expect(first.locator("mark")).to_have_text("Bakers bake bread.")
     assert page.locator("#notices > li").count() == 0
     page.click("#copy-curl")
-    playwright.expect(page.locator("#copy-curl")).to_have_text("Copied")
+    expect(page.locator("#copy-curl")).to_have_text("Copied")
     assert '"long_documents":"windows"' in page.evaluate("navigator.clipboard.readText()")
     again = pages.open(page.url)
-    playwright.expect(again.locator("#after > li:first-child")).to_contain_text("answers best.")
+    expect(again.locator("#after > li:first-child")).to_contain_text("answers best.")
     assert again.is_checked("#windows")
 
 
@@ -287,7 +292,7 @@ def test_what_is_copied_runs_and_finds_what_is_shown(
     page = pages.open(link(served, query, candidates=7, top_n=3, filter="source!=x"))
     wait_for_results(page, 3)
     page.click(f"#copy-{kind}")
-    playwright.expect(page.locator(f"#copy-{kind}")).to_have_text("Copied")
+    expect(page.locator(f"#copy-{kind}")).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     command = ["bash", "-c", copied] if kind == "curl" else [sys.executable, "-c", copied]
     run = subprocess.run(
@@ -420,7 +425,7 @@ def test_nothing_of_a_document_or_a_question_is_html(pages: Pages, tmp_path: Pat
         view = urlencode({"q": f"potatoes {HOSTILE}", "filter": f"x!=a{HOSTILE}"})
         page = pages.open(f"{running.url}/#{view}")
         page.wait_for_selector("#after > li")
-        playwright.expect(page.locator("#after mark")).to_have_count(page.locator("#after > li").count())
+        expect(page.locator("#after mark")).to_have_count(page.locator("#after > li").count())
         before = page.evaluate(elements)
         for number in range(page.locator("#after button.source").count()):
             page.locator("#after button.source").nth(number).click()
@@ -569,7 +574,7 @@ def test_pictures_for_the_documentation(served: Served, pages: Pages, tmp_path: 
         "page-phone": {"viewport": PHONE, "color_scheme": "light"},
     }.items():
         page = pages.open(link(served, PICTURED), **options)
-        playwright.expect(page.locator("#after mark")).to_have_count(5)
+        expect(page.locator("#after mark")).to_have_count(5)
         page.evaluate("document.activeElement.blur()")
         # Nothing in them is of the machine that they are made on, such as a full path.
         picture = Path(PICTURES or tmp_path, f"{name}.png")
