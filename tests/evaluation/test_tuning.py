@@ -87,6 +87,18 @@ def test_self_made_queries_give_weights_but_no_probabilities() -> None:
     assert all(weights.calibration is None for weights in report.interpolation.weights)
 
 
+def test_there_are_weights_without_probabilities_where_all_of_the_best_are_relevant() -> None:
+    queries, qrels = collection(40, logit=3.0, similarity=3.0)
+    for query in queries:
+        query.relevant[:] = np.arange(12) < 8
+        for candidate in query.candidates[:8]:
+            qrels[query.query][candidate.document.id] = 1
+        query.logits[:] = 9.0 - np.arange(12)
+    (weights,) = learnt((queries, qrels)).interpolation.weights
+    assert weights.calibration is None
+    assert weights.logit > 0
+
+
 def test_too_few_queries_and_no_evidence_are_refused() -> None:
     with pytest.raises(InputError, match="at least 20 queries"):
         learnt(collection(10, logit=1.0, similarity=1.0))

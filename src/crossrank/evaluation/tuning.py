@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -172,7 +173,9 @@ def tune(
         weights = learnt(usable, chosen)
         if not self_made:
             rows = [query.best(weights) for query in usable]
-            weights = replace(weights, calibration=calibrate(rows).calibration)
+            # Where all of the best are relevant, there is nothing to fit a probability to.
+            with suppress(InputError):
+                weights = replace(weights, calibration=calibrate(rows).calibration)
         final.append(weights)
     default = None if own is None else own.weights_for(set(names))
     by_itself = {query.query: query.sums(default) for query in usable}
