@@ -297,10 +297,12 @@ class Reranker:
             return own.weights_for(known), ()
         if not own.takes_similarity:
             return own.weights_for(known - {SIMILARITY}), ()
+        remedy = "learn weights for your index with crossrank eval --tune"
+        if own.scale is not None:
+            remedy = "search with a Searcher, which makes the weights fit"
         return own.weights_for(known - {SIMILARITY}), (
             f"similarities are not counted: {self.model.name} has weights for those of the embedder "
-            f"{own.embedder}, and these are of another one. That can be worse than the first stage: learn "
-            "weights for your index with crossrank eval --tune.",
+            f"{own.embedder}, and these are of another one. That can be worse than the first stage: {remedy}.",
         )
 
     def _hits(
