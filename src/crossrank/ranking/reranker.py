@@ -302,7 +302,8 @@ class Reranker:
             remedy = "search with a Searcher, which makes the weights fit"
         return own.weights_for(known - {SIMILARITY}), (
             f"similarities are not counted: {self.model.name} has weights for those of the embedder "
-            f"{own.embedder}, and these are of another one. That can be worse than the first stage: {remedy}.",
+            f"{own.embedder}, and these are of another one. That can be worse than the first stage: "
+            f"{remedy}.",
         )
 
     def _hits(
