@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crossrank import Searcher
+from crossrank import Reranker, Searcher
 from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
@@ -115,6 +115,13 @@ def test_an_embedder_that_tells_nothing_apart_is_not_counted(bundled: CrossEncod
     ranking = Searcher(retriever, model=bundled).search(QUESTION)
     assert "similarity" not in ranking[0].contributions
     assert "similarities are not counted" in " ".join(ranking.notices)
+
+
+def test_a_reranker_by_itself_names_the_searcher_that_would_count_them(bundled: CrossEncoder) -> None:
+    found = MemoryRetriever(PASSAGES, embedder=Changed(narrow)).retrieve(QUESTION, 4)
+    (notice,) = Reranker(bundled).rank(QUESTION, found).notices
+    assert "similarities are not counted" in notice
+    assert "search with a Searcher" in notice
 
 
 def test_a_first_stage_of_another_make_may_have_an_embedder_of_another_kind(bundled: CrossEncoder) -> None:
