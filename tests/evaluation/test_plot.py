@@ -35,7 +35,7 @@ def test_a_png_has_the_documented_size_and_both_colours(tmp_path: Path) -> None:
 def test_an_svg_names_the_runs_the_measures_and_the_counts(tmp_path: Path) -> None:
     path = tmp_path / "picture.svg"
     plot_comparison(path, "BM25", A, "reranked", B, "MRR@10")
-    text = path.read_text()  # matplotlib keeps each text as a comment beside its outlines
+    text = path.read_text()  # matplotlib keeps each text as a comment next to its outlines
     for words in ("reranked against BM25", "gain in MRR@10", "Better on 2 queries, worse on 1, equal on 1"):
         assert words in text
     assert all(f"<!-- {measure} -->" in text for measure in MEASURES)

@@ -179,7 +179,7 @@ def build(index: Path, embedder: BiEncoder, *paths: Path) -> Path:
 
 
 def whole_up_to(folder: Path, done: int) -> list[str]:
-    """The files that are done when so many bytes are."""
+    """The files that are done when this many bytes are."""
     names, total = [], 0
     for path in sorted(folder.iterdir()):
         total += path.stat().st_size

@@ -1,4 +1,4 @@
-"""Whatever happened to an index, it equals one that is made anew."""
+"""Whatever happened to an index, it equals one that is made from nothing."""
 
 from __future__ import annotations
 

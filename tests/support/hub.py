@@ -120,7 +120,7 @@ def serve_hub(**models: Path) -> Iterator[Hub]:
             self._send(200, content, {"ETag": etag, "X-Repo-Commit": commit})
 
         def _refuse(self, status: int, code: str | None, message: str) -> None:
-            # An error of the Hub is told by these headers.
+            # An error of the Hub is in these headers.
             named = {"X-Error-Code": code} if code else {}
             self._send(status, b"{}", {**named, "X-Error-Message": message})
 

@@ -18,7 +18,7 @@ from crossrank.text.reading.decoding import text_chunks
 
 # Offsets of passages are offsets in the file only for these, so only these have line numbers.
 _WITH_LINES = frozenset({"", ".txt", ".text", ".rst", ".log", ".md", ".markdown"})
-# So many bytes of files are read again for the line numbers of one search at most.
+# This many bytes of files are read again for the line numbers of one search at most.
 _MOST_READ = 20_000_000
 # Longer ids are longer than any path.
 _LONGEST_ID = 10_000

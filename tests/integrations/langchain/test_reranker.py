@@ -34,7 +34,7 @@ DOCUMENTS = [
 
 
 class Given(BaseCrossEncoder):
-    """Another cross-encoder: scores as told, slowly if told."""
+    """Another cross-encoder: scores as it is given, slowly if asked to."""
 
     def __init__(self, scores: Any, seconds: float = 0.0) -> None:
         self.scores, self.seconds = scores, seconds

@@ -219,7 +219,7 @@ def test_a_pickle_is_never_opened(
         FAISS.load_local(tmp_path, embeddings, allow_dangerous_deserialization=True)
     store.save_local(tmp_path)
     assert len(FAISS.load_local(tmp_path, embeddings)) == 4
-    # Neither beside the file, nor in its place, nor within it.
+    # Neither next to the file, nor in its place, nor within it.
     (tmp_path / "index.npz").write_bytes(pickle.dumps(_Trap()))
     with pytest.raises(InputError, match="cannot be read"):
         FAISS.load_local(tmp_path, embeddings)

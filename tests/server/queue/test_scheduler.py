@@ -63,7 +63,7 @@ class Slow:
 
 
 def words(count: int, name: str = "") -> Pair:
-    """A pair of so many tokens; others have another name."""
+    """A pair of this many tokens; others have another name."""
     return ("q", " ".join([f"w{name}"] * count))
 
 
