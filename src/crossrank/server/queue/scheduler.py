@@ -237,6 +237,9 @@ class Scheduler:
                 while not (inputs := self._queue.take(self._model.tokens_at_once)):
                     if self._finished:
                         return
+                    # Of what a job waited for, others may have had all computed: there is room for more.
+                    if self._queue.to_tokenise():
+                        self._to_tokenise.notify()
                     self._to_run.wait()
                 if not self._running:
                     self._pace.start()
