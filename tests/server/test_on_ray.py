@@ -40,10 +40,11 @@ def cluster() -> Iterator[str]:
     ray.shutdown()
 
 
-def _serving(cluster: str, model: str, port: str = "0") -> AbstractContextManager[Served]:
+def _serving(cluster: str, model: str, *more: str, port: str = "0") -> AbstractContextManager[Served]:
     command = [
         sys.executable, "-m", "crossrank", "serve", model, "--port", port, "--ray", cluster,
         "--replicas", "1", "--max-requests", str(MOST), "--max-documents", "2000", "--max-body", "1000000",
+        *more,
     ]  # fmt: skip
     return serving(command=command, until="listening on")
 
@@ -146,7 +147,7 @@ def test_another_model_takes_over_without_a_failed_request(
     asking.start()
     try:
         port = served.url.rpartition(":")[2]
-        with _serving(cluster, str(other.path), port) as second:
+        with _serving(cluster, str(other.path), port=port) as second:
             served.wait_for("has taken over")
             assert served.process.wait(60) == 0
             ended.set()
@@ -173,6 +174,43 @@ def _stop_with_a_request(served: Served) -> None:
         status, found = answer.result()
     assert status == 200
     assert len(found["results"]) == 2000
+
+
+def test_few_long_requests_start_a_second_replica(cluster: str, tiny_folder: str) -> None:
+    few = 6
+    documents = [f"the baker bakes bread {number} " * 12 for number in range(4000)]
+    options = [
+        "--max-replicas",
+        "2",
+        "--max-requests",
+        "16",
+        "--max-documents",
+        "4000",
+        "--max-body",
+        "3000000",
+    ]
+    ended = threading.Event()
+
+    def ask(url: str) -> set[int]:
+        statuses = set()
+        while not ended.is_set():
+            statuses.add(_ask(url, "/v2/rerank", query=QUERY, documents=documents)[0])
+        return statuses
+
+    with (
+        _serving(cluster, tiny_folder, *options) as running,
+        concurrent.futures.ThreadPoolExecutor(few) as clients,
+    ):
+        assert len(_replicas()) == 1
+        asked = [clients.submit(ask, running.url) for _ in range(few)]
+        try:
+            end = time.monotonic() + 300
+            while len(_replicas()) < 2:
+                assert time.monotonic() < end
+                time.sleep(0.2)
+        finally:
+            ended.set()
+        assert all(each.result() == {200} for each in asked)
 
 
 def test_what_cannot_be_is_refused(cluster: str) -> None:

@@ -209,6 +209,11 @@ class Models:
             sum(queue.waiting_pairs for queue in queues if queue),
         )
 
+    @property
+    def waiting_seconds(self) -> float:
+        """About how long the models need for what waits or runs."""
+        return sum(model.queue.waiting_seconds for model in self if model.queue)
+
     def close(self) -> None:
         """End all queues when their requests are done."""
         for model in self:

@@ -13,7 +13,6 @@ import signal
 import socket
 import threading
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,16 @@ from crossrank.errors import InputError, MissingExtraError, ModelError
 from crossrank.families.model import open_model
 from crossrank.server.guard import Asgi
 from crossrank.server.keys import Keys
+from crossrank.server.models import Models
 from crossrank.server.running import SECONDS_TO_FINISH, application, begin_logging, open_models
+from crossrank.server.scaling import METRIC
 from crossrank.server.settings import Settings
 
 _log = logging.getLogger("crossrank.server")
 _NAME = "crossrank"
 _OWNER = b"crossrank serve"
-# With more requests a replica, on average, others are started.
-_BUSY = 8
+# In seconds: over how long the mean of what replicas report is, and how long it has to be too much.
+_LOOK_BACK, _BUSY_FOR = 15.0, 5.0
 # How many times what the queue of a replica takes Ray Serve may send it.
 _BEYOND_THE_QUEUE = 4
 # The share of its processors that a replica reserves, so that its successor fits on the same machine.
@@ -136,7 +137,9 @@ def _deploy(serve: Any, settings: Settings, keys: Keys, replicas: Replicas, foun
         options["autoscaling_config"] = {
             "min_replicas": least,
             "max_replicas": most,
-            "target_ongoing_requests": _BUSY,
+            "policy": {"policy_function": "crossrank.server.scaling:replicas_for_queue"},
+            "look_back_period_s": _LOOK_BACK,
+            "upscale_delay_s": _BUSY_FOR,
         }
     else:
         options["num_replicas"] = least
@@ -150,10 +153,9 @@ def _deploy(serve: Any, settings: Settings, keys: Keys, replicas: Replicas, foun
         key_file=None,
         threads=settings.threads or threads,
     )
-    build = _builder(fixed, keys)
     try:
         serve.run(
-            serve.deployment(**options)(serve.ingress(build)()).bind(),
+            serve.deployment(**options)(_replica(serve, fixed, keys)).bind(),
             name=_NAME,
             logging_config={"enable_access_log": False, "log_level": "WARNING"},
         )
@@ -162,7 +164,10 @@ def _deploy(serve: Any, settings: Settings, keys: Keys, replicas: Replicas, foun
         raise ModelError(f"the replicas cannot be started: {message or error}") from error
 
 
-def _builder(settings: Settings, keys: Keys) -> Callable[[], Asgi]:
+def _replica(serve: Any, settings: Settings, keys: Keys) -> type:
+    """The class of a replica, which Ray Serve makes on other machines."""
+    served: list[Models] = []
+
     def build() -> Asgi:
         """Runs on a replica. It counts as ready when this returns, so the models are loaded first."""
         begin_logging()
@@ -171,9 +176,16 @@ def _builder(settings: Settings, keys: Keys) -> Callable[[], Asgi]:
             model.load()
         if models.problem:
             raise ModelError(models.problem)
+        served.append(models)
         return application(models, metrics, settings, keys)
 
-    return build
+    class Replica:
+        def record_autoscaling_stats(self) -> dict[str, float]:
+            """What Ray Serve asks a replica for, for the policy."""
+            return {METRIC: sum(models.waiting_seconds for models in served)}
+
+    made: type = serve.ingress(build)(Replica)
+    return made
 
 
 def _listen(serve: Any, settings: Settings) -> int:

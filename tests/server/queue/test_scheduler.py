@@ -335,3 +335,18 @@ def test_equal_requests_of_many_pairs_are_all_answered(queue: Scheduler, model: 
     model.go.set()
     for job in jobs:
         assert len(job.future.result(20).logits) == len(pairs)
+
+
+def test_what_waits_is_known_in_seconds_once_the_speed_is(queue: Scheduler, model: Slow) -> None:
+    model.seconds = 0.05
+    first = block(queue, model)
+    assert queue.waiting_seconds == 0
+    model.go.set()
+    first.future.result(20)
+    until(lambda: queue.waiting_seconds == 0 and queue.requests == 0)
+    model.go.clear()
+    block(queue, model)
+    one = queue.waiting_seconds
+    assert one > 0
+    queue.submit([words(64, f"more{n}") for n in range(2)])
+    assert queue.waiting_seconds == pytest.approx(2 * one)

@@ -103,6 +103,13 @@ class Scheduler:
         with self._lock:
             return sum(len(job.pairs) - job.done for job in self._queue.jobs)
 
+    @property
+    def waiting_seconds(self) -> float:
+        """About how long the model needs for what waits or runs; 0 while its speed is not known."""
+        speed = self._pace.speed
+        with self._lock:
+            return sum(job.remaining for job in self._queue.jobs) / speed if speed else 0.0
+
     def submit(self, pairs: Sequence[Pair], cut: Cut = PLAIN, *, patient: bool = False) -> Job:
         """Add a request, whole or not at all.
 
