@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from support.bulk import RunFiles
 from support.collection import Collected
 from support.commands import crossrank, one_line
+from support.small_disk import enlarge, fill
 
 from crossrank.bulk import rerank_run
 from crossrank.bulk.job import Job
@@ -42,7 +41,7 @@ def test_add_collection_goes_on_when_there_is_space(collected: Collected, small_
     full = crossrank(*command)
     assert full.returncode == 4
     assert f"{ADVICE}: {collected.index}. Free some space and try again." in one_line(full)
-    _enlarge(small_disk)
+    enlarge(small_disk)
     done = crossrank(*command)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -55,12 +54,12 @@ def test_add_collection_goes_on_when_there_is_space(collected: Collected, small_
 def test_a_collection_is_added_later_that_there_was_no_space_for(
     left: int, collected: Collected, small_disk: Path
 ) -> None:
-    ballast = _fill(small_disk, left)
+    ballast = fill(small_disk, left)
     with pytest.raises(OSError, match=ADVICE) as raised:
         collected.add(part_size=20)
     assert raised.value.errno == errno.ENOSPC
     ballast.unlink()
-    _enlarge(small_disk)
+    enlarge(small_disk)
     assert collected.add(part_size=20).resumed == 0
     collected.check()
 
@@ -73,7 +72,7 @@ def test_rerank_run_goes_on_when_there_is_space(
     files = RunFiles.write(tmp_path)
     expected = files.rerank(tiny_folder)
     files.output = small_disk / "out.run"
-    ballast = _fill(small_disk, left)
+    ballast = fill(small_disk, left)
     with pytest.raises(OSError, match=ADVICE) as raised:
         files.rerank(tiny_folder, block_size=1)
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(files.output))
@@ -85,14 +84,3 @@ def test_rerank_run_goes_on_when_there_is_space(
     )
     assert (report.resumed, report.pairs) == (done, (10 - done) * 12)
     assert read_run(files.output) == expected
-
-
-def _fill(disk: Path, left: int) -> Path:
-    """A file that leaves this many bytes on the disk."""
-    ballast = disk / "ballast"
-    ballast.write_bytes(b"0" * max(0, shutil.disk_usage(disk).free - left))
-    return ballast
-
-
-def _enlarge(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=40m", str(disk)], check=True)

@@ -15,6 +15,7 @@ import pytest
 from support.bulk import RunFiles
 from support.collection import Collected
 from support.commands import crossrank, one_line
+from support.small_disk import enlarge, fill
 
 from crossrank.bulk.job import Job
 from crossrank.bulk.parts import PartFile
@@ -135,6 +136,26 @@ def test_a_killed_worker_loses_no_passage(collected: Collected) -> None:
     collected.add(ray="auto", workers=2, progress=progress)
     collected.check()
     assert killed
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_full_disk_loses_no_passage(collected: Collected, small_disk: Path) -> None:
+    collected.index = small_disk / "index"
+    ballast: Path | None = None
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal ballast
+        if what == "Embedding passages" and done and ballast is None:
+            ballast = fill(small_disk, 0)
+
+    with pytest.raises(OSError, match="the disk is full; what is done is kept"):
+        collected.add(ray="auto", workers=2, progress=progress)
+    assert ballast is not None
+    ballast.unlink()
+    enlarge(small_disk)
+    report = collected.add(ray="auto", workers=2)
+    assert 0 < report.resumed < report.parts
+    collected.check()
 
 
 @pytest.mark.usefixtures("cluster")
