@@ -11,13 +11,15 @@ from answering import Peer, Score, answer_requests, in_sorted_batches
 
 # A name that FlashRank knows. It loads whatever lies under it.
 NAME = "ms-marco-TinyBERT-L-2-v2"
+_NO_LIMIT = 1_000_000
 
 
 def load(folder: str, setting: dict[str, Any], threads: int) -> Score:
     """The ranker of a folder that holds NAME."""
     from flashrank import Ranker, RerankRequest
 
-    ranker = Ranker(model_name=NAME, cache_dir=folder)
+    # By default it reads 512 tokens. It takes no more than the tokenizer's settings say.
+    ranker = Ranker(model_name=NAME, cache_dir=folder, max_length=_NO_LIMIT)
 
     def score(query: str, passages: list[str], batch: int | None) -> Any:
         def some(texts: list[str]) -> list[float]:
