@@ -36,7 +36,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.memory import MemoryRetriever
-from crossrank.search import fitting_interpolation
+from crossrank.search import rescaled_interpolation
 
 _SEED = 7
 
@@ -68,7 +68,7 @@ def main() -> None:
         collection = drawn(load_collection(folder), arguments.queries, arguments.passages)
         retriever = MemoryRetriever(collection.documents, embedder=embedder)
         found = retrieve_candidates(collection, retriever, candidates=arguments.candidates)
-        own = fitting_interpolation(retriever, reranker.model)
+        own = rescaled_interpolation(retriever, reranker.model)
         experiment = run_experiment(
             collection, found, reranker, candidates=arguments.candidates, interpolation=own
         )

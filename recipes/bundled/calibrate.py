@@ -7,7 +7,7 @@ first stage and the number of candidates that a search has by default. MODEL's o
 are. Run it last: after the weights of its evidence have changed, the sums are others.
 
 With another EMBEDDER nothing is fitted or written: it prints how good MODEL's probabilities are behind it,
-with the weights that a search makes fit.
+with the weights that a search rescales for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from crossrank.inference.interpolation import Interpolation
 from crossrank.models.locate import DEFAULT_BI_ENCODER
 from crossrank.ranking.reranker import Reranker
 from crossrank.retrieval.memory import MemoryRetriever
-from crossrank.search import fitting_interpolation
+from crossrank.search import rescaled_interpolation
 
 QUESTIONS = 120
 CANDIDATES = 20
@@ -48,6 +48,7 @@ def main() -> None:
     arguments = parser.parse_args()
     reranker, embedder = Reranker(arguments.model), BiEncoder(arguments.embedder or DEFAULT_BI_ENCODER)
     judged: list[JudgedQuery] = []
+    retriever: MemoryRetriever | None = None
     for name in sorted(KEPT_OUT):
         folder = arguments.data / "train" / name
         if not folder.is_dir():  # a field without judgements
@@ -60,9 +61,11 @@ def main() -> None:
         found = retrieve_candidates(collection, retriever, candidates=CANDIDATES)
         judged += judged_queries(collection, found, reranker, candidates=CANDIDATES)
         print(name, len(judged), flush=True)
+    if retriever is None:
+        parser.error(f"{arguments.data} has none of the collections that are kept out")
     if arguments.embedder:
-        fitting = fitting_interpolation(retriever, reranker.model)
-        print(json.dumps(reliability(judged, fitting).to_dict(), indent=1))
+        searched = rescaled_interpolation(retriever, reranker.model)
+        print(json.dumps(reliability(judged, searched).to_dict(), indent=1))
         return
     calibrated = calibrate_model(reranker.model.interpolation, judged)
     calibrated.save(arguments.model)

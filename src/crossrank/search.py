@@ -114,7 +114,6 @@ class Searcher:
                 progress=progress,
             )
         self.retriever: Retriever = given
-        interpolation_for(given, self.reranker.model)  # what it measures is known before the first search
         clock.stop("index")
         self.timings: Mapping[str, float] = clock.seconds
 
@@ -187,30 +186,59 @@ class Searcher:
 
 
 def interpolation_for(retriever: Retriever, model: PairScorer) -> Interpolation | None:
-    """The weights to rank a first stage's candidates by: those that it keeps for the model, or the model's.
+    """The weights to rank a first stage's candidates by.
+
+    Those that the first stage keeps for the model, unless they are for another embedder, which it had when
+    they were learnt; otherwise the model's own, rescaled.
 
     Raises:
+        InputError: There is no index, or what it keeps is damaged.
         ModelError: The first stage's embedder cannot be loaded.
     """
     kept = retriever.interpolations() if isinstance(retriever, Tuned) else {}
     found = kept.get(model.fingerprint) if kept else None
-    return found or fitting_interpolation(retriever, model)
+    if found is not None:
+        embedder = _embedder(retriever)
+        if embedder is None or found.fingerprint in {"", embedder.fingerprint}:
+            return found
+    return rescaled_interpolation(retriever, model)
 
 
-def fitting_interpolation(retriever: Retriever, model: PairScorer) -> Interpolation | None:
-    """A model's own weights; if they are for another embedder's similarities, made to fit the first stage's.
+def rescaled_interpolation(retriever: Retriever, model: PairScorer) -> Interpolation | None:
+    """A model's own weights, for the similarities of a first stage.
+
+    If the weights are for another embedder's similarities, they are rescaled: a similarity then counts by its
+    distance from its embedder's mean, in standard deviations, over the sample texts. The first stage's
+    embedder has to be its attribute ``embedder``, as in crossrank's own.
+
+    Returns:
+        The weights; the model's own where nothing has to be rescaled, or nothing can be.
 
     Raises:
+        InputError: There is no index.
         ModelError: The first stage's embedder cannot be loaded.
+
+    Example:
+        >>> from crossrank import BiEncoder, CrossEncoder
+        >>> first_stage = MemoryRetriever(["Bees dance."], embedder=BiEncoder())
+        >>> model = CrossEncoder()
+        >>> rescaled_interpolation(first_stage, model) == model.interpolation
+        True
     """
     own = model.interpolation
     if own is None or own.scale is None:
         return own
-    embedder = getattr(retriever, "embedder", None)
-    if not isinstance(embedder, Embedder) or embedder.fingerprint == own.fingerprint:
+    embedder = _embedder(retriever)
+    if embedder is None or embedder.fingerprint == own.fingerprint:
         return own
     scale = similarity_scale(embedder)
-    return own if scale is None else own.for_embedder(embedder.fingerprint, scale)
+    return own if scale is None else own.rescaled_for(embedder.fingerprint, scale)
+
+
+def _embedder(retriever: Retriever) -> Embedder | None:
+    """A first stage's embedder; None if it has none, or one of another make."""
+    embedder = getattr(retriever, "embedder", None)
+    return embedder if isinstance(embedder, Embedder) else None
 
 
 def _reranker(model: str | Path | PairScorer | Reranker, **options: Any) -> Reranker:

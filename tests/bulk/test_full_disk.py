@@ -17,7 +17,7 @@ from crossrank.bulk.job import Job
 from crossrank.evaluation import read_run
 from crossrank.inference.bi_encoder import BiEncoder
 
-ADVICE = "the disk is full; what is done is kept"
+ADVICE = "a disk is full; what is done is kept"
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_a_full_disk_loses_no_passage(collected: Collected, small_disk: Path) ->
         if what == "Embedding passages" and done and ballast is None:
             ballast = fill(small_disk, 0)
 
-    with pytest.raises(OSError, match="the disk is full; what is done is kept"):
+    with pytest.raises(OSError, match="a disk is full; what is done is kept"):
         collected.add(ray="auto", workers=2, progress=progress)
     assert ballast is not None
     ballast.unlink()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from crossrank.errors import InputError
 from crossrank.evaluation.calibrating import Reliability, calibrate, calibrate_model, fit
 from crossrank.evaluation.judged import JudgedQuery
 from crossrank.evaluation.plot import plot_reliability
-from crossrank.inference.interpolation import EvidenceWeights, Interpolation
+from crossrank.inference.interpolation import EvidenceWeights, Interpolation, SimilarityScale
 
 Queries = list[tuple[list[float], list[bool]]]
 
@@ -96,6 +97,18 @@ def test_each_choice_of_weights_gets_its_own_calibration() -> None:
     assert result.interpolation.weights[1].calibration is None  # these candidates have no word match
     other = calibrate_model(own, judged(40, "another"))
     assert list(other.reports) == ["alone"]
+
+
+def test_rescaled_weights_are_calibrated_as_they_are_searched_with_and_kept_as_they_were() -> None:
+    weights = EvidenceWeights(logit=0.5, constant=-1.0, similarity=2.0)
+    own = Interpolation("near", "f", (weights,), SimilarityScale(0.0, 0.2))
+    rescaled = own.rescaled_for("another", SimilarityScale(0.5, 0.1))
+    result = calibrate_model(own, judged(40, "another"), searched=rescaled)
+    expected = calibrate_model(rescaled, judged(40, "another")).reports["with similarity"].calibration
+    assert result.interpolation is not None
+    [kept] = result.interpolation.weights
+    assert kept == replace(weights, calibration=expected)
+    assert result.interpolation.fingerprint == "f"
 
 
 def test_a_model_is_calibrated_on_the_hits_that_a_search_returns() -> None:

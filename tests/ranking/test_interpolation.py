@@ -208,6 +208,8 @@ def test_the_bundled_models_belong_together(bundled: CrossEncoder) -> None:
         {"embedder": "a", "fingerprint": "b", "weights": [BY_WORDS | {"constant": float("inf")}]},
         {"embedder": "a", "fingerprint": "b", "weights": [BY_WORDS | {"doubt": float("nan")}]},
         {"embedder": "a", "fingerprint": "b", "logit": 1, "similarity": 1, "constant": 0},
+        {"embedder": "a", "fingerprint": "b", "weights": [BY_WORDS], "scale": 1.0},
+        {"embedder": "a", "fingerprint": "b", "weights": [BY_WORDS], "scale": {"mean": 0, "deviation": 0}},
     ],
 )
 def test_a_damaged_interpolation_is_named(own: object, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from crossrank import Reranker, Searcher
 from crossrank.inference import Similarity
 from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.interpolation import EvidenceWeights, Interpolation
 from crossrank.inference.machine_cache import remembered
 from crossrank.retrieval import similarity_scale as measuring
 from crossrank.retrieval.memory import MemoryRetriever
 from crossrank.retrieval.similarity_scale import similarity_scale
-from crossrank.search import fitting_interpolation
+from crossrank.search import rescaled_interpolation
 
 PASSAGES = ["The baker bakes bread.", "Bees find flowers.", "The tide follows the moon.", "Trains are late."]
 QUESTION = "Who bakes the bread?"
@@ -108,6 +109,24 @@ def test_what_was_kept_and_then_altered_is_measured_again(
         }
 
 
+def test_an_embedder_without_numbers_cannot_be_measured() -> None:
+    assert similarity_scale(Changed(lambda vectors: vectors * np.nan)) is None
+
+
+def test_weights_that_were_learnt_for_a_former_embedder_are_not_used(bundled: CrossEncoder) -> None:
+    learnt = EvidenceWeights(logit=0.0, constant=0.0, similarity=1.0)
+
+    class Kept(MemoryRetriever):
+        def interpolations(self) -> dict[str, Interpolation]:
+            return {bundled.fingerprint: Interpolation("former", self.learnt_for, (learnt,))}
+
+    retriever = Kept(PASSAGES, embedder=Changed(narrow))
+    retriever.learnt_for = retriever.embedder.fingerprint
+    assert Searcher(retriever, model=bundled).search(QUESTION)[0].contributions["logit"] == 0
+    retriever.learnt_for = "former"
+    assert Searcher(retriever, model=bundled).search(QUESTION)[0].contributions["logit"] != 0
+
+
 def test_an_embedder_that_tells_nothing_apart_is_not_counted(bundled: CrossEncoder) -> None:
     embedder = Changed(np.ones_like)
     assert similarity_scale(embedder) is None
@@ -121,7 +140,7 @@ def test_a_reranker_by_itself_names_the_searcher_that_would_count_them(bundled: 
     found = MemoryRetriever(PASSAGES, embedder=Changed(narrow)).retrieve(QUESTION, 4)
     (notice,) = Reranker(bundled).rank(QUESTION, found).notices
     assert "similarities are not counted" in notice
-    assert "search with a Searcher" in notice
+    assert "search with a Searcher whose retriever has an attribute 'embedder'" in notice
 
 
 def test_a_first_stage_of_another_make_may_have_an_embedder_of_another_kind(bundled: CrossEncoder) -> None:
@@ -129,12 +148,12 @@ def test_a_first_stage_of_another_make_may_have_an_embedder_of_another_kind(bund
         embedder = "text-embedding-3-small"  # type: ignore[assignment]
 
     retriever = Own.__new__(Own)
-    assert fitting_interpolation(retriever, bundled) == bundled.interpolation
+    assert rescaled_interpolation(retriever, bundled) == bundled.interpolation
 
 
 def test_nothing_is_measured_for_the_embedder_that_the_weights_are_for(
     bundled: CrossEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     retriever = MemoryRetriever(PASSAGES, embedder=BiEncoder())
-    assert fitting_interpolation(retriever, bundled) == bundled.interpolation
+    assert rescaled_interpolation(retriever, bundled) == bundled.interpolation
     assert measuring._known == {}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from crossrank.server.scaling import METRIC, replicas_for_queue
+from crossrank.server.scaling import METRIC, replicas_for_queue, replicas_needed
 
 
 def _wanted(*queued: float, now: int, least: int = 1, most: int = 8) -> int:
@@ -24,16 +24,26 @@ def _wanted(*queued: float, now: int, least: int = 1, most: int = 8) -> int:
 @pytest.mark.parametrize(
     ("queued", "now", "wanted"),
     [
-        ((2.0,), 1, 1),
-        ((2.1,), 1, 2),
-        ((9.0, 1.0), 2, 5),
+        ((1.0,), 1, 1),
+        ((1.1,), 1, 2),
+        ((4.5, 0.5), 2, 5),
         # A replica that was just started has not reported.
-        ((6.0,), 2, 3),
-        ((0.5, 1.0, 0.4), 3, 1),
+        ((3.0,), 2, 3),
+        ((0.2, 0.5, 0.2), 3, 1),
     ],
 )
-def test_all_that_waits_is_scored_in_two_seconds(queued: tuple[float, ...], now: int, wanted: int) -> None:
+def test_there_are_as_many_replicas_as_all_need_together(queued: tuple[float, ...], now: int, wanted: int) -> None:
     assert _wanted(*queued, now=now) == wanted
+
+
+@pytest.mark.parametrize(
+    ("seconds", "requests", "needed"),
+    [(2.0, 1, 1.0), (9.0, 6, 4.5), (0.0, 0, 0.0), (0.4, 256, 1.0), (0.4, 512, 2.0)],
+)
+def test_what_waits_is_scored_in_two_seconds_and_before_a_queue_is_full(
+    seconds: float, requests: int, needed: float
+) -> None:
+    assert replicas_needed(seconds, requests, 512) == needed
 
 
 def test_the_number_stays_in_its_bounds() -> None:

@@ -114,6 +114,7 @@ def test_long_passages_are_read_in_windows_or_refused(tmp_path: Path, bundled: C
 def test_min_probability_leaves_out_what_is_not_relevant(folder: Path, bundled: CrossEncoder) -> None:
     search = IndexSearch(folder / "index", lambda: bundled)
     every = search.search(SearchRequest(QUESTION))
+    assert "similarity" in every[0].contributions, "also of an embedder that the weights were not fitted for"
     probabilities = [hit.probability for hit in every]
     assert all(probabilities)
     kept = search.search(SearchRequest(QUESTION, min_probability=probabilities[1]))

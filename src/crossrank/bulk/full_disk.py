@@ -22,12 +22,14 @@ def reported(output: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        if not _is_full(error):
+        if not is_full(error):
             raise
-        raise OSError(errno.ENOSPC, "the disk is full; what is done is kept", str(output)) from error
+        # It may be another disk than that of the output, such as that of temporary files.
+        raise OSError(errno.ENOSPC, "a disk is full; what is done is kept", str(output)) from error
 
 
-def _is_full(error: OSError | sqlite3.OperationalError) -> bool:
+def is_full(error: OSError | sqlite3.OperationalError) -> bool:
+    """Whether an error says that a disk is full, or that a user has no more space on it."""
     if isinstance(error, sqlite3.OperationalError):
         return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

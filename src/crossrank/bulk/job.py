@@ -7,7 +7,6 @@ only be read with Ray, and their size depends on how Ray cuts the data.
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from crossrank.bulk.full_disk import is_full
 from crossrank.errors import InputError
 from crossrank.files import replacing
 
@@ -43,7 +43,7 @@ class Job:
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
+            if is_full(error):
                 raise
             raise InputError(
                 f"{self.folder} cannot be made: {error.strerror}. Name an output in a folder that exists."

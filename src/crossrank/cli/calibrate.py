@@ -66,15 +66,17 @@ def calibrate(
     from crossrank.evaluation.judged import judged_queries
     from crossrank.evaluation.plot import plot_reliability
     from crossrank.ranking.reranker import Reranker
+    from crossrank.search import rescaled_interpolation
 
     if plot is not None:
         require_plot(plot)
     collection = judged_collection(dataset, split, qrels)
-    _, found = first_stage_candidates(collection, retrieval, embedder, candidates)
+    retriever, found = first_stage_candidates(collection, retrieval, embedder, candidates)
     reranker = Reranker(model, device=device, precision=precision)
     with progress_bar("Scoring", sum(len(row[:candidates]) for row in found.values())) as progress:
         judged = judged_queries(collection, found, reranker, candidates=candidates, progress=progress)
-    calibrated = calibrate_model(reranker.model.interpolation, judged)
+    searched = rescaled_interpolation(retriever, reranker.model) if retriever is not None else None
+    calibrated = calibrate_model(reranker.model.interpolation, judged, searched=searched)
     calibrated.save(model)
     *_, used = calibrated.reports.values()
     if plot is not None:

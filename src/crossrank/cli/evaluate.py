@@ -104,7 +104,7 @@ def evaluate(
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
     from crossrank.ranking.reranker import Reranker
-    from crossrank.search import fitting_interpolation, interpolation_for
+    from crossrank.search import rescaled_interpolation, interpolation_for
 
     require_eval()
     if plot is not None:
@@ -118,7 +118,7 @@ def evaluate(
             collection,
             found,
             reranker,
-            own=fitting_interpolation(retriever, reranker.model) if retriever else None,
+            own=rescaled_interpolation(retriever, reranker.model) if retriever is not None else None,
             candidates=candidates,
             embedder=embedder if opened is None else opened.summary().embedder,
             index=opened,
@@ -139,7 +139,7 @@ def evaluate(
             reranker,
             candidates=candidates,
             long_documents=long_documents,
-            interpolation=interpolation_for(retriever, reranker.model) if retriever else None,
+            interpolation=interpolation_for(retriever, reranker.model) if retriever is not None else None,
             progress=progress,
         )
     for notice in experiment.notices:

@@ -249,7 +249,12 @@ class ModelCalibration:
         write_settings(folder, known)
 
 
-def calibrate_model(interpolation: Interpolation | None, judged: Sequence[JudgedQuery]) -> ModelCalibration:
+def calibrate_model(
+    interpolation: Interpolation | None,
+    judged: Sequence[JudgedQuery],
+    *,
+    searched: Interpolation | None = None,
+) -> ModelCalibration:
     """Calibrate the logit alone, and each choice of weights whose evidence the candidates have.
 
     Only the three best candidates of each query count, since these are the hits that a search returns. Of all
@@ -259,6 +264,9 @@ def calibrate_model(interpolation: Interpolation | None, judged: Sequence[Judged
         interpolation: The weights.
         judged: Judged candidates with their logits, from
             :func:`~crossrank.evaluation.judged.judged_queries`.
+        searched: The same weights as the search uses them, if it rescales them for its own embedder
+            (:func:`crossrank.search.rescaled_interpolation`). The calibrations are of these, and are kept with
+            ``interpolation``.
 
     Raises:
         InputError: There are too few judged queries; see :func:`calibrate`.
@@ -267,13 +275,14 @@ def calibrate_model(interpolation: Interpolation | None, judged: Sequence[Judged
     alone = reports["alone"].calibration
     if interpolation is None:
         return ModelCalibration(alone, None, reports)
+    searched = searched or interpolation
     known = shared_evidence(judged)
-    if any(one.embedder != interpolation.fingerprint for query in judged for one in query.candidates):
+    if any(one.embedder != searched.fingerprint for query in judged for one in query.candidates):
         known -= {SIMILARITY}
     weights = []
-    for own in interpolation.weights:
+    for own, used in zip(interpolation.weights, searched.weights, strict=True):
         if own.evidence.keys() <= known:
-            reports[own.name] = calibrate([one.best(own) for one in judged])
+            reports[own.name] = calibrate([one.best(used) for one in judged])
             weights.append(replace(own, calibration=reports[own.name].calibration))
         else:
             weights.append(own)

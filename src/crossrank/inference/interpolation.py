@@ -129,11 +129,11 @@ class EvidenceWeights:
         return {"logit": counted, **added, "constant": self.constant}
 
     def rescaled(self, ratio: float, shift: float) -> EvidenceWeights:
-        """The weights for similarities of which ``ratio`` times one plus ``shift`` is one of these."""
+        """The same weights for similarities s of another scale, where ``ratio * s + shift`` is on this one's."""
         if self.similarity is None:
             return self
         constant = self.constant + self.similarity * shift
-        return replace(self, similarity=self.similarity * ratio, constant=constant, forecast=None)
+        return replace(self, similarity=self.similarity * ratio, constant=constant)
 
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
         """The combined logit: the sum of the :meth:`contributions`."""
@@ -173,9 +173,11 @@ class Interpolation:
 
     Attributes:
         embedder: The name of the bi-encoder that the similarity weights were fitted for, for messages.
-        fingerprint: The bi-encoder's fingerprint (:attr:`crossrank.BiEncoder.fingerprint`).
+        fingerprint: The fingerprint (:attr:`crossrank.BiEncoder.fingerprint`) of the bi-encoder whose
+            similarities they are for: the same one, or another that they were rescaled for.
         weights: Weights for each combination of evidence.
-        scale: How large that bi-encoder's similarities are; None if that was not measured.
+        scale: How large the similarities of the embedder with this fingerprint are; None if that was not
+            measured.
 
     Example:
         >>> by_words = EvidenceWeights(logit=0.9, constant=-1.0, word_match=3.0)
@@ -199,10 +201,10 @@ class Interpolation:
         """Whether any of the weights use a similarity."""
         return any(weights.similarity is not None for weights in self.weights)
 
-    def for_embedder(self, fingerprint: str, scale: SimilarityScale) -> Interpolation:
+    def rescaled_for(self, fingerprint: str, scale: SimilarityScale) -> Interpolation:
         """The weights for similarities of another embedder.
 
-        One that is as many standard deviations above its embedder's mean counts as much as before.
+        A similarity that is as many standard deviations above its embedder's mean counts as much as before.
 
         Args:
             fingerprint: The other embedder's.
@@ -214,7 +216,7 @@ class Interpolation:
         Example:
             >>> weights = EvidenceWeights(logit=1.0, constant=-1.0, similarity=8.0)
             >>> own = Interpolation("all-MiniLM-L6-v2", "8f14e45f", (weights,), SimilarityScale(0.0, 0.1))
-            >>> [other] = own.for_embedder("c9f0f895", SimilarityScale(0.7, 0.05)).weights
+            >>> [other] = own.rescaled_for("c9f0f895", SimilarityScale(0.7, 0.05)).weights
             >>> [round(one.combine(0.0, {"similarity": s}), 6) for one, s in ((weights, 0.3), (other, 0.85))]
             [1.4, 1.4]
         """
@@ -240,7 +242,8 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{model.name}: 'interpolation' in crossrank.json must have embedder, fingerprint, and weights, "
-            "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; "
+            "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; scale, "
+            "if there is one, has mean and deviation, which is above 0; "
             f"it is {saved!r:.100}"
         ) from error
 

@@ -299,7 +299,7 @@ class Reranker:
             return own.weights_for(known - {SIMILARITY}), ()
         remedy = "learn weights for your index with crossrank eval --tune"
         if own.scale is not None:
-            remedy = "search with a Searcher, which makes the weights fit"
+            remedy = f"search with a Searcher whose retriever has an attribute 'embedder', or {remedy}"
         return own.weights_for(known - {SIMILARITY}), (
             f"similarities are not counted: {self.model.name} has weights for those of the embedder "
             f"{own.embedder}, and these are of another one. That can be worse than the first stage: "

@@ -7,8 +7,9 @@ from contextlib import suppress
 
 import numpy as np
 
+from crossrank.errors import InputError
 from crossrank.inference.interpolation import SimilarityScale
-from crossrank.inference.machine_cache import measuring, remember, remembered
+from crossrank.inference.machine_cache import remember, remembered
 from crossrank.inference.sample_texts import sample_candidates
 from crossrank.inference.vectors import prepared, similarities
 from crossrank.retrieval.base import Embedder
@@ -27,10 +28,8 @@ def similarity_scale(embedder: Embedder) -> SimilarityScale | None:
     fingerprint.
 
     Returns:
-        The scale; None if the embedder finds all passages equally similar.
-
-    Raises:
-        InputError: A vector contains NaN or infinity.
+        The scale; None if it cannot be measured: a vector has values that are not numbers, or all passages are
+        equally similar.
 
     Example:
         >>> from crossrank import BiEncoder
@@ -39,12 +38,11 @@ def similarity_scale(embedder: Embedder) -> SimilarityScale | None:
         (0.1, 0.1)
     """
     key = embedder.fingerprint
-    with measuring():
-        if key not in _known:
-            found = _kept(key)
-            if found is None and (found := _measured(embedder)):
-                remember(_KIND, key, dataclasses.asdict(found))
-            _known[key] = found
+    if key not in _known:
+        found = _kept(key)
+        if found is None and (found := _measured(embedder)):
+            remember(_KIND, key, dataclasses.asdict(found))
+        _known[key] = found
     return _known[key]
 
 
@@ -57,9 +55,10 @@ def _kept(key: str) -> SimilarityScale | None:
 def _measured(embedder: Embedder) -> SimilarityScale | None:
     samples = sample_candidates()
     passages = dict.fromkeys(text for _, texts in samples[:_WITH_PASSAGES] for text in texts[:_PASSAGES])
-    rows = prepared(embedder.encode_documents(list(passages)), embedder.similarity)
-    queries = prepared(embedder.encode_queries([question for question, _ in samples]), embedder.similarity)
-    found = np.array([similarities(rows, query, embedder.similarity) for query in queries])
-    with suppress(ValueError):
+    questions = [question for question, _ in samples]
+    with suppress(InputError, ValueError):
+        rows = prepared(embedder.encode_documents(list(passages)), embedder.similarity)
+        queries = prepared(embedder.encode_queries(questions), embedder.similarity)
+        found = np.array([similarities(rows, query, embedder.similarity) for query in queries])
         return SimilarityScale(float(found.mean()), float(found.std()))
     return None

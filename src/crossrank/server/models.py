@@ -212,7 +212,8 @@ class Models:
     @property
     def waiting_seconds(self) -> float:
         """About how long the models need for what waits or runs."""
-        return sum(model.queue.waiting_seconds for model in self if model.queue)
+        queues = [model.queue for model in self]
+        return sum(queue.waiting_seconds for queue in queues if queue)
 
     def close(self) -> None:
         """End all queues when their requests are done."""

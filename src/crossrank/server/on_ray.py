@@ -24,7 +24,7 @@ from crossrank.server.guard import Asgi
 from crossrank.server.keys import Keys
 from crossrank.server.models import Models
 from crossrank.server.running import SECONDS_TO_FINISH, application, begin_logging, open_models
-from crossrank.server.scaling import METRIC
+from crossrank.server.scaling import METRIC, replicas_needed
 from crossrank.server.settings import Settings
 
 _log = logging.getLogger("crossrank.server")
@@ -182,7 +182,10 @@ def _replica(serve: Any, settings: Settings, keys: Keys) -> type:
     class Replica:
         def record_autoscaling_stats(self) -> dict[str, float]:
             """What Ray Serve asks a replica for, for the policy."""
-            return {METRIC: sum(models.waiting_seconds for models in served)}
+            [models] = served
+            requests, _ = models.waiting
+            seconds, most = models.waiting_seconds, settings.limits.max_requests
+            return {METRIC: replicas_needed(seconds, requests, most)}
 
     made: type = serve.ingress(build)(Replica)
     return made

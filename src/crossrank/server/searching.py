@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,8 @@ class IndexSearch:
         try:
             if self._index is not None:
                 self.retrieve(SearchRequest("warm-up"))
+                with suppress(RequestError):  # the model may not be loaded yet
+                    interpolation_for(self._index, self._model())
         except RequestError as error:
             _log.info("%s", error)
 
