@@ -32,7 +32,9 @@ def _wanted(*queued: float, now: int, least: int = 1, most: int = 8) -> int:
         ((0.2, 0.5, 0.2), 3, 1),
     ],
 )
-def test_there_are_as_many_replicas_as_all_need_together(queued: tuple[float, ...], now: int, wanted: int) -> None:
+def test_there_are_as_many_replicas_as_all_need_together(
+    queued: tuple[float, ...], now: int, wanted: int
+) -> None:
     assert _wanted(*queued, now=now) == wanted
 
 
