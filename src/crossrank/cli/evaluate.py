@@ -104,7 +104,7 @@ def evaluate(
         raise InputError(f"--candidates must be at least 1; it is {candidates}")
     from crossrank.evaluation import plot_comparison, require_eval, require_plot, run_experiment, write_run
     from crossrank.ranking.reranker import Reranker
-    from crossrank.search import rescaled_interpolation, interpolation_for
+    from crossrank.search import interpolation_for, rescaled_interpolation
 
     require_eval()
     if plot is not None:

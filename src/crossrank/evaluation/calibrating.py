@@ -265,8 +265,8 @@ def calibrate_model(
         judged: Judged candidates with their logits, from
             :func:`~crossrank.evaluation.judged.judged_queries`.
         searched: The same weights as the search uses them, if it rescales them for its own embedder
-            (:func:`crossrank.search.rescaled_interpolation`). The calibrations are of these, and are kept with
-            ``interpolation``.
+            (:func:`crossrank.search.rescaled_interpolation`). The calibrations are of these, and are kept
+            with ``interpolation``.
 
     Raises:
         InputError: There are too few judged queries; see :func:`calibrate`.

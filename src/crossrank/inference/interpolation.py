@@ -129,7 +129,7 @@ class EvidenceWeights:
         return {"logit": counted, **added, "constant": self.constant}
 
     def rescaled(self, ratio: float, shift: float) -> EvidenceWeights:
-        """The same weights for similarities s of another scale, where ``ratio * s + shift`` is on this one's."""
+        """The weights for similarities s of another scale, where ``ratio * s + shift`` is on this one."""
         if self.similarity is None:
             return self
         constant = self.constant + self.similarity * shift
@@ -242,9 +242,8 @@ def interpolation_of(model: ModelFolder) -> Interpolation | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{model.name}: 'interpolation' in crossrank.json must have embedder, fingerprint, and weights, "
-            "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; scale, "
-            "if there is one, has mean and deviation, which is above 0; "
-            f"it is {saved!r:.100}"
+            "a list of objects with logit, constant, and similarity, word_match or both, finite numbers; "
+            f"scale, if there is one, has mean and deviation, which is above 0; it is {saved!r:.100}"
         ) from error
 
 

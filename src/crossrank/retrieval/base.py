@@ -25,9 +25,9 @@ class Retriever(Protocol):
 
     :class:`crossrank.retrieval.memory.MemoryRetriever` and :class:`crossrank.Index` are retrievers, and so is
     any object with this method. A retriever with models to load may also have a method ``load()``, which
-    :class:`crossrank.Searcher` calls while the cross-encoder loads. If its candidates have
-    similarities, it should have an attribute ``embedder`` (an :class:`Embedder`), so that a model's weights can
-    be rescaled for them.
+    :class:`crossrank.Searcher` calls while the cross-encoder loads. If its candidates have similarities, it
+    should have an attribute ``embedder`` (an :class:`Embedder`), so that a model's weights can be rescaled
+    for them.
 
     Example:
         >>> from crossrank import Candidate, Document, Searcher

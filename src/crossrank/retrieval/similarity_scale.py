@@ -28,8 +28,8 @@ def similarity_scale(embedder: Embedder) -> SimilarityScale | None:
     fingerprint.
 
     Returns:
-        The scale; None if it cannot be measured: a vector has values that are not numbers, or all passages are
-        equally similar.
+        The scale; None if it cannot be measured: a vector has values that are not numbers, or all passages
+        are equally similar.
 
     Example:
         >>> from crossrank import BiEncoder
