@@ -109,6 +109,12 @@ def test_what_was_kept_and_then_altered_is_measured_again(
         }
 
 
+def test_fast_reads_as_full_does_and_says_so(bundled: CrossEncoder) -> None:
+    retriever = MemoryRetriever(PASSAGES, embedder=Changed(narrow))
+    ranking = Searcher(retriever, model=bundled).search(QUESTION, effort="fast")
+    assert "such as the bundled one with the bundled embedder" in " ".join(ranking.notices)
+
+
 def test_an_embedder_without_numbers_cannot_be_measured() -> None:
     assert similarity_scale(Changed(lambda vectors: vectors * np.nan)) is None
 

@@ -133,7 +133,8 @@ class EvidenceWeights:
         if self.similarity is None:
             return self
         constant = self.constant + self.similarity * shift
-        return replace(self, similarity=self.similarity * ratio, constant=constant)
+        # What weaker embedders know says less about the logit than the forecast promises.
+        return replace(self, similarity=self.similarity * ratio, constant=constant, forecast=None)
 
     def combine(self, logit: float, evidence: Mapping[str, float]) -> float:
         """The combined logit: the sum of the :meth:`contributions`."""

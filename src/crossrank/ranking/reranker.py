@@ -406,7 +406,7 @@ def _without_forecast(one: Asked, effort: Effort) -> tuple[str, ...]:
         return ()
     return (
         "effort='fast' reads no less than 'full' here: it needs the first stage's evidence (similarity, word "
-        "match), and a model that has a forecast for it, such as the bundled one.",
+        "match), and a model that has a forecast for it, such as the bundled one with the bundled embedder.",
     )
 
 
