@@ -3,7 +3,7 @@
     python -m benchmarks.engines [--cases 20-short 100-mixed] [--eval FOLDER] [--output FOLDER]
 
 Environments of the peers are made under .venv-bench (7 GB, once). Then every side loads the same weights and
-scores the same texts, in turn, on all processors; with two of them that takes most of an hour, on a machine
+scores the same texts, in turn, on all processors; with two of them that takes about two hours, on a machine
 that does nothing else. --cases takes a part of the cases; --eval another judged collection, in BEIR layout,
 for nDCG@10. What was measured on another kind of processor stays, and so do models whose cases were left out.
 """
