@@ -182,10 +182,8 @@ def _replica(serve: Any, settings: Settings, keys: Keys) -> type:
     class Replica:
         def record_autoscaling_stats(self) -> dict[str, float]:
             """What Ray Serve asks a replica for, for the policy."""
-            [models] = served
-            requests, _ = models.waiting
-            seconds, most = models.waiting_seconds, settings.limits.max_requests
-            return {METRIC: replicas_needed(seconds, requests, most)}
+            most = settings.limits.max_requests
+            return {METRIC: sum(replicas_needed(m.waiting_seconds, m.waiting[0], most) for m in served)}
 
     made: type = serve.ingress(build)(Replica)
     return made

@@ -133,7 +133,7 @@ class IndexSearch:
         try:
             if self._index is not None:
                 self.retrieve(SearchRequest("warm-up"))
-                with suppress(RequestError):  # the model may not be loaded yet
+                with suppress(RequestError), _as_request_errors():  # the model may not be loaded yet
                     interpolation_for(self._index, self._model())
         except RequestError as error:
             _log.info("%s", error)
