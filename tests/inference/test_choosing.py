@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from crossrank.inference.agreement import Agreement, Difference
 from crossrank.inference.arithmetic import BFLOAT16, FLOAT32, Arithmetic
 from crossrank.inference.choosing import choices
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.inference.engines.openvino import OpenVinoEngine
 from crossrank.inference.tokenizer import Tokenizer
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
@@ -120,7 +122,10 @@ def test_float32_is_exact_and_auto_ranks_like_it(float_reranker: Path) -> None:
     np.testing.assert_allclose(chosen.logits(pairs)[0], exact.logits(pairs)[0], atol=0.5)
     if chosen.precision.arithmetic != FLOAT32:
         [notice] = chosen.notices
-        assert f"runs in {chosen.precision.arithmetic}: on 40 sample passages at most 0.0" in notice
+        said = re.search(r": on 40 sample passages at most (0\.\d{4}) from float32", notice)
+        assert f"runs in {chosen.precision.arithmetic}: " in notice
+        assert said
+        assert 0 < float(said[1]) < 0.5
         assert 'precision="float32" is exact' in notice
 
 
@@ -146,6 +151,46 @@ def test_int8_that_overflows_is_not_taken(
     assert "computed wrongly here in static int8, so it runs in a slower arithmetic" in notice
     with pytest.raises(InputError, match="precision cannot be int8: this processor"):
         CrossEncoder(precision="int8")
+
+
+@pytest.fixture
+def runs_in_int8(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """An entry for each run in int8, which gives no numbers: as bfloat16 on AMD before OpenVINO 2026.3."""
+    runs: list[str] = []
+    run = OpenVinoEngine.run
+
+    def run_wrongly(engine: OpenVinoEngine, *arguments: Any) -> Any:
+        products = cast(Any, engine)._build.keywords["products"]
+        outputs = run(engine, *arguments)
+        if products == "float":
+            return outputs
+        runs.append(products)
+        return np.full_like(outputs, np.nan)
+
+    monkeypatch.setattr(OpenVinoEngine, "run", run_wrongly)
+    monkeypatch.setenv("CROSSRANK_CACHE", str(tmp_path / "cache"))
+    return runs
+
+
+def test_arithmetic_without_numbers_is_not_taken(
+    speeds: Callable[..., None], runs_in_int8: list[str]
+) -> None:
+    speeds({FLOAT32: 100, STATIC: 300})
+    for _ in range(2):
+        model = CrossEncoder()
+        assert model.precision.arithmetic == FLOAT32
+        assert "computed wrongly here in static int8" in " ".join(model.notices)
+    assert runs_in_int8 == ["static int8"]  # the second load knows it from the first
+
+
+def test_arithmetic_without_numbers_is_not_taken_for_a_float_model(
+    float_reranker: Path, speeds: Callable[..., None], runs_in_int8: list[str]
+) -> None:
+    speeds({FLOAT32: 100, INT8: 200})
+    model = CrossEncoder(float_reranker)
+    assert model.precision.arithmetic == FLOAT32
+    assert model.notices == ()
+    assert runs_in_int8
 
 
 def test_int8_of_a_float_model_is_made_at_load(float_reranker: Path, bundled: CrossEncoder) -> None:

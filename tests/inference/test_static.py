@@ -49,7 +49,7 @@ def test_long_text_is_read_to_its_end(tmp_path: Path) -> None:
 
 def test_table_of_model2vec_is_read_with_its_mapping_and_weights(tmp_path: Path) -> None:
     folder = write_static(tmp_path / "model", normalize=True)
-    table = table_of(folder)
+    table = table_of(folder).copy()  # the file that it is mapped from is written over below
     mapping = np.arange(len(table)) % 50
     factors = np.linspace(0.5, 2, len(table))
     tensors: dict[str, NDArray[Any]] = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,21 +91,31 @@ class Agreement:
     def _exact(self) -> Engine:
         return self._make_exact()
 
+    def outputs(self, engine: Engine) -> NDArray[np.float32]:
+        """The outputs for the probes, [probes, d]; a faster arithmetic's may be no finite numbers."""
+        return engine.run(self._task.inputs(self._tokenizer, PROBES))
+
     def probe(self, engine: Engine) -> NDArray[np.float32]:
         """The outputs for the probes, [probes, d]; see :func:`probe`."""
-        return probe(self._model, engine, self._task.inputs(self._tokenizer, PROBES))
+        return _finite(self._model, self.outputs(engine))
 
-    def is_broken(self, outputs: NDArray[np.float32]) -> bool:
-        """Whether outputs for the probes are so far off that the arithmetic must be wrong.
+    def is_broken(self, outputs: NDArray[np.float32], arithmetic: Arithmetic) -> bool:
+        """Whether outputs for the probes are so far off that the arithmetic must be wrong (kept).
 
-        int8 products overflow on some processors.
+        int8 products overflow on some processors, and some releases of OpenVINO compute bfloat16 wrongly.
         """
-        stored = self._model.json("crossrank.json").get("probe")
+        stored = self._stored_probe
         reference = np.array(stored, np.float32) if stored else self.probe(self._exact)
-        if outputs.shape != reference.shape:
-            return True
         spread = float(reference.std()) or 1.0
-        return float(np.abs(outputs - reference).max()) > _BROKEN * spread
+        # Written so that NaN is too far, too.
+        if outputs.shape == reference.shape and np.abs(outputs - reference).max() <= _BROKEN * spread:
+            return False
+        remember("broken", self._broken_key(arithmetic), True)
+        return True
+
+    def is_known_to_be_broken(self, arithmetic: Arithmetic) -> bool:
+        """Whether :meth:`is_broken` found this before: then it need not be compiled again."""
+        return remembered("broken", self._broken_key(arithmetic)) is True
 
     def is_known_to_differ(self, arithmetic: Arithmetic) -> bool:
         """Whether an earlier comparison found another order."""
@@ -114,27 +126,36 @@ class Agreement:
         """Compare on sample texts; once for each model, processor and release of OpenVINO."""
         if known := self._known(arithmetic):
             return known
-        exact, faster = self._in_float32, self._on_samples(engine)
-        found = Difference(spearman(exact, faster), float(np.abs(exact - faster).max()))
+        found = Difference(spearman=-1.0, largest=math.inf)
+        outputs = self._on_samples(engine)
+        if np.isfinite(outputs).all():
+            exact, faster = self._in_float32, self._task.ranked_by(outputs)
+            found = Difference(spearman(exact, faster), float(np.abs(exact - faster).max()))
         remember("differences", self._key(arithmetic), dataclasses.asdict(found))
         return found
 
     @cached_property
     def _in_float32(self) -> NDArray[np.float32]:
-        return self._on_samples(self._exact)
+        return self._task.ranked_by(_finite(self._model, self._on_samples(self._exact)))
 
     def _on_samples(self, engine: Engine) -> NDArray[np.float32]:
         samples = [
             (query, tuple(text[:_CHARACTERS] for text in texts[:_PASSAGES]))
             for query, texts in sample_candidates()[:_QUESTIONS]
         ]
-        inputs = self._task.inputs(self._tokenizer, samples)
-        return self._task.ranked_by(probe(self._model, engine, inputs))
+        return engine.run(self._task.inputs(self._tokenizer, samples))
 
     def _known(self, arithmetic: Arithmetic) -> Difference | None:
         known = remembered("differences", self._key(arithmetic))
         fits = isinstance(known, dict) and known.keys() == {"spearman", "largest"}
         return Difference(**known) if fits else None
+
+    @property
+    def _stored_probe(self) -> Any:
+        return self._model.json("crossrank.json").get("probe")
+
+    def _broken_key(self, arithmetic: Arithmetic) -> str:
+        return f"{self._key(arithmetic)}, {self._stored_probe}"
 
     def _key(self, arithmetic: Arithmetic) -> str:
         return f"{machine_key()}, {self._weights}, {type(self._task).__name__}, {arithmetic}"
@@ -152,7 +173,10 @@ def probe(model: Model, engine: Engine, inputs: Sequence[Tokens]) -> NDArray[np.
     Raises:
         ModelError: An output is not a finite number.
     """
-    outputs = engine.run(inputs)
+    return _finite(model, engine.run(inputs))
+
+
+def _finite(model: Model, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(outputs).all():
         raise ModelError(
             f"{model.name} gives values that are not numbers on an ordinary text; its weights are damaged"

@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 _PARAMETERS = range(1_000_000, 130_000_000)
 # Of all files together, in bytes; those that were not used for longest are deleted.
 _ROOM = 512_000_000
-# The release of OpenVINO that first reads from memory without copying.
-_SINCE = (2025, 3)
 # A file ends with a CRC-32 of the rest, since OpenVINO does not detect damage.
 _CHECKSUM = 4
 
@@ -110,7 +107,6 @@ def compiled_model(model: Model, chain: Chain, settings: Mapping[str, object]) -
         not model.has_graph
         or model.weights.parameters not in _PARAMETERS
         or is_registered(model.family)  # by other code, whose changes would not be noticed
-        or tuple(map(int, version("openvino").split(".")[:2])) < _SINCE
     ):
         return None
     modules = chain.weights(model)

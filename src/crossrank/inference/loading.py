@@ -125,21 +125,25 @@ def load_engine(
     for choice in choices(model, precision, tokenizer, has_bfloat16=has_bfloat16):
         if choice.arithmetic == FLOAT32:
             break
+        wrong = (
+            f"{model.name} is computed wrongly here in {choice.arithmetic}, so it runs in a slower "
+            "arithmetic; a newer release of OpenVINO may be better."
+        )
         if has_to_agree and agreement.is_known_to_differ(choice.arithmetic):
+            continue
+        if not has_to_agree and agreement.is_known_to_be_broken(choice.arithmetic):
+            notices = (wrong,)
             continue
         try:
             faster = engine(choice.arithmetic)
-            outputs = agreement.probe(faster)
+            outputs = agreement.outputs(faster)
         except RuntimeError:  # instructions that this processor does not have
             continue
         _check_width(model, outputs, width)
         if not has_to_agree:
-            if not agreement.is_broken(outputs):
+            if not agreement.is_broken(outputs, choice.arithmetic):
                 return taken(faster, choice, *notices)
-            notices = (
-                f"{model.name} is computed wrongly here in {choice.arithmetic}, so it runs in a slower "
-                "arithmetic; a newer release of OpenVINO may be better.",
-            )
+            notices = (wrong,)
         elif (difference := agreement.difference(faster, choice.arithmetic)).keeps_order:
             return taken(faster, choice, f"{model.name} {difference.notice(choice.arithmetic)}")
     else:

@@ -62,8 +62,8 @@ class Scheduler:
         >>> from crossrank import CrossEncoder
         >>> scheduler = Scheduler(CrossEncoder())
         >>> job = scheduler.submit([("Who bakes bread?", "A baker."), ("Who bakes bread?", "A tide table.")])
-        >>> job.future.result().logits.argmax()
-        np.int64(0)
+        >>> int(job.future.result().logits.argmax())
+        0
         >>> scheduler.close()
     """
 
