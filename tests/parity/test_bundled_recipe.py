@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from support.tiny_models import write_reranker
 
+from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 from crossrank.retrieval.bm25 import BM25Index
 
@@ -30,7 +31,8 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     _write_judged(folder / "data" / "train")
     _write_unjudged(folder / "data" / "text" / "birds.jsonl.gz", "bird")
-    _write_unjudged(folder / "data" / "text" / "digikam.jsonl.gz", "camera")  # a field that is kept out
+    _write_unjudged(folder / "data" / "text" / "digikam.jsonl.gz", "camera")  # two fields that are kept out
+    _write_unjudged(folder / "data" / "text" / "letsencrypt.jsonl.gz", "key")
     _run("candidates.py", folder / "data", folder / "lists")
     return folder / "lists"
 
@@ -135,6 +137,21 @@ def test_a_model_teaches_the_next_one_on_another_machine(lists: Path, tmp_path: 
     assert "digikam" in printed
     assert "animals" not in printed
     assert f"{DEFAULT_CROSS_ENCODER}, as a search ranks" in printed
+
+
+def test_float_weights_that_are_kept_get_weights_of_the_evidence(lists: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    _run("weights.py", "write", model)
+    before = load_file(model / "model.safetensors")
+    _run("evidence.py", lists, model)
+    after = load_file(model / "model.safetensors")
+    changed = {name for name, values in after.items() if (values != before[name]).any()}
+    assert changed == {"classifier.weight", "classifier.bias"}
+    ranked = CrossEncoder(model).rank("Who bakes bread?", ["A tide table.", "Bakers bake bread."])
+    assert [hit["corpus_id"] for hit in ranked] == [1, 0]
+    weights = json.loads((model / "crossrank.json").read_text())["interpolation"]["weights"]
+    used = [(each["similarity"] is not None, each["word_match"] is not None) for each in weights]
+    assert used == [(True, False), (False, True), (True, True)]
 
 
 def test_a_damaged_part_is_not_unpacked(tmp_path: Path) -> None:
