@@ -22,6 +22,7 @@ from support.serving import Served, serving
 from support.tiny_models import write_reranker
 
 from crossrank.inference.cross_encoder import CrossEncoder
+from crossrank.models.locate import DEFAULT_CROSS_ENCODER
 
 # Ray warns of its own deprecated settings. Its processes take minutes to start on a busy machine.
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(600)]
@@ -186,19 +187,11 @@ def _stop_with_a_request(served: Served) -> None:
     assert len(found["results"]) == 2000
 
 
-def test_few_long_requests_start_a_second_replica(cluster: str, tiny_folder: str) -> None:
+def test_few_long_requests_start_a_second_replica(cluster: str) -> None:
     few = 6
-    documents = [f"the baker bakes bread {number} " * 12 for number in range(4000)]
-    options = [
-        "--max-replicas",
-        "2",
-        "--max-requests",
-        "16",
-        "--max-documents",
-        "4000",
-        "--max-body",
-        "3000000",
-    ]
+    # The bundled model: a tiny one would be done with them at once on a fast machine, and need no replica.
+    documents = [f"the baker bakes bread {number} " * 12 for number in range(500)]
+    options = ["--max-replicas", "2", "--max-requests", "16"]
     ended = threading.Event()
 
     def ask(url: str) -> set[int]:
@@ -208,7 +201,7 @@ def test_few_long_requests_start_a_second_replica(cluster: str, tiny_folder: str
         return statuses
 
     with (
-        _serving(cluster, tiny_folder, *options) as running,
+        _serving(cluster, DEFAULT_CROSS_ENCODER, *options) as running,
         concurrent.futures.ThreadPoolExecutor(few) as clients,
     ):
         assert len(_replicas()) == 1
