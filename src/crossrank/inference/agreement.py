@@ -131,7 +131,7 @@ class Agreement:
         if np.isfinite(outputs).all():
             exact, faster = self._in_float32, self._task.ranked_by(outputs)
             found = Difference(spearman(exact, faster), float(np.abs(exact - faster).max()))
-        remember("differences", self._key(arithmetic), dataclasses.asdict(found))
+        remember("differences", self._difference_key(arithmetic), dataclasses.asdict(found))
         return found
 
     @cached_property
@@ -146,7 +146,7 @@ class Agreement:
         return engine.run(self._task.inputs(self._tokenizer, samples))
 
     def _known(self, arithmetic: Arithmetic) -> Difference | None:
-        known = remembered("differences", self._key(arithmetic))
+        known = remembered("differences", self._difference_key(arithmetic))
         fits = isinstance(known, dict) and known.keys() == {"spearman", "largest"}
         return Difference(**known) if fits else None
 
@@ -155,10 +155,14 @@ class Agreement:
         return self._model.json("crossrank.json").get("probe")
 
     def _broken_key(self, arithmetic: Arithmetic) -> str:
-        return f"{self._key(arithmetic)}, {self._stored_probe}"
+        # The stored probe tells models apart, too, and need not be computed at every load.
+        return self._key(arithmetic, self._stored_probe or self._weights)
 
-    def _key(self, arithmetic: Arithmetic) -> str:
-        return f"{machine_key()}, {self._weights}, {type(self._task).__name__}, {arithmetic}"
+    def _difference_key(self, arithmetic: Arithmetic) -> str:
+        return self._key(arithmetic, self._weights)
+
+    def _key(self, arithmetic: Arithmetic, model: object) -> str:
+        return f"{machine_key()}, {model}, {type(self._task).__name__}, {arithmetic}"
 
     @cached_property
     def _weights(self) -> str:
