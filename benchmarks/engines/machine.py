@@ -41,8 +41,12 @@ def kind_of(machine: Mapping[str, Any]) -> tuple[str, str]:
         return "amx", f"{maker} with AMX"
     for flag, name in (("avx512_vnni", "AVX-512 VNNI"), ("avx512f", "AVX-512"), ("avx2", "AVX2")):
         if flag in flags:
+            # AMD's Zen 4 has BF16 and no AVX-VNNI, and its Zen 5 has both: they are fast at different things.
             bfloat16 = " and BF16" if "avx512_bf16" in flags else ""
-            return f"{maker.lower()}-{flag.replace('_', '-')}", f"{maker} with {name}{bfloat16}, without AMX"
+            short, said = f"{maker.lower()}-{flag.replace('_', '-')}", f"{maker} with {name}{bfloat16}"
+            if "avx_vnni" in flags:
+                return f"{short}-avx-vnni", f"{said}, and AVX-VNNI, without AMX"
+            return short, f"{said}, without AMX"
     return "other", machine["system"]
 
 

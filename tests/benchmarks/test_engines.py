@@ -316,14 +316,18 @@ def test_each_kind_of_processor_keeps_its_own_figures(tmp_path: Path) -> None:
     amx = figures()
     amx["models"][MINILM]["date"] = "2025-03-04"
     amx["machine"] = amx["machine"] | {"maker": "Intel", "flags": ["avx512f", "avx512_vnni", "amx_bf16"]}
-    for content in (figures(), amx):
+    newer = figures()
+    newer["machine"] = newer["machine"] | {"flags": [*newer["machine"]["flags"], "avx_vnni"]}
+    for content in (figures(), newer, amx):
         short, _ = kind_of(content["machine"])
         (folder / f"{short}.json").write_text(json.dumps(content), encoding="utf-8")
     write_pages(tmp_path)
     text = (tmp_path / "engines.md").read_text(encoding="utf-8")
     assert "## AMD with AVX-512 VNNI and BF16, without AMX\n\nMeasured on 2 processors (avx2, " in text
+    assert "## AMD with AVX-512 VNNI and BF16, and AVX-VNNI, without AMX\n" in text
     assert ":\n2025-03-04, `python -m benchmarks.engines`." in text
     assert {file.name for file in folder.iterdir() if file.suffix == ".md"} == {
+        "amd-avx512-vnni-avx-vnni.md",
         "amd-avx512-vnni.md",
         "amx.md",
     }
