@@ -25,7 +25,7 @@ from crossrank.inference.bi_encoder import BiEncoder
 DEPTH, AT_ONCE = 200, 512
 # Of a question to learn from; the first 24 places of the hybrid are dense in what is hard.
 RIGHT, NEAR, FAR, ELSEWHERE = 3, 20, 6, 2
-JUDGED_DEPTH, JUDGED_QUESTIONS = 50, 40
+JUDGED_DEPTH, JUDGED_QUESTIONS = 50, 100
 
 
 def main() -> None:
