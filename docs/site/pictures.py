@@ -97,7 +97,12 @@ def scores(searcher: Searcher) -> None:
     figure, axes = panel(7, 3.4)
     line = np.linspace(-6, 6, 200)
     axes.plot(line, 1 / (1 + np.exp(-line)), color=GREY)
-    passages = ["Bakers bake bread.", "Bread is sold in the morning.", "The bakery opens.", "A tide table."]
+    passages = [
+        "Bakers bake bread.",
+        "Bread is baked at night.",
+        "Bread is sold in the morning.",
+        "A tide table.",
+    ]
     for hit in searcher.reranker.rank("Who bakes bread?", passages):
         assert hit.logit is not None
         assert hit.score is not None

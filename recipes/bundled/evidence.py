@@ -7,8 +7,9 @@ the trained float model. Its head is scaled first, so that its logits are log-od
 
 `crossrank train` fits these weights on questions that were kept out of the training, which is right for texts
 like those it learnt from. The bundled model is for other people's texts, so here whole fields are kept out.
-The weights are those that order the candidates of their questions best
-(:func:`~crossrank.training.calibration.fit_weights`). Printed is nDCG@10 on each field with weights from the
+The weights are those that order the candidates best (:func:`~crossrank.training.calibration.fit_weights`) for
+the questions that people asked: the training had more headings than questions, and what the model says of
+them is surer than what it says of anything else. Printed is nDCG@10 on each field with weights from the
 others, and then with the weights that are written.
 """
 
@@ -19,12 +20,12 @@ import gzip
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from fields import KEPT_OUT
+from fields import KEPT_OUT, KEPT_OUT_JUDGED
 from safetensors.numpy import load_file, save_file
 
 from crossrank.inference.bi_encoder import BiEncoder
@@ -36,7 +37,8 @@ from crossrank.training.calibration import combined, fit_logits, fit_weights
 from crossrank.training.figures import Figures, logits
 from crossrank.training.mining import TrainingList
 
-# How likely the model is wrong, whatever it says: the middle of a flat region (README.md).
+# How likely the model is wrong, whatever it says. This bounds its logit, so that a search can stop before all
+# candidates are read (README.md).
 DOUBT = 0.1
 
 Logits = Sequence[Sequence[float]]
@@ -54,7 +56,7 @@ def main() -> None:
     figures.add("similarity", [item.similarities for item in lists])
     figures.add("alone", own)
     print("by weights of the other fields:", on_other_fields(lists, own), flush=True)
-    weights = fit(lists, own)
+    weights = fit(lists, own, KEPT_OUT_JUDGED)
     for choice in weights:
         figures.add(choice.name, combined(choice, lists, own))
     embedder = BiEncoder()
@@ -110,23 +112,22 @@ def on_other_fields(lists: Sequence[TrainingList], own: Logits) -> dict[str, flo
     """nDCG@10 by the evidence that is used: mean of the fields, each with weights fitted on the others."""
     found = defaultdict(list)
     for field in dict.fromkeys(item.source for item in lists):
-        known = [place for place, item in enumerate(lists) if item.source != field]
         asked = [place for place, item in enumerate(lists) if item.source == field]
         figures = Figures([lists[place] for place in asked])
-        for choice in fit([lists[place] for place in known], [own[place] for place in known]):
+        for choice in fit(lists, own, KEPT_OUT_JUDGED - {field}):
             figures.add(choice.name, combined(choice, figures.lists, [own[place] for place in asked]))
         for name, value in figures.by_source("nDCG@10")[field].items():
             found[name].append(value)
     return {name: round(fmean(values), 4) for name, values in found.items()}
 
 
-def fit(lists: Sequence[TrainingList], own: Logits) -> tuple[EvidenceWeights, ...]:
-    """The weights of a doubted logit and of each choice of evidence."""
+def fit(lists: Sequence[TrainingList], own: Logits, fields: Collection[str]) -> tuple[EvidenceWeights, ...]:
+    """The weights of a doubted logit and of each choice of evidence, by the questions of these fields."""
     only = EvidenceWeights(logit=1.0, constant=0.0, doubt=DOUBT)
-    doubted = [[only.combine(value, {}) for value in row] for row in own]
-    return tuple(
-        dataclasses.replace(choice, doubt=DOUBT) for choice in fit_weights(lists, doubted, cosine=True)
-    )
+    known = [place for place, item in enumerate(lists) if item.source in fields]
+    doubted = [[only.combine(value, {}) for value in own[place]] for place in known]
+    fitted = fit_weights([lists[place] for place in known], doubted, cosine=True)
+    return tuple(dataclasses.replace(choice, doubt=DOUBT) for choice in fitted)
 
 
 if __name__ == "__main__":

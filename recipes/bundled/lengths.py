@@ -1,9 +1,9 @@
-"""How the questions kept out of a training are ranked when pairs are read to this or that length.
+"""How the questions of the fields that are kept out are ranked when pairs are read to this or that length.
 
-    python recipes/bundled/lengths.py CONFIG MODEL [TOKENS ...]
+    python recipes/bundled/lengths.py LISTS MODEL [TOKENS ...]
 
-CONFIG is the training's. What a model gains from a passage's later part, or loses because it learnt from
-short ones, shows in the collections whose passages are long. Prints JSON: ranking to nDCG@10, overall and by
+LISTS are the lists of candidates.py. What a model gains from a passage's later part, or loses because it learnt
+from short ones, shows where passages are long. Prints JSON: ranking to nDCG@10, overall and by
 collection; "and evidence" is the logit with similarity and words, as the model's crossrank.json weighs them.
 """
 
@@ -13,22 +13,18 @@ import json
 import sys
 from pathlib import Path
 
-from interpolate import kept_out
+from evidence import kept_out
 
-from crossrank.inference.bi_encoder import BiEncoder
 from crossrank.inference.cross_encoder import CrossEncoder
 from crossrank.training.calibration import combined
 from crossrank.training.figures import Figures, logits
-from crossrank.training.settings import read_settings
 
 
 def main() -> None:
     """Rank at each length, and print."""
-    config, model, *lengths = sys.argv[1:]
-    settings = read_settings(Path(config))
-    lists = kept_out(settings, BiEncoder(settings.embedder))
+    folder, model, *lengths = sys.argv[1:]
+    lists = kept_out(Path(folder))
     figures = Figures(lists)
-    figures.add("evidence", [item.targets for item in lists])
     for tokens in lengths or ("128", "256", "512"):
         encoder = CrossEncoder(model, max_length=int(tokens))
         own = logits(encoder, lists, lambda *_: None)

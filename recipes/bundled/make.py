@@ -24,7 +24,7 @@ from weights import write
 
 HERE = Path(__file__).parent
 TEACHER = ("--rate", "2e-5")
-STUDENT = ("--rate", "6e-5", "--head-rate", "2e-4", "--tokens", "160", "--unjudged", "0.3")
+STUDENT = ("--rate", "6e-5", "--head-rate", "2e-4", "--tokens", "256", "--unjudged", "0.2", "--seed", "9")
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--pairs", type=int, default=150_000, help="that the student learns")
+    parser.add_argument("--pairs", type=int, default=140_000, help="that the student learns")
     parser.add_argument(
         "--teacher-pairs", type=int, default=0, help="that the teacher learns, 700,000 say; 0: no teacher"
     )

@@ -34,6 +34,9 @@ EVIDENCE = (10.0, 3.0)
 # What first stages say is made this much sharper, to teach by it.
 TEACHER_SHARPNESS = 2.0
 SUSPICIOUS = 1.5
+# In this share of the lists each passage has some of another one's tokens before or after it, as chunks of
+# documents do: an answer counts wherever it stands.
+SURROUNDED, SURROUNDINGS = 0.2, (20, 120)
 # Lists of this many steps are sorted by length, so that little is padded and the order stays random.
 SORTED_TOGETHER = LOGGED = 25
 
@@ -82,6 +85,12 @@ def main() -> None:
     parser.add_argument(
         "--frozen", type=int, default=0, help="lowest layers that stay; the word embeddings always do"
     )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=7,
+        help="which lists, in which order: another one for a training that goes on",
+    )
     parser.add_argument("--stop-at", type=int, help="stop after this many pairs, as if killed")
     Training(parser.parse_args()).run()
 
@@ -115,14 +124,23 @@ class Corpus:
         limit = max(strength[place] for place in right) + SUSPICIOUS
         wrong = [place for place in wrong if strength[place] < limit] or wrong
         chosen = [*right, *chance.sample(wrong, min(len(wrong), width - len(right)))]
+        passages = [item["passages"][item["candidates"][place]] for place in chosen]
+        if chance.random() < SURROUNDED:
+            passages = [surrounded(ids, chance.choice(item["passages"]), chance) for ids in passages]
         return Sample(
             item["ids"],
-            [item["passages"][item["candidates"][place]] for place in chosen],
+            passages,
             [known[place] for place in chosen],
             len(right),
             item["judged"],
             [item["teacher"][place] for place in chosen] if "teacher" in item else None,
         )
+
+
+def surrounded(ids: list[int], other: list[int], chance: random.Random) -> list[int]:
+    """A passage's tokens with the first or last ones of another passage."""
+    count = chance.randint(*SURROUNDINGS)
+    return other[-count:] + ids if chance.random() < 0.5 else ids + other[:count]
 
 
 class Training:
@@ -187,7 +205,7 @@ class Training:
         for first in itertools.count(0, SORTED_TOGETHER):
             if first + SORTED_TOGETHER <= self.step:
                 continue
-            chance = random.Random(f"7 {first}")
+            chance = random.Random(f"{options.seed} {first}")
             places = []
             for _ in range(SORTED_TOGETHER * options.lists_per_step):
                 source = self.corpus.headings if chance.random() < options.unjudged else self.corpus.judged

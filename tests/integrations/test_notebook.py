@@ -37,8 +37,7 @@ def test_the_reranker_puts_the_answer_on_top(executed: Any) -> None:
     after = [line.split(maxsplit=4) for line in printed(executed, "rerank")]
     assert [rank for rank, *_ in after] == ["1", "2", "3"]
     _, score, _, was, rest = after[0]
-    assert float(score) > 0.3  # the notebook's threshold
-    assert float(score) > 0.5 > float(after[1][1])
+    assert float(score) > 0.3 > float(after[1][1])  # the notebook's threshold
     assert int(was) > 1
     assert rest == before[int(was) - 1]
     assert printed(executed, "answer")[0].startswith("On the high street, one shop in five stood empty.")

@@ -44,7 +44,7 @@ def _write_judged(train: Path) -> None:
         from fields import POOLS
     finally:
         sys.path.remove(str(RECIPE))
-    for name in (*(each for names in POOLS.values() for each in names), "animals"):
+    for name in (*(each for names in POOLS.values() for each in names), "animals", "software_faq"):
         folder = train / name
         (folder / "qrels").mkdir(parents=True)
         texts = [f"The {subject} of {name} {fact}." for subject in _SUBJECTS for fact in _FACTS]

@@ -32,7 +32,8 @@ class HuggingFaceCrossEncoder(LogitCrossEncoder):
 
     Example:
         >>> model = HuggingFaceCrossEncoder(model_kwargs={"device": "cpu"})
-        >>> good, bad = model.score([("Who bakes?", "Bakers bake bread."), ("Who bakes?", "A tide table.")])
+        >>> pairs = [("Who bakes bread?", "Bakers bake bread."), ("Who bakes bread?", "A tide table.")]
+        >>> good, bad = model.score(pairs)
         >>> good > 0.5 > 0.1 > bad
         True
     """
