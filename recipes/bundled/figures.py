@@ -1,6 +1,7 @@
 """Compare the bundled cross-encoder with other models: the numbers of docs/model-figures.md.
 
     python recipes/bundled/figures.py EVAL_FOLDER --model NAME=FOLDER [--model NAME=FOLDER ...]
+        [--float32 NAME]
 
 EVAL_FOLDER holds judged collections in BEIR layout that no model was trained on. Every model scores the union
 of what the first stages find (BM25, the bi-encoder, both fused: 100 each; and the runs that a collection has
@@ -55,12 +56,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", action="append", required=True, help="NAME=FOLDER")
     parser.add_argument(
+        "--float32", action="append", default=[], metavar="NAME",
+        help="compute this model in float32, the others in the fastest arithmetic that ranks alike",
+    )  # fmt: skip
+    parser.add_argument(
         "--queries", type=int, default=150, help="maximum per collection, drawn with a fixed seed"
     )
     parser.add_argument("--only", action="append", help="one collection; by default all")
     parser.add_argument("--output", type=Path, default=Path("docs/model-figures"))
     arguments = parser.parse_args()
-    models = {name: CrossEncoder(folder) for name, folder in (text.split("=", 1) for text in arguments.model)}
+    models = {
+        name: CrossEncoder(folder, precision="float32" if name in arguments.float32 else "auto")
+        for name, folder in (text.split("=", 1) for text in arguments.model)
+    }
     embedder = _EmbedsOnce()
     seconds, scored = dict.fromkeys(models, 0.0), 0
     per_query: dict[str, dict[str, dict[str, list[dict[str, float]]]]] = {}

@@ -2,8 +2,8 @@
 
     python recipes/bundled/lengths.py LISTS MODEL [TOKENS ...]
 
-LISTS are the lists of candidates.py. What a model gains from a passage's later part, or loses because it learnt
-from short ones, shows where passages are long. Prints JSON: ranking to nDCG@10, overall and by
+LISTS are the lists of candidates.py. What a model gains from a passage's later part, or loses because it
+learnt from short ones, shows where passages are long. Prints JSON: ranking to nDCG@10, overall and by
 collection; "and evidence" is the logit with similarity and words, as the model's crossrank.json weighs them.
 """
 
