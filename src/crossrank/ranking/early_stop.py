@@ -23,16 +23,17 @@ class EarlyStop:
 
     Candidates are ranked by the sum of their evidence and what the logit adds, which is bounded: a model that
     may be wrong regardless of its logit (``EvidenceWeights.doubt``) never adds more than a certain amount. So
-    candidates are read from the strongest evidence down, and reading stops when the best are above anything
-    that the rest can reach. This is the threshold algorithm (Fagin, Lotem and Naor, 2003,
-    https://doi.org/10.1016/S0022-0000(03)00026-6) with one list that is known and one that costs time.
+    candidates are read from the strongest evidence down: first a block, then those that can still be among the
+    best, until these are above anything that the rest can reach. This is the threshold algorithm (Fagin,
+    Lotem and Naor, 2003, https://doi.org/10.1016/S0022-0000(03)00026-6) with one list that is known and one
+    that costs time.
 
     Args:
         weights: The weights that candidates are ranked with.
         evidence: The evidence for each candidate.
         top_n: How many of the best have to be known.
         effort: When to stop.
-        block: How many candidates to read at once.
+        block: How many candidates to read first.
 
     Example:
         >>> weights = EvidenceWeights(logit=1.0, constant=0.0, similarity=10.0, doubt=0.1)
@@ -65,11 +66,11 @@ class EarlyStop:
     def blocks(self) -> Iterator[list[int]]:
         """The places of the candidates to read next; their logits have to be added before the next block."""
         read, size = 0, max(self._block, self._top_n)
-        while read < len(self._order):
+        while size and read < len(self._order):
             yield self._order[read : read + size].tolist()
-            read, size = read + size, self._block
-            if self._is_enough(self._order[:read], self._order[read:]):
-                return
+            read += size
+            # As many at once as are still needed: large batches are fast.
+            size = self._needed(self._order[:read], self._order[read:])
 
     def add(self, places: Sequence[int], logits: Sequence[float]) -> None:
         """Take the logits of candidates that were read."""
@@ -77,26 +78,30 @@ class EarlyStop:
             parts = self._weights.contributions(logit, self._known[place])
             self._added[place], self._sums[place] = parts["logit"], sum(parts.values())
 
-    def _is_enough(self, read: NDArray[np.intp], unread: NDArray[np.intp]) -> bool:
+    def _needed(self, read: NDArray[np.intp], unread: NDArray[np.intp]) -> int:
+        """How many of the unread candidates, the first ones, have to be read by what is known now."""
         if not len(unread):
-            return True
+            return 0
         lowest = np.partition(self._sums[read], -self._top_n)[-self._top_n]
         # An equal sum may be of an earlier candidate, which would come first.
         possible = unread[self._bounds[unread] >= lowest]
         if not len(possible) or self._forecast is None:
-            return not len(possible)
-        return self._expected(self._forecast, read, lowest - self._evidence[possible], possible) <= _RISK
+            return len(possible)
+        chances = self._chances(self._forecast, read, lowest - self._evidence[possible], possible)
+        # Those from each on to the last, which would be left out together.
+        left_out = np.cumsum(chances[::-1])[::-1]
+        return int((left_out > _RISK).sum())
 
-    def _expected(
+    def _chances(
         self,
         forecast: LogitForecast,
         read: NDArray[np.intp],
         needed: NDArray[np.float64],
         possible: NDArray[np.intp],
-    ) -> float:
-        """How many of the possible candidates get from their logits what they need, on average."""
+    ) -> NDArray[np.float64]:
+        """How probable it is for each possible candidate that its logit adds what it needs."""
         errors = self._added[read] - forecast.slope * self._evidence[read]
         middle = errors.mean()
         variance = (np.square(errors - middle).sum() + _PRIOR * forecast.spread**2) / (len(read) + _PRIOR)
         usual = middle + forecast.slope * self._evidence[possible]
-        return float(forecast.shares_above((needed - usual) / np.sqrt(variance)).sum())
+        return forecast.shares_above((needed - usual) / np.sqrt(variance))
