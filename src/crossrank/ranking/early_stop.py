@@ -23,8 +23,8 @@ class EarlyStop:
 
     Candidates are ranked by the sum of their evidence and what the logit adds, which is bounded: a model that
     may be wrong regardless of its logit (``EvidenceWeights.doubt``) never adds more than a certain amount. So
-    candidates are read from the strongest evidence down: first a block, then those that can still be among the
-    best, until these are above anything that the rest can reach. This is the threshold algorithm (Fagin,
+    candidates are read from the strongest evidence down: first a block, then those that can still be among
+    the best, until these are above anything that the rest can reach. This is the threshold algorithm (Fagin,
     Lotem and Naor, 2003, https://doi.org/10.1016/S0022-0000(03)00026-6) with one list that is known and one
     that costs time.
 
