@@ -41,14 +41,16 @@ def mcp(
     """
     from crossrank.inference.devices import check_device
     from crossrank.inference.score_cache import as_score_cache
-    from crossrank.server.mcp import run_stdio
+    from crossrank.server.mcp import create_server, run_stdio
+    from crossrank.server.search_threads import SearchThreads
     from crossrank.server.searching import IndexSearch
 
     check_device(device)
     cache = as_score_cache(score_cache or None)
-    # Loaded meanwhile, so that the client is answered at once; a daemon, so that a download does not keep the
-    # process.
     loaded: Future[CrossEncoder] = Future()
+    # What may be wrong with index and extra is known before the model is loaded: a process that ends while a
+    # thread loads OpenVINO can crash.
+    server = create_server(IndexSearch(index, loaded.result), SearchThreads())
 
     def load() -> None:
         from crossrank.inference.cross_encoder import CrossEncoder
@@ -59,9 +61,11 @@ def mcp(
             except BaseException as error:
                 loaded.set_exception(error)
 
+    # Loaded meanwhile, so that the client is answered at once; a daemon, so that a download does not keep the
+    # process.
     threading.Thread(target=load, daemon=True).start()
     try:
-        run_stdio(IndexSearch(index, loaded.result))
+        run_stdio(server)
     finally:
         loaded.cancel()  # calls that still wait for the model would keep the process
         notify_of_cache(cache)

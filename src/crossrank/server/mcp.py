@@ -94,13 +94,8 @@ def create_server(
     )
 
 
-def run_stdio(search: IndexSearch) -> None:
-    """Serve over standard input and output until the input ends.
-
-    Raises:
-        MissingExtraError: The SDK is not installed.
-    """
-    server = create_server(search, SearchThreads())
+def run_stdio(server: Server[Any]) -> None:
+    """Serve over standard input and output until the input ends."""
     from mcp.server.stdio import stdio_server
 
     async def run() -> None:
